@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads pcap and pcapng files, writes pcap files. Standard library only.
+
+A packet is a tuple (time in ns, captured octets, length on the wire).
+"""
+import struct
+
+ETHERNET = 1
+RAW = 101  # LINKTYPE_RAW: the packet begins with its IP header
+
+
+def read(path):
+    """Returns (link type of the first interface, list of packets)."""
+    with open(path, "rb") as f:
+        data = f.read()
+    if data[:4] == b"\x0a\x0d\x0d\x0a":
+        return _read_pcapng(data)
+    return _read_pcap(data)
+
+
+def _read_pcap(data):
+    for order in "<>":
+        magic = struct.unpack_from(order + "I", data)[0]
+        if magic in (0xA1B2C3D4, 0xA1B23C4D):
+            break
+    else:
+        raise ValueError("no capture file")
+    scale = 1000 if magic == 0xA1B2C3D4 else 1
+    link = struct.unpack_from(order + "I", data, 20)[0] & 0xFFFF
+    head = struct.Struct(order + "IIII")
+    packets, at = [], 24
+    while at + 16 <= len(data):
+        sec, sub, have, wire = head.unpack_from(data, at)
+        at += 16
+        if at + have > len(data):
+            break
+        packets.append((sec * 10**9 + sub * scale, data[at:at + have], wire))
+        at += have
+    return link, packets
+
+
+def _read_pcapng(data):
+    order, at = "<", 0
+    links, units, packets = [], [], []
+    while at + 12 <= len(data):
+        kind = struct.unpack_from(order + "I", data, at)[0]
+        if kind == 0x0A0D0D0A:
+            order = "<" if data[at + 8:at + 12] == b"\x4d\x3c\x2b\x1a" else ">"
+            links, units = links[:1], []
+        size = struct.unpack_from(order + "I", data, at + 4)[0]
+        if size < 12 or at + size > len(data):
+            break
+        body = data[at + 8:at + size - 4]
+        if kind == 1:
+            if not units and not packets:
+                links = []
+            links.append(struct.unpack_from(order + "H", body)[0])
+            units.append(_unit(order, body[8:]))
+        elif kind == 6:
+            number, high, low, have, wire = struct.unpack_from(order + "IIIII", body)
+            time = ((high << 32) | low) * units[number]
+            packets.append((time, body[20:20 + have], wire))
+        elif kind == 3:
+            wire = struct.unpack_from(order + "I", body)[0]
+            packets.append((packets[-1][0] if packets else 0, body[4:4 + wire], wire))
+        at += size
+    return (links[0] if links else 0), packets
+
+
+def _unit(order, options):
+    """Nanoseconds per tick of an interface (option if_tsresol)."""
+    at = 0
+    while at + 4 <= len(options):
+        code, size = struct.unpack_from(order + "HH", options, at)
+        if code == 9:
+            resolution = options[at + 4]
+            if resolution & 0x80:
+                return 10**9 / 2**(resolution & 0x7F)
+            return 10**9 // 10**resolution if resolution <= 9 else 10**(9 - resolution)
+        if code == 0:
+            break
+        at += 4 + (size + 3) // 4 * 4
+    return 1000
+
+
+class Writer:
+    """Writes a pcap file with microseconds."""
+
+    def __init__(self, path, link=ETHERNET):
+        self.file = open(path, "wb")
+        self.file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, link))
+
+    def add(self, time_ns, frame, wire=None):
+        us = int(time_ns) // 1000
+        self.file.write(struct.pack("<IIII", us // 10**6, us % 10**6, len(frame),
+                                    len(frame) if wire is None else wire))
+        self.file.write(frame)
+
+    def close(self):
+        self.file.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.close()
+
+
+def write(path, packets, link=ETHERNET):
+    with Writer(path, link) as out:
+        for time, frame, wire in packets:
+            out.add(time, frame, wire)

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Configuration by one table: a row per key gives its option, its YAML key, type, range, default and help, so that command line,
+ * file, --print-config and --help cannot disagree. The command line wins over the file, the file over defaults.
+ */
+#ifndef L7_BASE_CONF_H
+#define L7_BASE_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum conf_type {
+	CONF_FLAG,   /* bool member; option without argument; YAML true/false */
+	CONF_NUMBER, /* uint64_t member within min..max */
+	CONF_STRING, /* char * member, owned, NULL if absent */
+	CONF_LIST,   /* struct conf_list member; option repeatable; YAML list or single scalar; replaced, not added to, by the command line */
+};
+
+struct conf_list {
+	char **items; /* owned */
+	size_t n;
+};
+
+struct conf_row {
+	const char *name;   /* "idle-timeout" on the command line, "idle_timeout" in the file */
+	char letter;        /* short option, 0 for none */
+	enum conf_type type;
+	size_t offset;      /* of the member in the daemon's configuration struct */
+	uint64_t min, max;  /* CONF_NUMBER */
+	const char *otherwise; /* default as text, NULL for absent; CONF_LIST: one item */
+	const char *argument; /* placeholder in --help: "SECONDS" */
+	const char *help;   /* one line */
+	bool only_option;   /* -h, -V, --check ...: no YAML key, not printed */
+	char split;         /* CONF_LIST: an item on the command line is split at this character, 0 never */
+};
+
+struct conf {
+	const char *program;
+	const char *usage;          /* lines after "Usage: " */
+	const struct conf_row *rows;
+	size_t n_rows;
+	void *target;               /* the daemon's configuration struct, zeroed by the caller; not owned */
+};
+
+/*
+ * Defaults, then the file named by the row "config" (if given, or if `fallback` is not NULL and exists), then the
+ * command line. Positional arguments are an error. Returns 0, or -EINVAL with a sentence in err
+ * ("file:line:column: ..." for the file; nearest name for unknown options and keys).
+ */
+int conf_load(const struct conf *c, int argc, char **argv, const char *fallback, char *err, size_t err_size);
+/* The effective configuration as a YAML file that conf_load reads back to the same. */
+void conf_print(const struct conf *c, FILE *out);
+/* Usage and a line per option, in the order of the table. */
+void conf_help(const struct conf *c, FILE *out);
+/* Frees the members of target. */
+void conf_deinit(const struct conf *c);
+
+#endif

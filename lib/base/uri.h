@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where records come from and go to: scheme, place, options.
+ *
+ *   json:-   json+file:///path   ipfix+tcp://host:4739?early=1   ipfix+udp://[::]:4739
+ */
+#ifndef L7_BASE_URI_H
+#define L7_BASE_URI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define URI_OPTIONS_MAX 32
+
+struct uri {
+	char *text;          /* as given; owned */
+	char *copy;          /* the parts below point into it; owned */
+	const char *scheme;  /* "ipfix+tcp" */
+	const char *host;    /* without brackets; "" if none */
+	const char *port;    /* digits, or "" */
+	const char *path;    /* "/path", "-" or "" */
+	size_t n_options;
+	struct {
+		const char *name;
+		const char *value; /* percent-decoded */
+	} options[URI_OPTIONS_MAX];
+};
+
+/* Returns 0, or -EINVAL with a sentence in err (names the URI). The caller calls uri_deinit() after success. */
+int uri_parse(struct uri *u, const char *text, char *err, size_t err_size);
+void uri_deinit(struct uri *u);
+
+/* The value of an option, or NULL. */
+const char *uri_option(const struct uri *u, const char *name);
+
+/*
+ * Checks that every option is among `names` (NULL-terminated). Returns 0, or -EINVAL with a sentence that names the
+ * option and, where there is one near, the right name.
+ */
+int uri_check_options(const struct uri *u, const char *const *names, char *err, size_t err_size);
+
+struct uri_range {
+	uint64_t min;
+	uint64_t max;
+	uint64_t otherwise; /* where the option is absent */
+};
+
+/* An option as a number within a range. Returns 0, or -EINVAL with a sentence. */
+int uri_number(const struct uri *u, const char *name, struct uri_range range, uint64_t *out, char *err,
+	       size_t err_size);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a captured frame to what the flow table needs of it. Reads only what was captured, whatever the lengths in it say. */
+#ifndef PROBE_DECODE_H
+#define PROBE_DECODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What became of a frame. All but DECODE_OK are refusals, each counted by kind. */
+enum decode_result {
+	DECODE_OK,
+	DECODE_TRUNCATED,    /* cut before the end of the link or IP header */
+	DECODE_NOT_IP,       /* an ethertype or LLC frame that carries no IP: ARP, LLDP, STP ... */
+	DECODE_VLAN_DEPTH,   /* more than DECODE_VLANS_MAX tags */
+	DECODE_MPLS,
+	DECODE_PPPOE,
+	DECODE_IP_HEADER,    /* wrong version, header length or total length */
+	DECODE_IP6_EXT,      /* a chain of extension headers that is too long or broken */
+	DECODE_L4_TRUNCATED, /* first fragment or whole packet without a whole TCP, UDP or ICMP header, or a wrong one */
+	DECODE_KINDS
+};
+
+#define DECODE_VLANS_MAX 8
+#define DECODE_IP6_EXT_MAX 16
+
+/* One packet, decoded. Pointers are into the captured frame and live as long as it. */
+struct packet {
+	uint64_t time_ms;     /* since the epoch */
+	uint8_t src_ip[16];   /* IPv4 mapped */
+	uint8_t dst_ip[16];
+	uint16_t src_port;    /* 0 where the protocol has none, and in later fragments */
+	uint16_t dst_port;
+	uint16_t vlan_id;     /* outermost, 0 untagged */
+	uint8_t ip_version;
+	uint8_t protocol;     /* after IPv6 extension headers */
+	uint8_t tos;
+	uint8_t ttl;
+	uint8_t tcp_flags;
+	bool fragment;        /* any fragment */
+	bool later_fragment;  /* not the first: no ports here */
+	uint16_t icmp_type_code;
+	uint32_t fragment_id;
+	uint32_t octets;      /* IP total length, header with it */
+	uint32_t interface;   /* ifIndex, set by who captured it */
+	const uint8_t *ip;    /* IP header */
+	uint32_t ip_captured; /* octets there, never past the IP total length */
+	const uint8_t *payload; /* after the L4 header */
+	uint32_t payload_captured;
+	uint32_t payload_len; /* as the IP header has it: may be more than captured */
+};
+
+/* Decodes an Ethernet frame: `captured` octets of `wire` on the wire. Fills *p (all but time_ms, interface) on DECODE_OK only. */
+enum decode_result decode_ethernet(const uint8_t *frame, uint32_t captured, uint32_t wire, struct packet *p);
+
+/* "truncated", "not_ip" ...: the key in statistics. */
+const char *decode_result_name(enum decode_result r);
+
+#endif

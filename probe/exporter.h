@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The exporter process: takes records from the workers' rings, checks them as if hostile, completes them (names,
+ * exporter, stream) and gives them to every output.
+ */
+#ifndef PROBE_EXPORTER_H
+#define PROBE_EXPORTER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ring.h"
+#include "base/uri.h"
+#include "shared.h"
+
+/* Names by nDPI id, made by the supervisor before it forks: a worker sends ids only. */
+struct exporter_names {
+	const char **apps;       /* canonical ('.' in a name is written '_'); index is the id; NULL if unused */
+	uint32_t n_apps;
+	const char **categories; /* NULL if unused */
+	uint32_t n_categories;
+};
+
+struct exporter_config {
+	const struct uri *outputs;
+	size_t n_outputs;
+	const char *template_name; /* default profile, "standard" */
+	const struct exporter_names *names;
+	struct ring *rings;        /* consumer views, one per worker */
+	size_t n_rings;
+	struct shared_exporter *shared;
+	const char *exporter;      /* name of this probe */
+	const char *interface;     /* name for records whose ingress_if is interface_id; NULL when reading files */
+	uint32_t interface_id;
+	uint64_t stream_id;        /* output i sends stream_id + i: each is a stream, with a record sequence of its own */
+	uint32_t domain;           /* observation domain */
+	uint32_t pen;              /* what L7_PEN_OWN is sent as */
+	uint64_t drain_timeout_ms; /* to send what is queued once all rings are finished */
+};
+
+/*
+ * Checks outputs without opening anything: schemes, options, template names. Returns 0, or -EINVAL with a sentence.
+ */
+int exporter_check(const struct uri *outputs, size_t n, char *err, size_t err_size);
+
+/*
+ * Runs until every ring is finished and every output has sent what it holds or drain_timeout_ms passed. Returns the exit
+ * status: 0, or 2 if an output could not be opened or failed for good. `ready` is a descriptor to which one octet is written once
+ * all outputs are open (a file that cannot be opened is an error at once; a collector that is away is not).
+ */
+int exporter_run(const struct exporter_config *c, int ready);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The memory that the processes of l7probe share: a ring and counters per worker, counters per output. Made by the supervisor
+ * before it forks, zeroed, never resized. Each counter has one writer; the others only read.
+ */
+#ifndef PROBE_SHARED_H
+#define PROBE_SHARED_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ring.h"
+#include "decode/decode.h"
+#include "l7/record.h"
+
+#define SHARED_WORKERS_MAX 64
+#define SHARED_OUTPUTS_MAX 16
+#define SHARED_RING_SLOTS 4096 /* of sizeof(struct l7_record) each */
+#define SHARED_QUARANTINE_MAX 64
+
+typedef _Atomic uint64_t shared_counter; /* the one typedef: an atomic counter with one writer */
+
+/* Written by a worker only; survives it. */
+struct shared_worker_counters {
+	shared_counter packets;        /* seen, refused ones with them */
+	shared_counter octets;         /* on the wire, link layer with it */
+	shared_counter kernel_drops;
+	shared_counter interface_drops;
+	shared_counter refused_packets[DECODE_KINDS];
+	shared_counter refused_octets[DECODE_KINDS]; /* on the wire, link layer with it */
+	shared_counter flows;          /* created */
+	shared_counter flows_active;
+	shared_counter evicted;        /* ended because the table was full */
+	shared_counter records;        /* made */
+	shared_counter ring_dropped;   /* made, but the ring was full */
+	shared_counter dpi_packets;    /* packets offered to classification */
+	shared_counter dpi_calls;      /* calls of nDPI that look at a packet */
+	shared_counter dpi_no_state;   /* flows without classification: no state was free */
+	shared_counter dpi_quarantined; /* flows not classified because one of that key ended a worker */
+	shared_counter text_cut;       /* strings cut to fit a record */
+	shared_counter fragments_unknown; /* later fragments whose first was not seen */
+};
+
+/* Where a worker stands, for the supervisor after a crash. Written by the worker. */
+struct shared_progress {
+	_Atomic uint32_t file;         /* index of the file being read */
+	_Atomic uint64_t file_packets; /* whole packets of it done */
+	_Atomic uint64_t dpi_flow;     /* hash of the flow whose packet is being classified, 0 none */
+	uint8_t dpi_key[40];           /* its key, for the message */
+};
+
+struct shared_worker {
+	struct shared_worker_counters counters;
+	struct shared_progress progress;
+	/* Written by the supervisor: flows (by hash) which ended a worker and are not classified again. */
+	_Atomic uint32_t n_quarantine;
+	_Atomic uint64_t quarantine[SHARED_QUARANTINE_MAX];
+};
+
+/* Written by the exporter only. */
+struct shared_output {
+	shared_counter records;    /* given to this output */
+	shared_counter sent;       /* given to the kernel (UDP), acknowledged (TCP), written (file) */
+	shared_counter dropped;    /* given, never sent */
+	shared_counter messages;
+	shared_counter octets;
+	shared_counter reconnects;
+	shared_counter failed;     /* the output has failed for good (a file that cannot be written) */
+};
+
+struct shared_exporter {
+	shared_counter records;    /* taken from the rings */
+	shared_counter refused;    /* failed l7_record_check */
+	struct shared_output outputs[SHARED_OUTPUTS_MAX];
+};
+
+/* Adds to a counter of which the caller is the only writer: a plain load and store, no locked instruction. */
+static inline void shared_add(shared_counter *c, uint64_t n)
+{
+	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline uint64_t shared_get(const shared_counter *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+#endif

@@ -76,7 +76,7 @@ class Sink:
 
 
 def measure(argv):
-    """(CPU seconds, wall seconds' worth nothing here, output) of one run."""
+    """(CPU seconds, (standard output, standard error)) of one run."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = subprocess.Popen(argv, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
         _, status, used = os.wait4(child.pid, 0)
@@ -136,7 +136,7 @@ def main():
     parser.add_argument("--load", choices=sorted(LOAD_KINDS), action="append")
     a = parser.parse_args()
     port = Sink().port
-    print(f"{platform.node() and platform.machine()}, {os.cpu_count()} CPUs, "
+    print(f"{platform.machine()}, {os.cpu_count()} CPUs, "
           f"medians of {a.rounds} rounds, user + system seconds")
     print(f"{'load':<5} {'program':<18} {'median':>8} {'least':>8} {'/floor':>7}"
           f" {'packets':>10} {'flows':>8} {'calls':>9}")

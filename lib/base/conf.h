@@ -29,7 +29,7 @@ struct conf_row {
 	enum conf_type type;
 	size_t offset;      /* of the member in the daemon's configuration struct */
 	uint64_t min, max;  /* CONF_NUMBER */
-	const char *otherwise; /* default as text, NULL for absent; CONF_LIST: one item */
+	const char *otherwise; /* default as text, NULL for absent; CONF_LIST: items, one per line */
 	const char *argument; /* placeholder in --help: "SECONDS" */
 	const char *help;   /* one line */
 	bool only_option;   /* -h, -V, --check ...: no YAML key, not printed */
@@ -38,19 +38,20 @@ struct conf_row {
 
 struct conf {
 	const char *program;
-	const char *usage;          /* lines after "Usage: " */
+	const char *usage;          /* lines after "Usage: ", without the last newline */
 	const struct conf_row *rows;
-	size_t n_rows;
+	size_t n_rows;              /* 128 at most */
 	void *target;               /* the daemon's configuration struct, zeroed by the caller; not owned */
 };
 
 /*
  * Defaults, then the file named by the row "config" (if given, or if `fallback` is not NULL and exists), then the
- * command line. Positional arguments are an error. Returns 0, or -EINVAL with a sentence in err
- * ("file:line:column: ..." for the file; nearest name for unknown options and keys).
+ * command line. Positional arguments are an error. The name of the file read is left in the member of "config". If "help" or
+ * "version" is given, no file is read. Returns 0, or -EINVAL with a sentence in err ("file:line:column: ..." for the
+ * file; nearest name for unknown options and keys); then no member needs conf_deinit(), and doing it does no harm.
  */
 int conf_load(const struct conf *c, int argc, char **argv, const char *fallback, char *err, size_t err_size);
-/* The effective configuration as a YAML file that conf_load reads back to the same. */
+/* The effective configuration as a YAML file that conf_load reads back to the same (texts that are UTF-8, that is). */
 void conf_print(const struct conf *c, FILE *out);
 /* Usage and a line per option, in the order of the table. */
 void conf_help(const struct conf *c, FILE *out);

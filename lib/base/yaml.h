@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A YAML file as a tree of nodes that know their place, for configuration and rules. Stricter than YAML: one
- * document, no duplicate keys, no anchors, aliases or tags, scalar keys only, at most YAML_DEPTH_MAX levels and
- * YAML_SIZE_MAX octets.
+ * document, no duplicate keys, no anchors, aliases or tags, scalar keys only, at most YAML_DEPTH_MAX levels,
+ * YAML_NODES_MAX nodes and YAML_SIZE_MAX octets.
  */
 #ifndef L7_BASE_YAML_H
 #define L7_BASE_YAML_H
@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #define YAML_DEPTH_MAX 32
+#define YAML_NODES_MAX (1u << 20)
 #define YAML_SIZE_MAX (16u << 20)
 
 enum yaml_kind { YAML_SCALAR, YAML_LIST, YAML_MAP };

@@ -87,11 +87,11 @@ PORTS = {"src_port": 1111, "dst_port": 2222}
 def shapes_tagged():
     ip = f.ip4(A, B, f.UDP, dgram())
     two = f.ip6(A6, B6, f.UDP, dgram6())
-    deep = [(0x88A8, 1), (0x8100, 2), (0x8100, 3), (0x8100, 4), (0x8100, 5), (0x8100, 6)]
+    deep = [(0x88A8, 1)] + [(0x8100, n) for n in range(2, 10)]
     return {
         "plain": ([f.ethernet(ip)], [flow(17, 1, 38, **PORTS)], {}),
         "vlan": ([f.ethernet(ip, tags=[(0x8100, 7)])], [flow(17, 1, 38, vlan_id=7, **PORTS)], {}),
-        "qinq": ([f.ethernet(ip, tags=[(0x88A8, 9), (0x8100, 7)])], [flow(17, 1, 38, **PORTS)], {}),
+        "qinq": ([f.ethernet(ip, tags=[(0x88A8, 9), (0x8100, 7)])], [flow(17, 1, 38, vlan_id=9, **PORTS)], {}),
         "vlan6": ([f.ethernet(two, kind=0x86DD, tags=[(0x8100, 7)])],
                   [flow(17, 1, 58, vlan_id=7, **PORTS)], {}),
         "vlan-depth": ([f.ethernet(ip, tags=deep)], [], {"vlan_depth": 1}),
@@ -147,14 +147,14 @@ def shapes_broken():
     return {
         "empty-frame": ([b""], [], {"truncated": 1}),
         "ethernet-cut": ([f.ethernet(ip)[:13]], [], {"truncated": 1}),
-        "no-ip": ([f.ethernet(ip)[:14]], [], {"ip_header": 1}),
-        "ip-cut": ([f.ethernet(ip)[:33]], [], {"ip_header": 1}),
-        "ip6-cut": ([f.ethernet(six)[:53]], [], {"ip_header": 1}),
+        "no-ip": ([f.ethernet(ip)[:14]], [], {"truncated": 1}),
+        "ip-cut": ([f.ethernet(ip)[:33]], [], {"truncated": 1}),
+        "ip6-cut": ([f.ethernet(six)[:53]], [], {"truncated": 1}),
         "udp-cut": ([f.ethernet(ip)[:41]], [], {"l4_truncated": 1}),
         "tcp-cut": ([f.ethernet(segment)[:53]], [], {"l4_truncated": 1}),
         "payload-cut": ([f.ethernet(ip)[:44]], [flow(17, 1, 38, **PORTS)], {}),
         "ihl": ([f.ethernet(f.ip4(A, B, 17, dgram(), ihl=4))], [], {"ip_header": 1}),
-        "ihl-options-cut": ([f.ethernet(f.ip4(A, B, 17, b"", ihl=15))], [], {"ip_header": 1}),
+        "ihl-options-cut": ([f.ethernet(f.ip4(A, B, 17, bytes(60), ihl=15, length=59))], [], {"ip_header": 1}),
         "short-total": ([f.ethernet(f.ip4(A, B, 17, dgram(), length=19))], [], {"ip_header": 1}),
         "version": ([f.ethernet(b"\x55" + ip[1:], kind=0x0800)], [], {"ip_header": 1}),
         "long-total": ([f.ethernet(f.ip4(A, B, 17, dgram(), length=1500))],

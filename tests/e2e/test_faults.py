@@ -1,0 +1,208 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What goes wrong says so in one sentence, with the right exit status."""
+import os
+import random
+import shutil
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import l7  # noqa: E402
+
+RULES = """
+version: 1
+rules:
+- {id: 1, name: no Telegram, type: deny, severity: high, match: {app: Telegram}}
+"""
+
+
+class Sentences(unittest.TestCase):
+    def assert_says(self, done, status, nouns):
+        """Ends with the status and one line, which has the nouns."""
+        self.assertEqual(status, done.status, done.err)
+        lines = [line for line in done.said.splitlines() if line.strip()]
+        self.assertEqual(1, len(lines), done.err)
+        for noun in nouns:
+            self.assertRegex(lines[0], "(?i)" + noun)
+
+
+class ProbeFaults(Sentences):
+    def test_full_disk(self):
+        done = l7.probe("-r", l7.corpus("telegram.pcap"), "-o", "json+file:///dev/full")
+        self.assert_says(done, 2, ["/dev/full", "no space"])
+
+    def test_full_standard_output(self):
+        with open("/dev/full", "wb") as full:
+            process = l7.subprocess.run([l7.L7PROBE, "-r", l7.corpus("telegram.pcap"), "-o", "json:-"],
+                                        stdout=full, stderr=l7.subprocess.PIPE, timeout=60)
+        self.assertEqual(2, process.returncode)
+        self.assertRegex(process.stderr.decode(), "(?i)no space")
+
+    def test_missing_file(self):
+        self.assert_says(l7.probe("-r", "/nonexistent/x.pcap"), 2, ["/nonexistent/x.pcap", "no such file"])
+
+    def test_no_capture_file(self):
+        self.assert_says(l7.probe("-r", os.path.abspath(__file__)), 2, [os.path.basename(__file__)])
+
+    def test_missing_folder_of_output(self):
+        done = l7.probe("-r", l7.STORY, "-o", "json+file:///nonexistent/out.json")
+        self.assert_says(done, 2, ["/nonexistent/out.json", "no such file"])
+
+    def test_unknown_flag(self):
+        self.assert_says(l7.probe("--frobnicate"), 1, ["frobnicate"])
+
+    def test_no_source(self):
+        self.assertEqual(1, l7.probe("-o", "json:-").status)
+
+    def test_unknown_output_option(self):
+        self.assert_says(l7.probe("-r", l7.STORY, "-o", "ipfix+tcp://127.0.0.1:4739?erly=1"), 1, ["erly"])
+
+    def test_unknown_output(self):
+        self.assert_says(l7.probe("-r", l7.STORY, "-o", "ipfx+tcp://127.0.0.1:4739"), 1, ["ipfx"])
+
+    def test_bad_filter(self):
+        done = l7.probe("-r", l7.STORY, "-f", "tcp prt 80")
+        self.assertIn(done.status, (1, 2))
+        self.assertRegex(done.said, "(?i)syntax|filter")
+
+    def test_bad_timeout(self):
+        self.assert_says(l7.probe("-r", l7.STORY, "--active-timeout", "soon"), 1, ["active.timeout"])
+
+    def test_collector_refuses(self):
+        """Nobody listens: the records are dropped, and the statistics say how many."""
+        started = time.monotonic()
+        done = l7.probe("-r", l7.STORY, "-o", f"ipfix+tcp://127.0.0.1:{l7.free_port()}", "--stats", timeout=60)
+        self.assertLess(time.monotonic() - started, 30)
+        output = done.stats["outputs"][0]
+        self.assertEqual(done.stats["records"], output["sent"] + output["dropped"], done.err)
+        self.assertEqual(0, output["sent"])
+
+    def test_collector_never_reads(self):
+        with socket.socket() as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            server.bind(("127.0.0.1", 0))
+            server.listen(1)
+            started = time.monotonic()
+            output = f"ipfix+tcp://127.0.0.1:{server.getsockname()[1]}"
+            done = l7.probe("-r", l7.corpus("pinterest.pcap"), "-o", output, "--stats", timeout=60)
+        self.assertLess(time.monotonic() - started, 30, "the end is bounded by drain_timeout")
+        sums = done.stats["outputs"][0]
+        self.assertEqual(done.stats["records"], sums["sent"] + sums["dropped"], done.err)
+
+
+@unittest.skipUnless(l7.is_root(), "needs root")
+class Live(Sentences):
+    def test_absent_interface(self):
+        self.assert_says(l7.probe("-i", "nosuch0", "-o", "json:-"), 2, ["nosuch0"])
+
+    def test_no_permission(self):
+        # Where build/ is may be closed to others: a copy stands elsewhere.
+        with tempfile.TemporaryDirectory() as folder:
+            os.chmod(folder, 0o755)
+            copy = shutil.copy(l7.L7PROBE, folder)
+            done = l7.probe("-i", "lo", "-o", "json:-", binary=copy, user="nobody", group="nogroup",
+                            extra_groups=[])
+        self.assert_says(done, 2, ["lo", "permi"])
+
+    def test_sigterm_flushes(self):
+        """Open flows of a live capture come out on SIGTERM."""
+        port = l7.free_port(socket.SOCK_DGRAM)
+        with l7.Process([l7.L7PROBE, "-i", "lo", "-f", f"udp port {port}", "-o", "json:-", "--stats"]) as process:
+            l7.wait_for("it captures", lambda: len(open("/proc/net/packet").readlines()) > 1)
+            time.sleep(0.3)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.sendto(b"x" * 100, ("127.0.0.1", port))
+            time.sleep(0.5)
+            done = process.stop()
+        self.assertEqual(0, done.status, done.err)
+        flows = [f for f in done.flows if f["dst_port"] == port]
+        self.assertEqual([128], [f["octets"] for f in flows])
+
+
+class WatchFaults(Sentences):
+    def watch(self, *arguments):
+        return l7.run((l7.L7WATCH,) + arguments, timeout=30)
+
+    def with_rules(self, text, *arguments):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+            f.write(text)
+            f.flush()
+            return self.watch("-R", f.name, *arguments), f.name
+
+    def test_malformed_rules(self):
+        done, name = self.with_rules(RULES + "- {id: 1, nme: x}\n", "--check")
+        self.assertEqual(1, done.status, done.err)
+        self.assertRegex(done.err + done.out, rf"{name}:\d+:\d+: .")
+
+    def test_malformed_rules_do_not_start(self):
+        done, name = self.with_rules("version: 1\nrules: [}\n", "-l", f"ipfix+tcp://127.0.0.1:{l7.free_port()}")
+        self.assertEqual(1, done.status, done.err)
+        self.assertRegex(done.said, rf"{name}:\d+:\d+: .")
+
+    def test_missing_rules(self):
+        self.assert_says(self.watch("-R", "/nonexistent/rules.yaml", "--check"), 1,
+                         ["/nonexistent/rules.yaml", "no such file"])
+
+    def test_unknown_flag(self):
+        self.assert_says(self.watch("--frobnicate"), 1, ["frobnicate"])
+
+    def test_port_in_use(self):
+        with socket.create_server(("127.0.0.1", 0)) as s:
+            port = s.getsockname()[1]
+            done, _ = self.with_rules(RULES, "-l", f"ipfix+tcp://127.0.0.1:{port}")
+        self.assert_says(done, 2, [str(port), "in use"])
+
+    def test_garbage_harms_nobody(self):
+        """Random octets, a stalled peer and a cut message beside a good probe."""
+        rng = random.Random(11)
+        with l7.Watch(RULES) as watch:
+            garbage = [rng.randbytes(5000), struct.pack(">HHIII", 10, 65535, 0, 0, 1), b"GET / HTTP/1.0\r\n\r\n",
+                       struct.pack(">HHIIIHH", 10, 20, 0, 0, 1, 2, 4), struct.pack(">HHIII", 10, 0, 0, 0, 1)]
+            peers = []
+            for octets in garbage:
+                peer = socket.create_connection(("127.0.0.1", watch.port))
+                peer.sendall(octets)
+                peers.append(peer)
+            done = l7.probe("-r", l7.STORY, "-o", watch.output)
+            self.assertEqual(0, done.status, done.err)
+            l7.wait_for("the alert", watch.engaged)
+            for peer in peers:
+                peer.close()
+            ended = watch.stop()
+        self.assertEqual(0, ended.status, ended.err)
+
+
+class Stopped(unittest.TestCase):
+    def test_sigterm_in_the_middle_of_a_file(self):
+        """What was read until then is flushed; sent and dropped are all that was made."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            threading.Thread(target=slow_reader, args=(server,), daemon=True).start()
+            argv = [l7.L7PROBE, "-o", f"ipfix+tcp://127.0.0.1:{server.getsockname()[1]}", "--stats"]
+            for _ in range(40):
+                argv += ["-r", l7.corpus("tumblr.pcap")]
+            with l7.Process(argv) as process:
+                time.sleep(0.4)
+                self.assertIsNone(process.child.poll(), "it ended before it could be stopped")
+                process.child.send_signal(signal.SIGTERM)
+                done = process.finish(20)
+        self.assertEqual(0, done.status, done.err)
+        sums = done.stats["outputs"][0]
+        self.assertGreater(done.stats["records"], 0)
+        self.assertEqual(done.stats["records"], sums["sent"] + sums["dropped"])
+
+
+def slow_reader(server):
+    peer, _ = server.accept()
+    while peer.recv(65536):
+        pass
+
+
+if __name__ == "__main__":
+    l7.main()

@@ -1,0 +1,100 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""The sanitizer build reads the whole corpus and every made capture without a report.
+
+A worker that a sanitizer stops is replaced and the probe goes on, so that its
+status alone says nothing: its words and worker_restarts are looked at too.
+"""
+import glob
+import multiprocessing.pool
+import os
+import signal
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import l7  # noqa: E402
+import pcapio  # noqa: E402
+
+L7PROBE = os.path.join(l7.SANITIZE, "l7probe")
+L7WATCH = os.path.join(l7.SANITIZE, "l7watch")
+BATCH = 8
+RULES = """
+version: 1
+rules:
+- {id: 1, name: no Telegram, type: deny, severity: high, match: {app: Telegram}}
+"""
+
+
+def reports(text):
+    return [line for line in text.splitlines() if any(w in line for w in l7.SANITIZER_WORDS)]
+
+
+def read_batch(paths):
+    """"" or what went wrong while reading the captures in one run."""
+    argv = [L7PROBE, "-o", "json+file:///dev/null", "--stats", *l7.NO_TIMEOUTS]
+    for path in paths:
+        argv += ["-r", path]
+    try:
+        done = l7.run(argv, timeout=120)
+    except Exception as error:
+        return f"{paths}: {error!r}"
+    if done.status != 0 or reports(done.err) or done.stats["worker_restarts"]:
+        return f"{paths}: exit {done.status}\n{done.err[-4000:]}"
+    return ""
+
+
+def read_all(paths):
+    batches = [paths[i:i + BATCH] for i in range(0, len(paths), BATCH)]
+    with multiprocessing.pool.ThreadPool(2) as pool:
+        return [said for said in pool.map(read_batch, batches, chunksize=1) if said]
+
+
+class Probe(unittest.TestCase):
+    def test_corpus(self):
+        paths = sorted(p for p in glob.glob(l7.CORPUS + "/*") if p.endswith((".pcap", ".pcapng"))
+                       and pcapio.read(p)[0] == pcapio.ETHERNET)
+        self.assertGreater(len(paths), 200, "the corpus is not there: ./dev corpus")
+        bad = read_all(paths)
+        self.assertEqual([], bad, "\n".join(bad))
+
+    def test_made_captures(self):
+        paths = sorted(p for p in glob.glob(l7.made() + "/*.pcap") if "raw-ip" not in p) + [l7.STORY]
+        bad = read_all(paths)
+        self.assertEqual([], bad, "\n".join(bad))
+
+    def test_sigterm_in_the_middle(self):
+        """Stopped while it reads a great capture again and again: flushed, no leak."""
+        argv = [L7PROBE, "-o", "json+file:///dev/null", "--stats"]
+        for _ in range(20):
+            argv += ["-r", l7.corpus("tumblr.pcap")]
+        with l7.Process(argv) as process:
+            time.sleep(2.5)
+            self.assertIsNone(process.child.poll(), "it ended before it could be stopped: " + process.err)
+            process.child.send_signal(signal.SIGTERM)
+            done = process.finish(20)
+        self.assertEqual(0, done.status, done.err)
+        self.assertEqual([], reports(done.err))
+        self.assertGreater(done.stats["packets"], 0)
+        self.assertGreater(done.stats["records"], 0)
+
+    def test_full_disk(self):
+        done = l7.run([L7PROBE, "-r", l7.corpus("telegram.pcap"), "-o", "json+file:///dev/full"])
+        self.assertEqual(2, done.status, done.err)
+        self.assertEqual([], reports(done.err))
+
+
+class Watch(unittest.TestCase):
+    def test_story_through_both(self):
+        with l7.Watch(RULES, binary=L7WATCH) as watch:
+            done = l7.run([L7PROBE, "-r", l7.STORY, "-o", watch.output])
+            self.assertEqual(0, done.status, done.err)
+            ended = watch.stop()
+            self.assertEqual(0, ended.status, ended.err)
+            self.assertEqual([], reports(done.err + ended.err))
+            self.assertEqual(1, len(watch.engaged()))
+
+
+if __name__ == "__main__":
+    l7.main()

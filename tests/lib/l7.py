@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the end-to-end tests share: running the daemons, and counting results.
+
+Each test file ends with l7.main(), whose last line is "N passed, N failed, N skipped".
+"""
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+RELEASE = os.path.join(ROOT, "build", "release", "bin")
+SANITIZE = os.path.join(ROOT, "build", "sanitize", "bin")
+L7PROBE = os.path.join(RELEASE, "l7probe")
+L7WATCH = os.path.join(RELEASE, "l7watch")
+CORPUS = os.path.join(ROOT, "build", "corpus", "pcap")
+MADE = os.path.join(ROOT, "build", "captures")
+STORY = os.path.join(ROOT, "tests", "captures", "story.pcap")
+NO_TIMEOUTS = ("--active-timeout", "0", "--idle-timeout", "0")
+
+sys.path.insert(0, os.path.join(ROOT, "tests", "captures"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "demo"))
+
+SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "UndefinedBehaviorSanitizer")
+
+
+def json_lines(text):
+    """The JSON objects among the lines of a text."""
+    found = []
+    for line in text.splitlines():
+        if line.startswith("{"):
+            found.append(json.loads(line))
+    return found
+
+
+class Done:
+    """What a program that has ended leaves: status, both outputs, statistics."""
+
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err
+
+    @property
+    def flows(self):
+        return json_lines(self.out)
+
+    @property
+    def stats(self):
+        return json_lines(self.err)[-1]
+
+    @property
+    def said(self):
+        """Standard error without statistics."""
+        return "\n".join(line for line in self.err.splitlines() if not line.startswith("{"))
+
+
+def run(argv, timeout=120, **options):
+    """Runs a program to its end. A program that hangs is killed and fails the test."""
+    options.setdefault("stdin", subprocess.DEVNULL)
+    done = subprocess.run(argv, capture_output=True, timeout=timeout, **options)
+    return Done(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+
+
+def probe(*arguments, binary=L7PROBE, **options):
+    return run((binary,) + arguments, **options)
+
+
+def probe_flows(path, *more):
+    """Flows of a capture with timeouts off, which must go well."""
+    done = probe("-r", path, *NO_TIMEOUTS, "-o", "json:-", "--stats", *more)
+    if done.status != 0:
+        raise AssertionError(f"{path}: exit {done.status}: {done.err}")
+    return done
+
+
+def corpus(name):
+    path = os.path.join(CORPUS, name)
+    if not os.path.exists(path):
+        raise AssertionError(f"{path} is missing: ./dev corpus")
+    return path
+
+
+def made():
+    """The folder of the captures made by tests/captures/make.py, made anew."""
+    import make
+    make.write_all(MADE)
+    return MADE
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    with socket.socket(socket.AF_INET, kind) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def wait_for(what, test, seconds=10):
+    """Polls until test() is true; fails the test with `what` otherwise."""
+    end = time.monotonic() + seconds
+    while True:
+        found = test()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+def listening(port):
+    """Whether a TCP port of this namespace is listened on, without connecting to it."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with open(table, encoding="ascii") as f:
+            for line in f.readlines()[1:]:
+                words = line.split()
+                if words[3] == "0A" and int(words[1].rsplit(":", 1)[1], 16) == port:
+                    return True
+    return False
+
+
+class Process:
+    """A program that runs beside the test; `with` ends it whatever happens."""
+
+    def __init__(self, argv, **options):
+        self.folder = tempfile.mkdtemp(prefix="l7test-")
+        self.out_path, self.err_path = self.folder + "/out", self.folder + "/err"
+        with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
+            self.child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        if self.child.poll() is None:
+            self.child.kill()
+        self.child.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def text(self, path):
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    @property
+    def err(self):
+        return self.text(self.err_path)
+
+    def finish(self, seconds=30):
+        """Waits for its own end."""
+        status = self.child.wait(seconds)
+        return Done(status, self.text(self.out_path), self.err)
+
+    def stop(self, seconds=15):
+        """SIGTERM, then waits."""
+        if self.child.poll() is None:
+            self.child.terminate()
+        return self.finish(seconds)
+
+
+class Watch(Process):
+    """l7watch on a TCP port, with rules from a string and alerts into a file."""
+
+    def __init__(self, rules, port=None, alerts=None, binary=L7WATCH, more=()):
+        self.port = port or free_port()
+        self.rules_folder = tempfile.mkdtemp(prefix="l7rules-")
+        self.rules = self.rules_folder + "/rules.yaml"
+        with open(self.rules, "w", encoding="utf-8") as f:
+            f.write(rules)
+        self.alerts_path = alerts or self.rules_folder + "/alerts.json"
+        super().__init__((binary, "-l", f"ipfix+tcp://127.0.0.1:{self.port}", "-R", self.rules,
+                          "-a", f"json+file://{self.alerts_path}", "--stats") + tuple(more))
+        try:
+            wait_for("l7watch listens", self.ready)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def ready(self):
+        if self.child.poll() is not None:
+            raise AssertionError(f"l7watch ended with {self.child.returncode}: {self.err}")
+        return listening(self.port)
+
+    def __exit__(self, *unused):
+        super().__exit__()
+        shutil.rmtree(self.rules_folder, ignore_errors=True)
+
+    @property
+    def output(self):
+        """The l7probe output that reaches this l7watch, early records with it."""
+        return f"ipfix+tcp://127.0.0.1:{self.port}?early=1"
+
+    def alerts(self):
+        if not os.path.exists(self.alerts_path):
+            return []
+        text = self.text(self.alerts_path)
+        return json_lines(text[:text.rfind("\n") + 1])
+
+    def engaged(self):
+        return [a for a in self.alerts() if a["state"] == "engaged"]
+
+
+def is_root():
+    return os.geteuid() == 0
+
+
+def main():
+    """Runs the file's tests and ends with one line of counts."""
+    result = unittest.main(module="__main__", exit=False, verbosity=2).result
+    failed = len({str(t).split(" (")[0] if hasattr(t, "test_case") else str(t)
+                  for t, _ in result.failures + result.errors})
+    skipped = len(result.skipped)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    print(f"{max(result.testsRun - failed - skipped, 0)} passed, {failed} failed, {skipped} skipped", flush=True)
+    sys.exit(0 if failed == 0 and result.testsRun > 0 else 1)

@@ -66,10 +66,10 @@ struct l7_text {
  */
 struct l7_reported {
 	uint64_t start_ms;
-	uint32_t octets;
-	uint32_t packets; /* all four 0: there was no early record */
-	uint32_t rev_octets;
-	uint32_t rev_packets;
+	uint64_t octets;
+	uint64_t packets; /* both packets 0: there was no early record */
+	uint64_t rev_octets;
+	uint64_t rev_packets;
 	uint16_t tcp_flags;
 	uint16_t rev_tcp_flags;
 };

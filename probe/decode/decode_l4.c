@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* TCP (RFC 9293), UDP (RFC 768), ICMP (RFC 792), ICMPv6 (RFC 4443); every other protocol is a flow with ports 0. */
+#include <netinet/in.h>
+
+#include "decode/decode_internal.h"
+
+static enum decode_result l4_payload(struct decode_span s, uint32_t header, struct packet *p)
+{
+	if (s.wire < header || s.captured < header)
+		return DECODE_L4_TRUNCATED;
+	p->payload = s.at + header;
+	p->payload_captured = s.captured - header;
+	p->payload_len = s.wire - header;
+	return DECODE_OK;
+}
+
+/*
+ *   |          Source Port          |       Destination Port        |
+ *   |                        Sequence Number                        |
+ *   |                    Acknowledgment Number                      |
+ *   | Offset| Rsrvd |C|E|U|A|P|R|S|F|            Window             |
+ *   |           Checksum            |         Urgent Pointer        |
+ */
+static enum decode_result l4_tcp(struct decode_span s, struct packet *p)
+{
+	uint32_t header;
+
+	if (s.captured < 20)
+		return DECODE_L4_TRUNCATED;
+	header = (uint32_t)(s.at[12] >> 4) * 4;
+	if (header < 20 || header > s.wire)
+		return DECODE_L4_TRUNCATED;
+	p->src_port = wire_be16(s.at);
+	p->dst_port = wire_be16(s.at + 2);
+	p->tcp_flags = s.at[13];
+	if (header > s.captured) /* only options were cut: everything the flow needs is here */
+		header = s.captured;
+	p->payload = s.at + header;
+	p->payload_captured = s.captured - header;
+	p->payload_len = s.wire - (uint32_t)(s.at[12] >> 4) * 4;
+	return DECODE_OK;
+}
+
+enum decode_result decode_l4(struct decode_span s, struct packet *p)
+{
+	p->src_port = p->dst_port = 0;
+	p->tcp_flags = 0;
+	p->icmp_type_code = 0;
+	if (p->later_fragment)
+		return l4_payload(s, 0, p);
+	switch (p->protocol) {
+	case IPPROTO_TCP:
+		return l4_tcp(s, p);
+	case IPPROTO_UDP:
+		if (s.captured < 8)
+			return DECODE_L4_TRUNCATED;
+		p->src_port = wire_be16(s.at);
+		p->dst_port = wire_be16(s.at + 2);
+		return l4_payload(s, 8, p);
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		if (s.captured < 4)
+			return DECODE_L4_TRUNCATED;
+		p->icmp_type_code = wire_be16(s.at);
+		return l4_payload(s, 4, p);
+	default:
+		return l4_payload(s, 0, p);
+	}
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Classification, without a type of nDPI's: what a flow speaks, and how that is known.
+ *
+ * One module per worker, forked from the one that the supervisor made (making several at once is not safe). A module is not
+ * shared between threads. State of a flow lives in memory of the caller's, dpi_state_size() octets, from dpi_begin()
+ * to dpi_end().
+ */
+#ifndef PROBE_DPI_H
+#define PROBE_DPI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "decode/decode.h"
+#include "l7/record.h"
+
+/* Packets with payload that are looked at, at most. A quarter fewer calls than with nDPI's own limits for 5 verdicts of 8,789. */
+#define DPI_BUDGET_TCP 12
+#define DPI_BUDGET_OTHER 8
+
+struct dpi_module;
+
+struct dpi_verdict {
+	uint64_t risks;        /* nDPI's risk bits */
+	uint16_t master;       /* ids of this nDPI, 0 unknown; master = app where there is one protocol */
+	uint16_t app;
+	uint16_t category;
+	uint16_t risk_score;
+	uint8_t confidence;    /* of app, enum l7_confidence */
+	uint8_t master_confidence;
+};
+
+/* Strings worth exporting; they point into the state and live until dpi_end(). NULL or empty if absent. */
+struct dpi_texts {
+	const char *sni;
+	const char *http_host;
+	const char *dns_query;
+};
+
+/* The end of a flow that has no payload, for a guess. Addresses as in struct packet. */
+struct dpi_ends {
+	const uint8_t *src_ip;
+	const uint8_t *dst_ip;
+	uint16_t src_port;
+	uint16_t dst_port;
+	uint8_t protocol;
+	uint8_t ip_version;
+};
+
+/*
+ * Makes a module with all protocols of nDPI and those of protocols_file (NULL: none). Returns 0, or a negative errno
+ * with a sentence in err: a file that cannot be read, a rule nDPI does not take ("file:line: ..."), headers that do not
+ * fit the library.
+ */
+int dpi_module_new(struct dpi_module **out, const char *protocols_file, char *err, size_t err_size);
+void dpi_module_free(struct dpi_module *m);
+const char *dpi_version(void);
+
+size_t dpi_state_size(void);
+void dpi_begin(void *state);
+/* Looks at one packet that has payload and is no later fragment. True: the verdict is final, call dpi_end(). */
+bool dpi_packet(struct dpi_module *m, void *state, const struct packet *p);
+/* The final verdict, asking nDPI to give up where it has none. texts may be NULL. */
+void dpi_verdict(struct dpi_module *m, void *state, struct dpi_verdict *v, struct dpi_texts *texts);
+/* Frees what nDPI keeps for the flow; the memory is the caller's again. */
+void dpi_end(void *state);
+/* The verdict for a flow that never carried payload: from ports and addresses only, said so in its confidence. */
+void dpi_guess(struct dpi_module *m, const struct dpi_ends *ends, struct dpi_verdict *v);
+
+/* Names by id for the exporter: canonical, '.' written '_'. NULL: no such id. Valid as long as the module. */
+uint32_t dpi_app_count(const struct dpi_module *m);
+const char *dpi_app_name(const struct dpi_module *m, uint32_t id);
+uint32_t dpi_category_count(const struct dpi_module *m);
+const char *dpi_category_name(const struct dpi_module *m, uint32_t id);
+
+#endif

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* nDPI, API generation 4.2. The only file, with its siblings for other generations, that knows nDPI's types. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ndpi_main.h>
+
+#include "dpi/dpi.h"
+#include "dpi/dpi_judge.h"
+#include "dpi/protocols_file.h"
+
+#define MODULE_NAME_MAX 40
+#define MODULE_CATEGORIES NDPI_PROTOCOL_NUM_CATEGORIES
+
+struct dpi_module {
+	struct ndpi_detection_module_struct *ndpi;
+	uint32_t n_apps;
+	char (*apps)[MODULE_NAME_MAX];
+	char categories[MODULE_CATEGORIES][MODULE_NAME_MAX];
+};
+
+struct dpi_state {
+	struct ndpi_flow_struct flow;
+	ndpi_protocol protocol;
+	uint8_t packets;
+	bool tls_record;
+};
+
+size_t dpi_state_size(void)
+{
+	return sizeof(struct dpi_state);
+}
+
+const char *dpi_version(void)
+{
+	return ndpi_revision();
+}
+
+/* "Z39.50" is "Z39_50" here: in a full name the first dot splits. */
+static void module_copy_name(char out[MODULE_NAME_MAX], const char *name)
+{
+	snprintf(out, MODULE_NAME_MAX, "%s", name ? name : "");
+	for (char *c = out; *c; c++)
+		if (*c == '.')
+			*c = '_';
+}
+
+static int module_copy_names(struct dpi_module *m)
+{
+	m->n_apps = ndpi_get_num_supported_protocols(m->ndpi);
+	m->apps = calloc(m->n_apps ? m->n_apps : 1, sizeof(*m->apps));
+	if (!m->apps)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < m->n_apps; i++)
+		module_copy_name(m->apps[i], ndpi_get_proto_name(m->ndpi, (uint16_t)i));
+	for (uint32_t i = 0; i < MODULE_CATEGORIES; i++)
+		module_copy_name(m->categories[i], ndpi_category_get_name(m->ndpi, (ndpi_protocol_category_t)i));
+	return 0;
+}
+
+int dpi_module_new(struct dpi_module **out, const char *protocols_file, char *err, size_t err_size)
+{
+	NDPI_PROTOCOL_BITMASK all;
+	struct dpi_module *m;
+	int rc;
+
+	*out = NULL;
+	if (ndpi_detection_get_sizeof_ndpi_flow_struct() != sizeof(struct ndpi_flow_struct)) {
+		snprintf(err, err_size, "nDPI %s: the library's flow has %u octets, the headers of the build %zu: build again",
+			 ndpi_revision(), ndpi_detection_get_sizeof_ndpi_flow_struct(), sizeof(struct ndpi_flow_struct));
+		return -EPROTO;
+	}
+	rc = protocols_file ? protocols_file_check(protocols_file, err, err_size) : 0;
+	if (rc)
+		return rc;
+	m = calloc(1, sizeof(*m));
+	if (m)
+		m->ndpi = ndpi_init_detection_module(ndpi_no_prefs);
+	if (!m || !m->ndpi) {
+		snprintf(err, err_size, "nDPI: no memory for a detection module");
+		dpi_module_free(m);
+		return -ENOMEM;
+	}
+	NDPI_BITMASK_SET_ALL(all);
+	ndpi_set_protocol_detection_bitmask2(m->ndpi, &all);
+	if (protocols_file && ndpi_load_protocols_file(m->ndpi, protocols_file) < 0) {
+		snprintf(err, err_size, "%s: nDPI does not take it", protocols_file);
+		dpi_module_free(m);
+		return -EINVAL;
+	}
+	ndpi_finalize_initialization(m->ndpi);
+	rc = module_copy_names(m);
+	if (rc) {
+		snprintf(err, err_size, "nDPI: no memory for names");
+		dpi_module_free(m);
+		return rc;
+	}
+	*out = m;
+	return 0;
+}
+
+void dpi_module_free(struct dpi_module *m)
+{
+	if (!m)
+		return;
+	if (m->ndpi)
+		ndpi_exit_detection_module(m->ndpi);
+	free(m->apps);
+	free(m);
+}
+
+void dpi_begin(void *state)
+{
+	memset(state, 0, sizeof(struct dpi_state));
+}
+
+void dpi_end(void *state)
+{
+	struct dpi_state *s = state;
+
+	ndpi_free_flow_data(&s->flow);
+}
+
+/* ContentType 20 to 23, version 3.0 to 3.4, a length that a record may have (RFC 8446 section 5.1). */
+static bool state_is_tls_record(const struct packet *p)
+{
+	const uint8_t *h = p->payload;
+
+	if (p->payload_captured < 5)
+		return false;
+	return h[0] >= 20 && h[0] <= 23 && h[1] == 3 && h[2] <= 4 && (h[3] << 8 | h[4]) != 0 &&
+	       (h[3] << 8 | h[4]) <= 16384 + 2048;
+}
+
+bool dpi_packet(struct dpi_module *m, void *state, const struct packet *p)
+{
+	struct dpi_state *s = state;
+	uint32_t len = p->ip_captured < UINT16_MAX ? p->ip_captured : UINT16_MAX;
+	bool known;
+
+	s->protocol = ndpi_detection_process_packet(m->ndpi, &s->flow, p->ip, (uint16_t)len, p->time_ms);
+	s->packets++;
+	if (p->protocol == IPPROTO_TCP && !s->tls_record)
+		s->tls_record = state_is_tls_record(p);
+	known = s->protocol.app_protocol != NDPI_PROTOCOL_UNKNOWN || s->protocol.master_protocol != NDPI_PROTOCOL_UNKNOWN;
+	if (s->protocol.app_protocol >= NDPI_MAX_SUPPORTED_PROTOCOLS)
+		return true; /* a rule of the user's: nDPI forgets it on the next packet */
+	if (known && !ndpi_extra_dissection_possible(m->ndpi, &s->flow))
+		return true;
+	if (s->flow.fail_with_unknown)
+		return true;
+	return s->packets >= (p->protocol == IPPROTO_TCP ? DPI_BUDGET_TCP : DPI_BUDGET_OTHER);
+}
+
+/* nDPI's confidence on our scale. */
+static uint8_t state_raw_confidence(const struct dpi_state *s)
+{
+	switch (s->flow.confidence) {
+	case NDPI_CONFIDENCE_MATCH_BY_PORT:
+		return L7_CONF_PORT;
+	case NDPI_CONFIDENCE_MATCH_BY_IP:
+		return L7_CONF_IP;
+	case NDPI_CONFIDENCE_DPI_CACHE:
+		return L7_CONF_CACHE;
+	case NDPI_CONFIDENCE_DPI:
+		return L7_CONF_DPI;
+	default:
+		return L7_CONF_NONE;
+	}
+}
+
+static uint16_t module_by_address(struct dpi_module *m, uint32_t network_order, uint16_t port)
+{
+	struct in_addr a = {network_order};
+
+	return network_order ? ndpi_network_port_ptree_match(m->ndpi, &a, port) : NDPI_PROTOCOL_UNKNOWN;
+}
+
+static uint16_t module_by_name(struct dpi_module *m, const struct dpi_state *s)
+{
+	char name[sizeof(s->flow.host_server_name)];
+	ndpi_protocol_match_result match;
+	int id;
+
+	if (!s->flow.host_server_name[0])
+		return NDPI_PROTOCOL_UNKNOWN;
+	memset(&match, 0, sizeof(match));
+	snprintf(name, sizeof(name), "%s", s->flow.host_server_name);
+	id = ndpi_match_string_subprotocol(m->ndpi, name, (u_int)strlen(name), &match);
+	return id > 0 ? (uint16_t)id : NDPI_PROTOCOL_UNKNOWN;
+}
+
+static void state_evidence(struct dpi_module *m, struct dpi_state *s, struct dpi_evidence *e)
+{
+	uint16_t port = s->protocol.master_protocol ? s->protocol.master_protocol : s->protocol.app_protocol;
+
+	*e = (struct dpi_evidence){
+		.master = s->protocol.master_protocol,
+		.app = s->protocol.app_protocol,
+		.raw = state_raw_confidence(s),
+		.tls = NDPI_PROTOCOL_TLS,
+		.telegram = NDPI_PROTOCOL_TELEGRAM,
+		.custom = s->protocol.app_protocol >= NDPI_MAX_SUPPORTED_PROTOCOLS,
+		.tcp = s->flow.l4_proto == IPPROTO_TCP,
+		.payload = s->packets > 0,
+		.tls_record = s->tls_record,
+		.port_refuted = NDPI_ISSET(&s->flow.excluded_protocol_bitmask, port) != 0,
+		.by_name = module_by_name(m, s),
+	};
+	if (!s->flow.is_ipv6) {
+		e->by_source = module_by_address(m, s->flow.saddr, s->flow.sport);
+		e->by_destination = module_by_address(m, s->flow.daddr, s->flow.dport);
+	}
+}
+
+static bool state_speaks(const struct dpi_state *s, uint16_t protocol)
+{
+	return s->flow.detected_protocol_stack[0] == protocol || s->flow.detected_protocol_stack[1] == protocol;
+}
+
+static void state_texts(const struct dpi_state *s, struct dpi_texts *t)
+{
+	const char *name = s->flow.host_server_name;
+
+	memset(t, 0, sizeof(*t));
+	if (!name[0])
+		return;
+	if (state_speaks(s, NDPI_PROTOCOL_TLS) || state_speaks(s, NDPI_PROTOCOL_QUIC) || state_speaks(s, NDPI_PROTOCOL_DTLS) ||
+	    state_speaks(s, NDPI_PROTOCOL_MAIL_SMTPS) || state_speaks(s, NDPI_PROTOCOL_MAIL_IMAPS) ||
+	    state_speaks(s, NDPI_PROTOCOL_MAIL_POPS))
+		t->sni = name;
+	else if (state_speaks(s, NDPI_PROTOCOL_HTTP))
+		t->http_host = name;
+	else if (state_speaks(s, NDPI_PROTOCOL_DNS) || state_speaks(s, NDPI_PROTOCOL_MDNS) ||
+	         state_speaks(s, NDPI_PROTOCOL_LLMNR))
+		t->dns_query = name;
+}
+
+void dpi_verdict(struct dpi_module *m, void *state, struct dpi_verdict *v, struct dpi_texts *texts)
+{
+	struct dpi_state *s = state;
+	struct dpi_evidence e;
+	uint16_t client, server;
+	uint8_t guessed;
+
+	if (s->protocol.app_protocol == NDPI_PROTOCOL_UNKNOWN && s->protocol.master_protocol == NDPI_PROTOCOL_UNKNOWN)
+		s->protocol = ndpi_detection_giveup(m->ndpi, &s->flow, 1, &guessed);
+	state_evidence(m, s, &e);
+	memset(v, 0, sizeof(*v));
+	dpi_judge(&e, v);
+	if (v->app == s->protocol.app_protocol)
+		v->category = (uint16_t)s->protocol.category;
+	else if (v->app)
+		v->category = (uint16_t)ndpi_get_proto_category(
+			m->ndpi, (ndpi_protocol){NDPI_PROTOCOL_UNKNOWN, v->app, NDPI_PROTOCOL_CATEGORY_UNSPECIFIED});
+	v->risks = s->flow.risk;
+	v->risk_score = s->flow.risk ? ndpi_risk2score(s->flow.risk, &client, &server) : 0;
+	if (texts)
+		state_texts(s, texts);
+}
+
+void dpi_guess(struct dpi_module *m, const struct dpi_ends *ends, struct dpi_verdict *v)
+{
+	bool ports = ends->protocol == IPPROTO_TCP || ends->protocol == IPPROTO_UDP;
+	struct dpi_evidence e = {.tls = NDPI_PROTOCOL_TLS, .telegram = NDPI_PROTOCOL_TELEGRAM};
+	uint32_t src = 0, dst = 0;
+	ndpi_protocol p;
+
+	if (ends->ip_version == 4) {
+		memcpy(&src, ends->src_ip + 12, 4);
+		memcpy(&dst, ends->dst_ip + 12, 4);
+	}
+	p = ndpi_guess_undetected_protocol(m->ndpi, NULL, ends->protocol, ntohl(src), ends->src_port, ntohl(dst), ends->dst_port);
+	e.master = p.master_protocol;
+	e.app = p.app_protocol;
+	e.custom = p.app_protocol >= NDPI_MAX_SUPPORTED_PROTOCOLS;
+	e.tcp = ends->protocol == IPPROTO_TCP;
+	e.by_source = module_by_address(m, src, htons(ends->src_port));
+	e.by_destination = module_by_address(m, dst, htons(ends->dst_port));
+	/* What is no TCP or UDP was named by the IP header's own protocol number: that was seen. */
+	e.raw = ports ? L7_CONF_PORT : L7_CONF_DPI;
+	memset(v, 0, sizeof(*v));
+	dpi_judge(&e, v);
+	v->category = v->app ? (uint16_t)ndpi_get_proto_category(m->ndpi, (ndpi_protocol){NDPI_PROTOCOL_UNKNOWN, v->app,
+	                                                                   NDPI_PROTOCOL_CATEGORY_UNSPECIFIED})
+	                     : 0;
+}
+
+uint32_t dpi_app_count(const struct dpi_module *m)
+{
+	return m->n_apps;
+}
+
+const char *dpi_app_name(const struct dpi_module *m, uint32_t id)
+{
+	return id < m->n_apps && m->apps[id][0] ? m->apps[id] : NULL;
+}
+
+uint32_t dpi_category_count(const struct dpi_module *m)
+{
+	(void)m;
+	return MODULE_CATEGORIES;
+}
+
+const char *dpi_category_name(const struct dpi_module *m, uint32_t id)
+{
+	return id < MODULE_CATEGORIES && m->categories[id][0] ? m->categories[id] : NULL;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "flow/flow_table.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define TABLE_MAX (1u << 28)
+
+static void *table_reserve(size_t size)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static size_t table_buckets_size(const struct flow_table *t)
+{
+	return ((size_t)t->bucket_mask + 1) * sizeof(*t->buckets);
+}
+
+int flow_table_init(struct flow_table *t, uint32_t max, uint64_t seed)
+{
+	uint32_t buckets = 1024;
+
+	memset(t, 0, sizeof(*t));
+	if (max == 0 || max > TABLE_MAX)
+		return -EINVAL;
+	while (buckets < max)
+		buckets *= 2;
+	t->max = max;
+	t->seed = seed;
+	t->fresh = 1;
+	t->bucket_mask = buckets - 1;
+	t->flows = table_reserve(((size_t)max + 1) * sizeof(*t->flows));
+	t->infos = table_reserve(((size_t)max + 1) * sizeof(*t->infos));
+	t->buckets = table_reserve(table_buckets_size(t));
+	if (!t->flows || !t->infos || !t->buckets) {
+		flow_table_deinit(t);
+		return -ENOMEM;
+	}
+	flow_wheel_init(&t->wheel, t->flows);
+	return 0;
+}
+
+void flow_table_deinit(struct flow_table *t)
+{
+	if (t->flows)
+		munmap(t->flows, ((size_t)t->max + 1) * sizeof(*t->flows));
+	if (t->infos)
+		munmap(t->infos, ((size_t)t->max + 1) * sizeof(*t->infos));
+	if (t->buckets)
+		munmap(t->buckets, table_buckets_size(t));
+	memset(t, 0, sizeof(*t));
+}
+
+uint64_t flow_table_hash(const struct flow_table *t, const struct flow_key *k)
+{
+	return XXH3_64bits_withSeed(k, sizeof(*k), t->seed);
+}
+
+static uint32_t *table_bucket(const struct flow_table *t, uint32_t hash)
+{
+	return &t->buckets[hash & t->bucket_mask];
+}
+
+uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, uint64_t hash)
+{
+	uint32_t index = *table_bucket(t, (uint32_t)hash);
+
+	while (index) {
+		const struct flow *f = &t->flows[index];
+
+		if (f->hash == (uint32_t)hash && memcmp(&f->key, k, sizeof(*k)) == 0)
+			break;
+		index = f->next;
+	}
+	return index;
+}
+
+uint32_t flow_table_add(struct flow_table *t, const struct flow_key *k, uint64_t hash)
+{
+	uint32_t *bucket = table_bucket(t, (uint32_t)hash);
+	uint32_t index = t->free;
+	struct flow *f;
+
+	if (index)
+		t->free = t->flows[index].next;
+	else if (t->fresh <= t->max)
+		index = t->fresh++;
+	else
+		return 0;
+	f = &t->flows[index];
+	memset(f, 0, sizeof(*f));
+	memset(&t->infos[index], 0, sizeof(t->infos[index]));
+	f->key = *k;
+	f->hash = (uint32_t)hash;
+	f->next = *bucket;
+	*bucket = index;
+	t->active++;
+	return index;
+}
+
+void flow_table_remove(struct flow_table *t, uint32_t index)
+{
+	struct flow *f = &t->flows[index];
+	uint32_t *link = table_bucket(t, f->hash);
+
+	flow_wheel_remove(&t->wheel, index);
+	while (*link != index)
+		link = &t->flows[*link].next;
+	*link = f->next;
+	f->key.ip_version = 0; /* marks the place as free */
+	f->next = t->free;
+	t->free = index;
+	t->active--;
+}
+
+uint32_t flow_table_victim(struct flow_table *t)
+{
+	uint32_t index;
+
+	/* A flow that was answered since it was put in the row moves over now: once in its life. */
+	while ((index = flow_wheel_nearest(&t->wheel, WHEEL_ROW_EVICT))) {
+		if (!(t->flows[index].flags & FLOW_KEEP))
+			return index;
+		flow_wheel_move(&t->wheel, index, WHEEL_ROW_KEEP);
+	}
+	return flow_wheel_nearest(&t->wheel, WHEEL_ROW_KEEP);
+}
+
+uint32_t flow_table_next(const struct flow_table *t, uint32_t index)
+{
+	for (index++; index < t->fresh; index++)
+		if (t->flows[index].key.ip_version)
+			return index;
+	return 0;
+}
+
+uint64_t flow_table_id(const struct flow_key *k, uint64_t first_ms, uint32_t domain)
+{
+	struct {
+		struct flow_key key;
+		uint64_t first_ms;
+	} named = {*k, first_ms};
+
+	return XXH3_64bits_withSeed(&named, sizeof(named), domain);
+}

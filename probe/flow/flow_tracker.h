@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The life of flows: a packet finds or makes its flow, is counted, perhaps classified; flows end or are cut, and every
+ * end and cut makes a record. Time is the packets' time: whether a packet belongs to an old flow or opens a new one or a new
+ * record is decided by its own time and its flow's, so that the same packets give the same records on every run.
+ */
+#ifndef PROBE_FLOW_TRACKER_H
+#define PROBE_FLOW_TRACKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "decode/decode.h"
+#include "dpi/dpi.h"
+#include "flow/flow_cold.h"
+#include "flow/flow_fragments.h"
+#include "flow/flow_table.h"
+#include "flow/flow_text.h"
+#include "l7/record.h"
+#include "shared.h"
+
+/* Late segments of an ended TCP flow belong to it, as long as none is later than this after the one before. */
+#define FLOW_LINGER_MS 5000
+/* Flows expire by the clock this much later than by their packets: captures are not always in order. */
+#define FLOW_SLACK_MS 1000
+
+struct flow_tracker_config {
+	uint32_t max_flows;
+	uint64_t idle_ms;   /* 0: flows do not expire */
+	uint64_t active_ms; /* 0: flows are not cut */
+	bool early;         /* make early records */
+	uint32_t domain;    /* part of flow ids */
+	uint64_t seed;      /* of hashes */
+};
+
+/* Where records go: room for one, or NULL if it must be dropped (the sink counts that); then it is complete. */
+struct flow_sink {
+	struct l7_record *(*reserve)(void *arg);
+	void (*commit)(void *arg);
+	void *arg;
+};
+
+struct flow_tracker {
+	struct flow_tracker_config config;
+	struct flow_table table;
+	struct flow_cold_pool cold;
+	struct flow_text_pool texts;
+	struct flow_fragments *fragments; /* owned */
+	struct dpi_module *dpi;           /* not owned */
+	struct shared_worker *shared;     /* counters; not owned */
+	struct flow_sink sink;
+	uint64_t clock_ms;                /* latest packet time, or later where the wire is silent */
+};
+
+/* Returns 0 or a negative errno. */
+int flow_tracker_init(struct flow_tracker *t, const struct flow_tracker_config *c, struct dpi_module *dpi,
+                      struct shared_worker *shared, struct flow_sink sink);
+/* Frees memory; flows still open are not reported. */
+void flow_tracker_deinit(struct flow_tracker *t);
+
+/* Takes in one packet. Later fragments get their ports here: p is changed. */
+void flow_tracker_packet(struct flow_tracker *t, struct packet *p);
+/* Moves the clock to now_ms if that is later, and ends at most `most` flows that have expired by then. True: more are due. */
+bool flow_tracker_expire(struct flow_tracker *t, uint64_t now_ms, unsigned most);
+/* Ends all flows. */
+void flow_tracker_flush(struct flow_tracker *t);
+
+#endif

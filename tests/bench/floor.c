@@ -143,8 +143,7 @@ static bool decode_l4(struct packet *p, uint32_t at, uint16_t ports[2])
 	return true;
 }
 
-static void order_ends(struct packet *p, const uint8_t *src, const uint8_t *dst, size_t size,
-                       const uint16_t ports[2])
+static void order_ends(struct packet *p, const uint8_t *src, const uint8_t *dst, size_t size, const uint16_t ports[2])
 {
 	int c = memcmp(src, dst, size);
 	p->half = c > 0 || (c == 0 && ports[0] > ports[1]);
@@ -336,9 +335,9 @@ static void guess(struct floor *f, struct flow *flow)
 		memcpy(&ends[1], flow->addr[1], 4);
 	}
 	f->guesses++;
-	settle(f, flow, ndpi_guess_undetected_protocol(f->ndpi, NULL, flow->proto, ntohl(ends[0]),
-	                                               flow->port[0], ntohl(ends[1]),
-	                                               flow->port[1]));
+	settle(f, flow,
+	       ndpi_guess_undetected_protocol(f->ndpi, NULL, flow->proto, ntohl(ends[0]), flow->port[0], ntohl(ends[1]),
+					      flow->port[1]));
 }
 
 static void classify(struct floor *f, struct flow *flow, const struct packet *p)
@@ -348,10 +347,9 @@ static void classify(struct floor *f, struct flow *flow, const struct packet *p)
 	}
 	f->calls++;
 	flow->calls++;
-	ndpi_protocol result = ndpi_detection_process_packet(
-	        f->ndpi, flow->state, p->l3, (unsigned short)p->l3_len, p->time_us / 1000);
-	bool known = result.app_protocol != NDPI_PROTOCOL_UNKNOWN ||
-	             result.master_protocol != NDPI_PROTOCOL_UNKNOWN;
+	ndpi_protocol result = ndpi_detection_process_packet(f->ndpi, flow->state, p->l3, (unsigned short)p->l3_len,
+							     p->time_us / 1000);
+	bool known = result.app_protocol != NDPI_PROTOCOL_UNKNOWN || result.master_protocol != NDPI_PROTOCOL_UNKNOWN;
 	if (known && !ndpi_extra_dissection_possible(f->ndpi, flow->state)) {
 		settle(f, flow, result);
 	} else if (flow->calls >= (flow->proto == IPPROTO_TCP ? TCP_BUDGET : OTHER_BUDGET)) {
@@ -399,8 +397,7 @@ static void ndpi_start(struct floor *f, const char *protocols)
 {
 	NDPI_PROTOCOL_BITMASK all;
 	f->ndpi = ndpi_init_detection_module(ndpi_no_prefs);
-	if (f->ndpi == NULL ||
-	    ndpi_detection_get_sizeof_ndpi_flow_struct() != sizeof(struct ndpi_flow_struct)) {
+	if (f->ndpi == NULL || ndpi_detection_get_sizeof_ndpi_flow_struct() != sizeof(struct ndpi_flow_struct)) {
 		die("nDPI does not start or is not the one of the headers");
 	}
 	NDPI_BITMASK_SET_ALL(all);
@@ -431,9 +428,8 @@ int main(int argc, char **argv)
 		die(pcap_geterr(pcap));
 	}
 	close_flows(&f);
-	printf("{\"packets\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"octets\":%" PRIu64
-	       ",\"flows\":%" PRIu32 ",\"known\":%" PRIu64 ",\"dpi_calls\":%" PRIu64
-	       ",\"giveups\":%" PRIu64 ",\"guesses\":%" PRIu64 "}\n",
+	printf("{\"packets\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"octets\":%" PRIu64 ",\"flows\":%" PRIu32
+	       ",\"known\":%" PRIu64 ",\"dpi_calls\":%" PRIu64 ",\"giveups\":%" PRIu64 ",\"guesses\":%" PRIu64 "}\n",
 	       f.packets, f.refused, f.octets, f.table.used, f.known, f.calls, f.giveups, f.guesses);
 	pcap_close(pcap);
 	return 0;

@@ -114,7 +114,7 @@ def shapes_ip6():
         "whole-fragment": ([packet(f.HOP_BY_HOP, f.fragment6(0, 0))], [flow(17, 1, 74, **PORTS)], {}),
         "fragments6": (parts, None, {}, (2, 144)),
         "no-next": ([packet(f.HOP_BY_HOP, payload=b"", proto=59)], [flow(59, 1, 48)], {}),
-        "ext-cut": ([packet(f.HOP_BY_HOP)[:58]], [], {"ip6_ext": 1}),
+        "ext-cut": ([packet(f.HOP_BY_HOP)[:58]], [], {"truncated": 1}),
         "ext-chain": ([packet(*([f.DESTINATION] * 40))], [], {"ip6_ext": 1}),
         "icmp6": ([packet(payload=bytes([128, 0, 0, 0, 0, 1, 0, 1]), proto=58),
                    f.ethernet(f.ip6(B6, A6, 58, bytes([129, 0, 0, 0, 0, 1, 0, 1])))],

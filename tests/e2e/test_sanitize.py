@@ -14,8 +14,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import damage  # noqa: E402
 import l7  # noqa: E402
-import pcapio  # noqa: E402
 
 L7PROBE = os.path.join(l7.SANITIZE, "l7probe")
 L7WATCH = os.path.join(l7.SANITIZE, "l7watch")
@@ -53,8 +53,7 @@ def read_all(paths):
 
 class Probe(unittest.TestCase):
     def test_corpus(self):
-        paths = sorted(p for p in glob.glob(l7.CORPUS + "/*") if p.endswith((".pcap", ".pcapng"))
-                       and pcapio.read(p)[0] == pcapio.ETHERNET)
+        paths = damage.ethernet_captures()
         self.assertGreater(len(paths), 200, "the corpus is not there: ./dev corpus")
         bad = read_all(paths)
         self.assertEqual([], bad, "\n".join(bad))
@@ -63,6 +62,12 @@ class Probe(unittest.TestCase):
         paths = sorted(p for p in glob.glob(l7.made() + "/*.pcap") if "raw-ip" not in p) + [l7.STORY]
         bad = read_all(paths)
         self.assertEqual([], bad, "\n".join(bad))
+
+    def test_damaged_frames(self):
+        """Frames of the corpus cut at random or with octets changed; ./dev soak does more."""
+        path = damage.temporary("sample.pcap")
+        damage.sample(path, 20, 40_000)
+        self.assertEqual("", read_batch([path]))
 
     def test_sigterm_in_the_middle(self):
         """Stopped while it reads a great capture again and again: flushed, no leak."""

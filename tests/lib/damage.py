@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Captures that were damaged: frames cut short, octets changed. Seeded, so that a failure comes again."""
+import glob
+import os
+import random
+
+import l7
+import pcapio
+
+
+def ethernet_captures():
+    """Paths of the corpus's Ethernet captures, sorted."""
+    return sorted(p for p in glob.glob(l7.CORPUS + "/*") if p.endswith((".pcap", ".pcapng"))
+                  and pcapio.read(p)[0] == pcapio.ETHERNET)
+
+
+def changed(rng, frame):
+    """The frame with one to four octets changed, more often near its start."""
+    octets = bytearray(frame)
+    for _ in range(rng.randint(1, 4)):
+        at = min(int(rng.expovariate(1 / 60)), len(octets) - 1)
+        octets[at] = rng.choice((0, 0xFF, rng.randrange(256), octets[at] ^ 1 << rng.randrange(8)))
+    return bytes(octets)
+
+
+def sample(output, seed, count):
+    """Writes `count` damaged frames taken at random from the whole corpus, in order of time."""
+    rng = random.Random(seed)
+    captures = [pcapio.read(p)[1] for p in ethernet_captures()]
+    captures = [c for c in captures if c]
+    with pcapio.Writer(output) as out:
+        time = 1_700_000_000 * 10**9
+        while count > 0:
+            packets = rng.choice(captures)
+            start = rng.randrange(len(packets))
+            # A run of packets of one capture: flows get past their first packet.
+            for _, frame, wire in packets[start:start + 20]:
+                damaged = frame[:rng.randint(0, len(frame))] if rng.random() < 0.5 else changed(rng, frame or b"\0")
+                out.add(time, damaged, wire)
+                time += 1_000_000
+                count -= 1
+
+
+def every_length(path, output, first):
+    """Writes the first packets of a capture at every length from nothing to whole; returns how many frames."""
+    count = 0
+    with pcapio.Writer(output) as out:
+        for time, frame, wire in pcapio.read(path)[1][:first]:
+            for length in range(len(frame) + 1):
+                out.add(time, frame[:length], wire)
+            count += len(frame) + 1
+    return count
+
+
+def temporary(name):
+    folder = os.path.join(l7.ROOT, "build", "damaged")
+    os.makedirs(folder, exist_ok=True)
+    return os.path.join(folder, name)

@@ -11,8 +11,10 @@
  *
  * The call policy, which is the probe's: nDPI state is taken at a flow's first
  * packet with payload; each packet with payload that is no later fragment is
- * given to nDPI until the protocol is known and no more is to be learned, or
- * the budget is spent; then giveup. A flow without payload is guessed once.
+ * given to nDPI until the protocol is known and no more is to be learned, nDPI
+ * has nothing left to try, the budget is spent or the TCP connection has ended
+ * (RST, or FIN from both); then giveup if nothing is known. A flow without
+ * payload is guessed once. A SYN after the end is a new flow in the old's place.
  */
 #include <arpa/inet.h>
 #include <endian.h>
@@ -40,7 +42,11 @@ struct flow {
 	uint8_t version; /* 4 or 6; 0 marks a free slot */
 	uint8_t calls;
 	bool final;
+	bool ended;     /* TCP: RST, or both FINs */
+	uint8_t finned; /* bit per half */
 	uint16_t master, app;
+	bool known; /* nDPI's last answer named something */
+	ndpi_protocol answer;
 	uint64_t packets[2], octets[2];
 	uint64_t first_us, last_us;
 	struct ndpi_flow_struct *state; /* NULL before payload and once final */
@@ -57,7 +63,8 @@ struct packet {
 	unsigned half;   /* 0 if the source is addr[0] */
 	const uint8_t *l3;
 	uint32_t l3_len, ip_len; /* captured octets of the IP packet, all of them */
-	uint32_t payload;
+	uint32_t payload;        /* octets as the IP header has it */
+	uint8_t tcp_flags;
 	bool later_fragment;
 	uint64_t time_us;
 };
@@ -67,7 +74,7 @@ struct floor {
 	struct ndpi_detection_module_struct *ndpi;
 	struct ndpi_flow_struct **pool;
 	size_t pooled, pool_room;
-	uint64_t packets, refused, octets, calls, giveups, guesses, known;
+	uint64_t packets, refused, octets, calls, giveups, guesses, known, again;
 };
 
 static void die(const char *what)
@@ -126,6 +133,7 @@ static bool decode_l4(struct packet *p, uint32_t at, uint16_t ports[2])
 			return false;
 		}
 		header = (h[12] >> 4) * 4u;
+		p->tcp_flags = h[13];
 		break;
 	case IPPROTO_UDP:
 		if (at + 8 > have) {
@@ -134,12 +142,12 @@ static bool decode_l4(struct packet *p, uint32_t at, uint16_t ports[2])
 		header = 8;
 		break;
 	default:
-		p->payload = have - at;
+		p->payload = p->ip_len - at;
 		return true;
 	}
 	ports[0] = get16(h);
 	ports[1] = get16(h + 2);
-	p->payload = at + header < have ? have - at - header : 0;
+	p->payload = at + header < p->ip_len ? p->ip_len - at - header : 0;
 	return true;
 }
 
@@ -340,6 +348,18 @@ static void guess(struct floor *f, struct flow *flow)
 					      flow->port[1]));
 }
 
+/* Classification of a flow is over, by whatever is there. */
+static void conclude(struct floor *f, struct flow *flow)
+{
+	if (flow->state == NULL) {
+		guess(f, flow);
+	} else if (flow->known) {
+		settle(f, flow, flow->answer);
+	} else {
+		give_up(f, flow);
+	}
+}
+
 static void classify(struct floor *f, struct flow *flow, const struct packet *p)
 {
 	if (flow->state == NULL) {
@@ -347,17 +367,43 @@ static void classify(struct floor *f, struct flow *flow, const struct packet *p)
 	}
 	f->calls++;
 	flow->calls++;
-	ndpi_protocol result = ndpi_detection_process_packet(f->ndpi, flow->state, p->l3, (unsigned short)p->l3_len,
-							     p->time_us / 1000);
-	bool known = result.app_protocol != NDPI_PROTOCOL_UNKNOWN || result.master_protocol != NDPI_PROTOCOL_UNKNOWN;
-	if (known && !ndpi_extra_dissection_possible(f->ndpi, flow->state)) {
-		settle(f, flow, result);
-	} else if (flow->calls >= (flow->proto == IPPROTO_TCP ? TCP_BUDGET : OTHER_BUDGET)) {
-		give_up(f, flow);
+	flow->answer = ndpi_detection_process_packet(f->ndpi, flow->state, p->l3, (unsigned short)p->l3_len,
+						     p->time_us / 1000);
+	flow->known = flow->answer.app_protocol != NDPI_PROTOCOL_UNKNOWN ||
+		      flow->answer.master_protocol != NDPI_PROTOCOL_UNKNOWN;
+	if ((flow->known && !ndpi_extra_dissection_possible(f->ndpi, flow->state)) || flow->state->fail_with_unknown ||
+	    flow->calls >= (flow->proto == IPPROTO_TCP ? TCP_BUDGET : OTHER_BUDGET)) {
+		conclude(f, flow);
 	}
 }
 
 /* ---- the loop --------------------------------------------------------- */
+
+/* A connection that ends settles its flow; a SYN after that begins a new one. */
+static void follow_tcp(struct floor *f, struct flow *flow, const struct packet *p)
+{
+	if (flow->ended) {
+		return;
+	}
+	if (p->tcp_flags & 1) {
+		flow->finned |= (uint8_t)(1u << p->half);
+	}
+	if (p->tcp_flags & 4 || flow->finned == 3) {
+		flow->ended = true;
+		if (!flow->final) {
+			conclude(f, flow);
+		}
+	}
+}
+
+static void start_again(struct floor *f, struct flow *flow, const struct packet *p)
+{
+	struct flow key = *flow;
+	f->again++;
+	memset(flow, 0, sizeof(*flow));
+	memcpy(flow, &key, key_size());
+	flow->first_us = p->time_us;
+}
 
 static void on_packet(u_char *user, const struct pcap_pkthdr *header, const u_char *frame)
 {
@@ -369,6 +415,9 @@ static void on_packet(u_char *user, const struct pcap_pkthdr *header, const u_ch
 		return;
 	}
 	struct flow *flow = table_get(&f->table, &p.key, p.time_us);
+	if (flow->ended && (p.tcp_flags & 0x12) == 2) {
+		start_again(f, flow, &p);
+	}
 	flow->packets[p.half]++;
 	flow->octets[p.half] += p.ip_len;
 	flow->last_us = p.time_us;
@@ -376,19 +425,17 @@ static void on_packet(u_char *user, const struct pcap_pkthdr *header, const u_ch
 	if (p.payload > 0 && !p.later_fragment && !flow->final) {
 		classify(f, flow, &p);
 	}
+	if (flow->proto == IPPROTO_TCP) {
+		follow_tcp(f, flow, &p);
+	}
 }
 
 static void close_flows(struct floor *f)
 {
 	for (uint32_t i = 0; i <= f->table.mask; i++) {
 		struct flow *flow = &f->table.slots[i];
-		if (flow->version == 0 || flow->final) {
-			continue;
-		}
-		if (flow->state != NULL) {
-			give_up(f, flow);
-		} else {
-			guess(f, flow);
+		if (flow->version != 0 && !flow->final) {
+			conclude(f, flow);
 		}
 	}
 }
@@ -428,9 +475,9 @@ int main(int argc, char **argv)
 		die(pcap_geterr(pcap));
 	}
 	close_flows(&f);
-	printf("{\"packets\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"octets\":%" PRIu64 ",\"flows\":%" PRIu32
+	printf("{\"packets\":%" PRIu64 ",\"refused\":%" PRIu64 ",\"octets\":%" PRIu64 ",\"flows\":%" PRIu64
 	       ",\"known\":%" PRIu64 ",\"dpi_calls\":%" PRIu64 ",\"giveups\":%" PRIu64 ",\"guesses\":%" PRIu64 "}\n",
-	       f.packets, f.refused, f.octets, f.table.used, f.known, f.calls, f.giveups, f.guesses);
+	       f.packets, f.refused, f.octets, f.table.used + f.again, f.known, f.calls, f.giveups, f.guesses);
 	pcap_close(pcap);
 	return 0;
 }

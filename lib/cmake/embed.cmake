@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake -DOUT=FILE -DFILES=a.tmpl;b.tmpl -P embed.cmake: the profiles as a C file, name and text of each.
+set(text "/* Made from the files in templates at build time. */\n#include \"record/profile.h\"\n\n")
+string(APPEND text "const struct profile_source profile_sources[] = {\n")
+foreach(file IN LISTS FILES)
+  get_filename_component(name ${file} NAME_WE)
+  file(STRINGS ${file} lines)
+  string(APPEND text "\t{\"${name}\",\n")
+  foreach(line IN LISTS lines)
+    string(REPLACE "\\" "\\\\" line "${line}")
+    string(REPLACE "\"" "\\\"" line "${line}")
+    string(APPEND text "\t \"${line}\\n\"\n")
+  endforeach()
+  string(APPEND text "\t},\n")
+endforeach()
+string(APPEND text "};\n\nconst size_t profile_n_sources = sizeof(profile_sources) / sizeof(profile_sources[0]);\n")
+file(WRITE ${OUT} "${text}")

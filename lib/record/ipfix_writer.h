@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Flow records as IPFIX messages (RFC 7011), encoded in memory with libfixbuf. Sockets are not its business.
+ *
+ * Data messages hold data sets only and template messages hold no flow records, so that data can be kept and sent again on
+ * another connection after that one's templates. Sequence number and export time depend on when and where
+ * a message is really sent: ipfix_message_stamp() sets them then. Template ids never change meaning.
+ *
+ * One writer is used by one thread. When memory is out libfixbuf ends the process, as GLib does.
+ */
+#ifndef L7_RECORD_IPFIX_WRITER_H
+#define L7_RECORD_IPFIX_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "l7/record.h"
+#include "record/profile.h"
+
+#define IPFIX_HEADER 16
+#define IPFIX_MESSAGE_MIN 512  /* that any record and any template fits is checked by the caller of add */
+#define IPFIX_MESSAGE_MAX 65535
+
+enum ipfix_template {
+	IPFIX_TEMPLATE_V4 = 256,
+	IPFIX_TEMPLATE_V6 = 257,
+	IPFIX_TEMPLATE_APPS = 258,   /* options: applicationId > name, description (RFC 6759) */
+	IPFIX_TEMPLATE_DOMAIN = 259, /* options: observationDomainId > observationDomainName */
+};
+
+/*
+ * Takes one finished message of `len` octets with `records` data records (options records count, RFC 7011 section
+ * 3.1). `data` is the writer's and may be changed, but not kept.
+ */
+struct ipfix_sink {
+	void (*message)(void *arg, uint8_t *data, size_t len, uint32_t records);
+	void *arg;
+};
+
+struct ipfix_writer_config {
+	const struct profile *profile; /* kept, not copied */
+	uint32_t domain;
+	uint32_t pen;          /* what L7_PEN_OWN is sent as */
+	size_t message_max;    /* octets, IPFIX_MESSAGE_MIN to IPFIX_MESSAGE_MAX */
+	bool fixed_names;      /* applicationName as 32 octets, zero padded, for collectors that want it fixed */
+	struct ipfix_sink data; /* takes the messages with flow records */
+};
+
+/* What the options records say. */
+struct ipfix_tables {
+	const char *const *apps; /* by nDPI id, NULL if unused */
+	uint32_t n_apps;
+	const char *exporter;    /* observationDomainName, NULL or "" for none */
+};
+
+struct ipfix_writer;
+
+/* Returns 0, or -EINVAL with a sentence. The caller frees *w with ipfix_writer_free(). */
+int ipfix_writer_new(struct ipfix_writer **w, const struct ipfix_writer_config *c, char *err, size_t err_size);
+void ipfix_writer_free(struct ipfix_writer *w);
+
+/*
+ * Adds a record that has passed l7_record_check(); a message that has no more room goes to the sink first. Texts are
+ * cleaned to UTF-8. Returns 0, -EMSGSIZE if the record alone is longer than a message, or -EIO if libfixbuf refused it.
+ */
+int ipfix_writer_add(struct ipfix_writer *w, const struct l7_record *r);
+
+/* What is pending goes to the sink. */
+void ipfix_writer_flush(struct ipfix_writer *w);
+
+/* Records added since the last message. */
+uint32_t ipfix_writer_pending(const struct ipfix_writer *w);
+
+/*
+ * Makes the template messages: all templates, then the options records. Pending data goes to its own sink first.
+ * Returns 0, -EMSGSIZE if a template is longer than a message, or -EIO.
+ */
+int ipfix_writer_templates(struct ipfix_writer *w, const struct ipfix_tables *t, struct ipfix_sink sink);
+
+/* Sets sequence number and export time (seconds since the epoch) of a message that is about to be sent. */
+void ipfix_message_stamp(uint8_t *message, uint32_t sequence, uint32_t export_time);
+
+#endif

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "base/wire.h"
+#include "fixbuf_oracle.h"
+#include "record/ipfix_writer.h"
+#include "record_sample.h"
+
+#define MESSAGES_MAX 4096
+
+/* What a sink was given. */
+struct kept {
+	uint8_t *data[MESSAGES_MAX];
+	size_t len[MESSAGES_MAX];
+	uint32_t records[MESSAGES_MAX];
+	size_t n;
+	size_t longest;
+};
+
+static void keep(void *arg, uint8_t *data, size_t len, uint32_t records)
+{
+	struct kept *k = arg;
+
+	assert_true(k->n < MESSAGES_MAX);
+	k->data[k->n] = malloc(len);
+	memcpy(k->data[k->n], data, len);
+	k->records[k->n] = records;
+	k->len[k->n++] = len;
+	if (len > k->longest)
+		k->longest = len;
+}
+
+static void kept_free(struct kept *k)
+{
+	for (size_t i = 0; i < k->n; i++)
+		free(k->data[i]);
+	memset(k, 0, sizeof(*k));
+}
+
+/* Walks the sets: lengths exact, none empty, and of which kinds (template or data) they are. */
+static void check_sets(const uint8_t *data, size_t len, bool templates_too)
+{
+	struct wire w = wire_of(data, len);
+
+	assert_int_equal(wire_u16(&w), 10);
+	assert_int_equal(wire_u16(&w), len);
+	wire_take(&w, 12);
+	assert_true(wire_left(&w) > 0);
+	while (wire_left(&w)) {
+		uint16_t id = wire_u16(&w);
+		uint16_t size = wire_u16(&w);
+
+		assert_true(size > 4);
+		assert_true(id >= 256 || templates_too);
+		assert_non_null(wire_take(&w, size - 4u));
+	}
+	assert_true(wire_ok(&w));
+}
+
+static struct ipfix_writer *writer(struct profile *p, struct kept *k, size_t message_max, bool fixed)
+{
+	struct ipfix_writer_config c = {
+		.profile = p, .domain = 7, .pen = 32473, .message_max = message_max, .fixed_names = fixed, .data = {keep, k}};
+	struct ipfix_writer *w;
+	char err[256] = "";
+
+	assert_int_equal(profile_load(p, "standard", err, sizeof(err)), 0);
+	if (ipfix_writer_new(&w, &c, err, sizeof(err)))
+		fail_msg("%s", err);
+	return w;
+}
+
+static void flow_check(struct oracle *o, void *arg)
+{
+	unsigned *next = arg;
+	struct l7_record r;
+	uint8_t ip[16];
+
+	record_sample(&r, *next);
+	assert_int_equal(oracle_number(o, L7_F_flowId), r.flow_id);
+	assert_int_equal(oracle_number(o, L7_F_recordSequence), *next);
+	assert_int_equal(oracle_number(o, L7_F_streamId), r.stream_id);
+	assert_int_equal(oracle_number(o, L7_F_flowStartMilliseconds), r.start_ms);
+	assert_int_equal(oracle_number(o, L7_F_flowEndMilliseconds), r.end_ms);
+	assert_int_equal(oracle_number(o, L7_F_octetDeltaCount), r.octets);
+	assert_int_equal(oracle_number(o, L7_F_packetDeltaCount), r.packets);
+	assert_int_equal(oracle_number(o, L7_F_reverseOctetDeltaCount), r.rev_octets);
+	assert_int_equal(oracle_number(o, L7_F_reversePacketDeltaCount), r.rev_packets);
+	assert_int_equal(oracle_number(o, L7_F_tcpControlBits), r.tcp_flags);
+	assert_int_equal(oracle_number(o, L7_F_reverseTcpControlBits), r.rev_tcp_flags);
+	assert_int_equal(oracle_number(o, L7_F_sourceTransportPort), r.src_port);
+	assert_int_equal(oracle_number(o, L7_F_destinationTransportPort), r.dst_port);
+	assert_int_equal(oracle_number(o, L7_F_protocolIdentifier), r.protocol);
+	assert_int_equal(oracle_number(o, L7_F_flowEndReason), r.end_reason);
+	assert_int_equal(oracle_number(o, L7_F_biflowDirection), r.biflow);
+	assert_int_equal(oracle_number(o, L7_F_ingressInterface), r.ingress_if);
+	assert_int_equal(oracle_number(o, L7_F_egressInterface), r.egress_if);
+	assert_int_equal(oracle_number(o, L7_F_vlanId), r.vlan_id);
+	assert_int_equal(oracle_number(o, L7_F_samplingInterval), r.sampling);
+	assert_int_equal(oracle_number(o, L7_F_flowRisk), r.risks);
+	assert_int_equal(oracle_number(o, L7_F_flowRiskScore), r.risk_score);
+	assert_int_equal(oracle_number(o, L7_F_appConfidence), r.confidence);
+	assert_int_equal(oracle_number(o, L7_F_masterConfidence), r.master_confidence);
+	assert_int_equal(oracle_number(o, L7_F_recordState), r.state);
+	assert_memory_equal(o->record + o->offset[L7_F_applicationId], "\x16\0\0\xb9", 4);
+	assert_true(oracle_text_is(o, L7_F_applicationName, "TLS.Telegram"));
+	assert_true(oracle_text_is(o, L7_F_applicationCategoryName, "Chat"));
+	assert_true(oracle_text_is(o, L7_F_tlsServerName, "api.telegram.org"));
+	memcpy(ip, o->record + o->offset[L7_F_sourceIPv6Address], 16);
+	if (r.ip_version == 6)
+		assert_memory_equal(ip, r.src_ip, 16);
+	else
+		assert_memory_equal(o->record + o->offset[L7_F_destinationIPv4Address], r.dst_ip + 12, 4);
+	++*next;
+}
+
+static const char *const apps[] = {"Unknown", "FTP_CONTROL", NULL, "A_name_that_is_longer_than_24_octets", "caf\xc3\xa9"};
+static const struct ipfix_tables tables = {apps, 5, "probe1"};
+
+/* The count in the header of what a sink has: data records of the messages before. */
+static uint64_t kept_check(struct oracle *o, struct kept *k, uint64_t before, size_t max, bool templates)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		uint64_t then = o->flows + o->apps + o->domains;
+
+		assert_true(k->len[i] <= max);
+		check_sets(k->data[i], k->len[i], templates);
+		assert_int_equal(wire_be32(k->data[i] + 12), 7);
+		ipfix_message_stamp(k->data[i], (uint32_t)before, 1700000000);
+		assert_int_equal(wire_be32(k->data[i] + 4), 1700000000);
+		assert_int_equal(wire_be32(k->data[i] + 8), before);
+		assert_true(oracle_message(o, k->data[i], k->len[i]));
+		assert_int_equal(o->flows + o->apps + o->domains - then, k->records[i]);
+		before += k->records[i];
+	}
+	return before;
+}
+
+static void round_trip(size_t message_max, unsigned n)
+{
+	struct kept data = {.n = 0}, templates = {.n = 0};
+	struct ipfix_writer *w;
+	struct profile p;
+	struct oracle o;
+	unsigned next = 0;
+	uint64_t sent;
+
+	w = writer(&p, &data, message_max, false);
+	assert_int_equal(ipfix_writer_templates(w, &tables, (struct ipfix_sink){keep, &templates}), 0);
+	for (unsigned i = 0; i < n; i++) {
+		struct l7_record r;
+
+		record_sample(&r, i);
+		assert_int_equal(ipfix_writer_add(w, &r), 0);
+	}
+	ipfix_writer_flush(w);
+	assert_int_equal(ipfix_writer_pending(w), 0);
+	ipfix_writer_flush(w); /* nothing there: no message */
+	assert_true(oracle_init(&o, 32473));
+	sent = kept_check(&o, &templates, 0, message_max, true);
+	assert_int_equal(o.apps, 4);
+	assert_int_equal(o.domains, 1);
+	assert_string_equal(o.domain_name, "probe1");
+	assert_string_equal(o.app_name, "caf\xc3\xa9");
+	assert_int_equal(sent, 5);
+	o.flow = flow_check;
+	o.arg = &next;
+	assert_int_equal(kept_check(&o, &data, sent, message_max, false), sent + n);
+	assert_int_equal(next, n);
+	oracle_deinit(&o);
+	kept_free(&data);
+	kept_free(&templates);
+	ipfix_writer_free(w);
+}
+
+static void test_round_trip(void **state)
+{
+	(void)state;
+	round_trip(IPFIX_MESSAGE_MAX, 1000);
+	round_trip(1400, 500);
+	/* Every length at which a record, or the header of its set, may just not fit. */
+	for (size_t max = IPFIX_MESSAGE_MIN; max < 1100; max += 1)
+		round_trip(max, 16);
+}
+
+/* Made later, after data: the same templates, and pending data goes first. */
+static void test_templates_again(void **state)
+{
+	struct kept data = {.n = 0}, templates = {.n = 0}, again = {.n = 0};
+	struct ipfix_writer *w;
+	struct l7_record r;
+	struct profile p;
+
+	(void)state;
+	w = writer(&p, &data, 1400, false);
+	assert_int_equal(ipfix_writer_templates(w, &tables, (struct ipfix_sink){keep, &templates}), 0);
+	record_sample(&r, 0);
+	assert_int_equal(ipfix_writer_add(w, &r), 0);
+	assert_int_equal(data.n, 0);
+	assert_int_equal(ipfix_writer_pending(w), 1);
+	assert_int_equal(ipfix_writer_templates(w, &tables, (struct ipfix_sink){keep, &again}), 0);
+	assert_int_equal(data.n, 1);
+	assert_int_equal(again.n, templates.n);
+	for (size_t i = 0; i < again.n; i++) {
+		assert_int_equal(again.len[i], templates.len[i]);
+		assert_memory_equal(again.data[i] + IPFIX_HEADER, templates.data[i] + IPFIX_HEADER, again.len[i] - IPFIX_HEADER);
+	}
+	ipfix_writer_free(w);
+	kept_free(&data);
+	kept_free(&templates);
+	kept_free(&again);
+}
+
+/* Strings that are no UTF-8, the longest strings, and a record that fits no message. */
+static void test_hostile_text(void **state)
+{
+	struct kept data = {.n = 0}, templates = {.n = 0};
+	struct ipfix_writer *w;
+	struct l7_record r;
+	struct profile p;
+	struct oracle o;
+	char cleaned[L7_STRING_MAX + 1];
+
+	(void)state;
+	w = writer(&p, &data, 1400, false);
+	assert_int_equal(ipfix_writer_templates(w, &tables, (struct ipfix_sink){keep, &templates}), 0);
+	record_sample(&r, 0);
+	memset(r.text, 0xff, sizeof(r.text));
+	r.text_len = L7_TEXT_MAX;
+	r.sni = r.app = r.category = (struct l7_text){0, L7_STRING_MAX};
+	assert_int_equal(ipfix_writer_add(w, &r), 0);
+	ipfix_writer_flush(w);
+	assert_true(oracle_init(&o, 32473));
+	kept_check(&o, &data, kept_check(&o, &templates, 0, 1400, true), 1400, false);
+	memset(cleaned, '?', L7_STRING_MAX);
+	cleaned[L7_STRING_MAX] = '\0';
+	assert_true(oracle_text_is(&o, L7_F_tlsServerName, cleaned));
+	assert_true(oracle_text_is(&o, L7_F_applicationName, cleaned));
+	oracle_deinit(&o);
+	ipfix_writer_free(w);
+	w = writer(&p, &data, IPFIX_MESSAGE_MIN, false);
+	assert_int_equal(ipfix_writer_add(w, &r), -EMSGSIZE);
+	record_sample(&r, 0);
+	assert_int_equal(ipfix_writer_add(w, &r), 0); /* and it goes on */
+	assert_int_equal(ipfix_writer_pending(w), 1);
+	ipfix_writer_free(w);
+	kept_free(&data);
+	kept_free(&templates);
+}
+
+static void test_fixed_names(void **state)
+{
+	struct kept data = {.n = 0}, templates = {.n = 0};
+	struct ipfix_writer *w;
+	struct l7_record r;
+	struct profile p;
+	uint8_t name[32] = "TLS.Telegram";
+
+	(void)state;
+	w = writer(&p, &data, 1400, true);
+	assert_int_equal(ipfix_writer_templates(w, &tables, (struct ipfix_sink){keep, &templates}), 0);
+	assert_non_null(memmem(templates.data[0], templates.len[0], "\0\x60\0\x20", 4)); /* 96, 32 octets */
+	record_sample(&r, 0);
+	assert_int_equal(ipfix_writer_add(w, &r), 0);
+	ipfix_writer_flush(w);
+	assert_non_null(memmem(data.data[0], data.len[0], name, sizeof(name)));
+	ipfix_writer_free(w);
+	kept_free(&data);
+	kept_free(&templates);
+}
+
+static void test_refused(void **state)
+{
+	struct ipfix_writer_config c = {.message_max = 1400, .pen = L7_PEN_NTOP};
+	struct ipfix_writer *w;
+	struct profile p;
+	char err[256];
+
+	(void)state;
+	assert_int_equal(profile_load(&p, "standrad", err, sizeof(err)), -EINVAL);
+	assert_non_null(strstr(err, "standard"));
+	assert_int_equal(profile_parse(&p, "x", "flowId # comment\n\n flowId\n", err, sizeof(err)), -EINVAL);
+	assert_non_null(strstr(err, "line 3"));
+	assert_int_equal(profile_parse(&p, "x", "octetDeltaCnt\n", err, sizeof(err)), -EINVAL);
+	assert_non_null(strstr(err, "did you mean octetDeltaCount?"));
+	assert_int_equal(profile_parse(&p, "x", "masterName\n", err, sizeof(err)), -EINVAL);
+	assert_int_equal(profile_parse(&p, "x", "# none\n", err, sizeof(err)), -EINVAL);
+	assert_int_equal(profile_load(&p, "standard", err, sizeof(err)), 0);
+	assert_int_equal(p.n4, 31);
+	assert_int_equal(p.n6, 31);
+	c.profile = &p;
+	assert_int_equal(ipfix_writer_new(&w, &c, err, sizeof(err)), -EINVAL);
+	c.pen = 32473;
+	c.message_max = 65536;
+	assert_int_equal(ipfix_writer_new(&w, &c, err, sizeof(err)), -EINVAL);
+}
+
+static void ignore(void *arg, uint8_t *data, size_t len, uint32_t records)
+{
+	(void)data;
+	(void)len;
+	*(uint64_t *)arg += records;
+}
+
+/* Said, not judged: the machine decides. */
+static void test_cost(void **state)
+{
+	const unsigned n = 200000;
+	struct timespec from, to;
+	struct ipfix_writer *w;
+	struct l7_record r;
+	struct profile p;
+	uint64_t records = 0;
+
+	(void)state;
+	w = writer(&p, NULL, 16384, false);
+	ipfix_writer_free(w);
+	{
+		struct ipfix_writer_config c = {
+			.profile = &p, .pen = 32473, .message_max = 16384, .data = {ignore, &records}};
+		char err[256];
+
+		assert_int_equal(ipfix_writer_new(&w, &c, err, sizeof(err)), 0);
+	}
+	record_sample(&r, 0);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &from);
+	for (unsigned i = 0; i < n; i++) {
+		r.flow_id += i;
+		ipfix_writer_add(w, &r);
+	}
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &to);
+	ipfix_writer_flush(w);
+	assert_int_equal(records, n);
+	print_message("%.0f ns per record\n",
+		      ((double)(to.tv_sec - from.tv_sec) * 1e9 + (double)(to.tv_nsec - from.tv_nsec)) / n);
+	ipfix_writer_free(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_templates_again),
+		cmocka_unit_test(test_hostile_text), cmocka_unit_test(test_fixed_names),
+		cmocka_unit_test(test_refused),     cmocka_unit_test(test_cost),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/net_tcp.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define TCP_POLL_ACK_MS 20 /* how often to look what was acknowledged: the kernel does not say */
+
+void net_tcp_init(struct net_tcp *t, const char *host, const char *port)
+{
+	memset(t, 0, sizeof(*t));
+	t->host = host;
+	t->port = port;
+	t->fd = -1;
+	t->stall_ms = NET_TCP_STALL_MS;
+	t->backoff_ms = NET_TCP_BACKOFF_MIN_MS;
+}
+
+static void tcp_close(struct net_tcp *t)
+{
+	if (t->fd >= 0)
+		close(t->fd);
+	t->fd = -1;
+	net_resolve_free(t->resolve);
+	t->resolve = NULL;
+	t->state = NET_TCP_IDLE;
+}
+
+void net_tcp_deinit(struct net_tcp *t)
+{
+	tcp_close(t);
+}
+
+/* Between half and all of ms: probes that lost the same collector do not come back in step. */
+static uint32_t tcp_jitter(uint32_t ms)
+{
+	uint32_t random = 0;
+
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+		random = (uint32_t)getpid();
+	return ms / 2 + random % (ms / 2 + 1);
+}
+
+void net_tcp_drop(struct net_tcp *t, const char *why, uint64_t now_ms)
+{
+	tcp_close(t);
+	if (why != t->reason)
+		snprintf(t->reason, sizeof(t->reason), "%s", why);
+	t->next_ms = now_ms + tcp_jitter(t->backoff_ms);
+	t->backoff_ms = t->backoff_ms * 2 > NET_TCP_BACKOFF_MAX_MS ? NET_TCP_BACKOFF_MAX_MS : t->backoff_ms * 2;
+}
+
+static void tcp_options(int fd, uint32_t stall_ms)
+{
+	int on = 1, idle = 30, interval = 10, probes = 3;
+	unsigned user = stall_ms;
+
+	/* None is needed to work: what the kernel refuses is done without. */
+	(void)!setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	(void)!setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	(void)!setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	(void)!setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	(void)!setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user, sizeof(user));
+	(void)!setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+}
+
+static enum net_tcp_event tcp_up(struct net_tcp *t, uint64_t now_ms)
+{
+	t->state = NET_TCP_UP;
+	t->written = t->acknowledged = 0;
+	t->progress_ms = now_ms;
+	t->shut = false;
+	return NET_TCP_CONNECTED;
+}
+
+/* Connects to the address in use; goes on to the next while one fails at once. */
+static enum net_tcp_event tcp_connect(struct net_tcp *t, uint64_t now_ms)
+{
+	int error = EHOSTUNREACH;
+
+	for (; t->address < t->addresses.n; t->address++) {
+		const struct sockaddr_storage *to = &t->addresses.list[t->address].addr;
+
+		t->fd = socket(to->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (t->fd < 0) {
+			error = errno;
+			continue;
+		}
+		tcp_options(t->fd, t->stall_ms);
+		if (connect(t->fd, (const struct sockaddr *)to, t->addresses.list[t->address].len) == 0)
+			return tcp_up(t, now_ms);
+		error = errno;
+		if (error == EINPROGRESS) {
+			t->state = NET_TCP_CONNECTING;
+			t->next_ms = now_ms + NET_TCP_CONNECT_MS;
+			return NET_TCP_NOTHING;
+		}
+		close(t->fd);
+		t->fd = -1;
+	}
+	net_tcp_drop(t, strerror(error), now_ms);
+	return NET_TCP_FAILED;
+}
+
+static enum net_tcp_event tcp_next_address(struct net_tcp *t, int error, uint64_t now_ms)
+{
+	close(t->fd);
+	t->fd = -1;
+	t->address++;
+	if (t->address < t->addresses.n)
+		return tcp_connect(t, now_ms);
+	net_tcp_drop(t, strerror(error), now_ms);
+	return NET_TCP_FAILED;
+}
+
+static enum net_tcp_event tcp_step_resolving(struct net_tcp *t, uint64_t now_ms)
+{
+	const char *why = "";
+	int rc = net_resolve_result(t->resolve, &t->addresses, &why);
+
+	if (rc == -EAGAIN)
+		return NET_TCP_NOTHING;
+	net_resolve_free(t->resolve);
+	t->resolve = NULL;
+	if (rc) {
+		net_tcp_drop(t, why, now_ms);
+		return NET_TCP_FAILED;
+	}
+	t->address = 0;
+	return tcp_connect(t, now_ms);
+}
+
+static enum net_tcp_event tcp_step_connecting(struct net_tcp *t, uint64_t now_ms)
+{
+	struct pollfd p = {.fd = t->fd, .events = POLLOUT};
+	socklen_t len = sizeof(int);
+	int error = 0;
+
+	if (poll(&p, 1, 0) <= 0)
+		return now_ms >= t->next_ms ? tcp_next_address(t, ETIMEDOUT, now_ms) : NET_TCP_NOTHING;
+	if (getsockopt(t->fd, SOL_SOCKET, SO_ERROR, &error, &len))
+		error = errno;
+	return error ? tcp_next_address(t, error, now_ms) : tcp_up(t, now_ms);
+}
+
+static bool tcp_closed(const struct net_tcp *t)
+{
+	struct tcp_info info = {.tcpi_state = 0};
+	socklen_t len = sizeof(info);
+
+	return getsockopt(t->fd, IPPROTO_TCP, TCP_INFO, &info, &len) || info.tcpi_state == TCP_CLOSE;
+}
+
+/*
+ * What of the written octets the peer's TCP has acknowledged. The queue's length is asked before the state: only that of a
+ * live connection says anything. A FIN counts as one octet until it is acknowledged.
+ */
+static void tcp_acknowledged(struct net_tcp *t, uint64_t now_ms)
+{
+	uint64_t left;
+	int queued;
+
+	if (t->acknowledged == t->written) {
+		t->progress_ms = now_ms;
+		return;
+	}
+	if (ioctl(t->fd, SIOCOUTQ, &queued) || queued < 0 || tcp_closed(t))
+		return;
+	left = (uint64_t)queued;
+	if (t->shut && left)
+		left--;
+	if (left < t->written && t->written - left > t->acknowledged) {
+		t->acknowledged = t->written - left;
+		t->progress_ms = now_ms;
+		t->backoff_ms = NET_TCP_BACKOFF_MIN_MS; /* it works: the next loss is a new one */
+	}
+}
+
+/* A collector sends nothing: what comes is thrown away, the end of its stream is the end of the connection. */
+static int tcp_listen(struct net_tcp *t)
+{
+	char ignored[512];
+
+	for (int i = 0; i < 4; i++) {
+		ssize_t n = recv(t->fd, ignored, sizeof(ignored), MSG_DONTWAIT);
+
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+		if (n == 0)
+			return -EPIPE;
+	}
+	return 0;
+}
+
+static enum net_tcp_event tcp_step_up(struct net_tcp *t, uint64_t now_ms)
+{
+	int rc;
+
+	tcp_acknowledged(t, now_ms);
+	rc = tcp_listen(t);
+	if (rc == -EPIPE && t->shut && tcp_closed(t))
+		t->acknowledged = t->written; /* both ends are done, in order: a reset would have been an error */
+	if (rc == -EPIPE && t->shut && t->acknowledged == t->written)
+		return NET_TCP_NOTHING;
+	if (rc)
+		net_tcp_drop(t, rc == -EPIPE ? "closed by the peer" : strerror(-rc), now_ms);
+	else if (now_ms - t->progress_ms >= t->stall_ms)
+		net_tcp_drop(t, "the peer takes nothing", now_ms);
+	else
+		return NET_TCP_NOTHING;
+	return NET_TCP_LOST;
+}
+
+enum net_tcp_event net_tcp_step(struct net_tcp *t, uint64_t now_ms)
+{
+	switch (t->state) {
+	case NET_TCP_IDLE:
+		if (now_ms < t->next_ms)
+			return NET_TCP_NOTHING;
+		t->resolve = net_resolve_start(t->host, t->port, SOCK_STREAM);
+		if (!t->resolve) {
+			net_tcp_drop(t, "no memory or thread to look its name up", now_ms);
+			return NET_TCP_FAILED;
+		}
+		t->state = NET_TCP_RESOLVING;
+		return tcp_step_resolving(t, now_ms);
+	case NET_TCP_RESOLVING:
+		return tcp_step_resolving(t, now_ms);
+	case NET_TCP_CONNECTING:
+		return tcp_step_connecting(t, now_ms);
+	case NET_TCP_UP:
+		return tcp_step_up(t, now_ms);
+	}
+	return NET_TCP_NOTHING;
+}
+
+int net_tcp_wait(const struct net_tcp *t, bool more, uint64_t now_ms, struct pollfd *p)
+{
+	*p = (struct pollfd){.fd = -1, .events = 0};
+	switch (t->state) {
+	case NET_TCP_RESOLVING:
+		p->fd = net_resolve_fd(t->resolve);
+		p->events = POLLIN;
+		return -1;
+	case NET_TCP_CONNECTING:
+		p->fd = t->fd;
+		p->events = POLLOUT;
+		break;
+	case NET_TCP_UP:
+		p->fd = t->fd;
+		p->events = (short)(POLLIN | POLLRDHUP | (more ? POLLOUT : 0));
+		return t->written > t->acknowledged ? TCP_POLL_ACK_MS : -1;
+	case NET_TCP_IDLE:
+		break;
+	}
+	return t->next_ms > now_ms ? (int)(t->next_ms - now_ms) : 0;
+}
+
+ssize_t net_tcp_write(struct net_tcp *t, const void *data, size_t len, uint64_t now_ms)
+{
+	ssize_t n = send(t->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (t->written == t->acknowledged)
+		t->progress_ms = now_ms;
+	t->written += (uint64_t)n;
+	return n;
+}
+
+void net_tcp_shutdown(struct net_tcp *t)
+{
+	if (t->state == NET_TCP_UP && !t->shut && shutdown(t->fd, SHUT_WR) == 0)
+		t->shut = true;
+}

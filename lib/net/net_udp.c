@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "net/net_udp.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define UDP_BACKOFF_MIN_MS 100
+#define UDP_BACKOFF_MAX_MS 5000
+#define UDP_SEND_BUFFER (1 << 20)
+
+void net_udp_init(struct net_udp *u, const char *host, const char *port)
+{
+	memset(u, 0, sizeof(*u));
+	u->host = host;
+	u->port = port;
+	u->fd = -1;
+	u->backoff_ms = UDP_BACKOFF_MIN_MS;
+	u->reason = "";
+}
+
+void net_udp_deinit(struct net_udp *u)
+{
+	if (u->fd >= 0)
+		close(u->fd);
+	u->fd = -1;
+	net_resolve_free(u->resolve);
+	u->resolve = NULL;
+}
+
+static enum net_udp_event udp_fail(struct net_udp *u, const char *why, uint64_t now_ms)
+{
+	net_resolve_free(u->resolve);
+	u->resolve = NULL;
+	u->addresses.n = 0;
+	u->reason = why;
+	u->next_ms = now_ms + u->backoff_ms;
+	u->backoff_ms = u->backoff_ms * 2 > UDP_BACKOFF_MAX_MS ? UDP_BACKOFF_MAX_MS : u->backoff_ms * 2;
+	return NET_UDP_FAILED;
+}
+
+static enum net_udp_event udp_open(struct net_udp *u, uint64_t now_ms)
+{
+	const int size = UDP_SEND_BUFFER;
+	int error = EHOSTUNREACH;
+
+	for (size_t tries = 0; tries < u->addresses.n; tries++) {
+		const struct sockaddr_storage *to = &u->addresses.list[u->address].addr;
+
+		u->fd = socket(to->ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		if (u->fd >= 0 && connect(u->fd, (const struct sockaddr *)to, u->addresses.list[u->address].len) == 0) {
+			(void)!setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+			u->backoff_ms = UDP_BACKOFF_MIN_MS;
+			return NET_UDP_READY;
+		}
+		error = errno;
+		if (u->fd >= 0)
+			close(u->fd);
+		u->fd = -1;
+		u->address = (u->address + 1) % u->addresses.n;
+	}
+	return udp_fail(u, strerror(error), now_ms);
+}
+
+enum net_udp_event net_udp_step(struct net_udp *u, uint64_t now_ms)
+{
+	const char *why = "";
+	int rc;
+
+	if (u->fd >= 0)
+		return NET_UDP_NOTHING;
+	if (u->addresses.n)
+		return udp_open(u, now_ms);
+	if (!u->resolve) {
+		if (now_ms < u->next_ms)
+			return NET_UDP_NOTHING;
+		u->resolve = net_resolve_start(u->host, u->port, SOCK_DGRAM);
+		if (!u->resolve)
+			return udp_fail(u, "no memory or thread to look its name up", now_ms);
+	}
+	rc = net_resolve_result(u->resolve, &u->addresses, &why);
+	if (rc == -EAGAIN)
+		return NET_UDP_NOTHING;
+	if (rc)
+		return udp_fail(u, why, now_ms);
+	net_resolve_free(u->resolve);
+	u->resolve = NULL;
+	u->address = 0;
+	return udp_open(u, now_ms);
+}
+
+int net_udp_wait(const struct net_udp *u, bool more, uint64_t now_ms, struct pollfd *p)
+{
+	*p = (struct pollfd){.fd = -1, .events = 0};
+	if (u->fd >= 0) {
+		if (more)
+			*p = (struct pollfd){.fd = u->fd, .events = POLLOUT};
+		return -1;
+	}
+	if (u->resolve) {
+		*p = (struct pollfd){.fd = net_resolve_fd(u->resolve), .events = POLLIN};
+		return -1;
+	}
+	return u->next_ms > now_ms ? (int)(u->next_ms - now_ms) : 0;
+}
+
+int net_udp_send(struct net_udp *u, const void *data, size_t len)
+{
+	int error = 0;
+
+	for (int tries = 0; tries < 2; tries++) {
+		if (send(u->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+			return 0;
+		error = errno;
+		if (error == EAGAIN || error == EINTR || error == ENOBUFS)
+			return -EAGAIN;
+		if (error != ECONNREFUSED)
+			break;
+		u->refused++;
+	}
+	return -error;
+}
+
+bool net_udp_next_address(struct net_udp *u)
+{
+	if (u->addresses.n < 2)
+		return false;
+	close(u->fd);
+	u->fd = -1;
+	u->address = (u->address + 1) % u->addresses.n;
+	return true;
+}

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "record/ipfix_reader.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/wire.h"
+#include "l7/fields.h"
+
+#define IPFIX_VERSION 10
+#define IPFIX_SET_TEMPLATE 2
+#define IPFIX_SET_OPTIONS 3
+#define IPFIX_SET_DATA 256
+#define IPFIX_LATE_SPAN 10000u /* records; further back it is a new start */
+#define IPFIX_LATE_MAX 16      /* messages in a row; more are a new start */
+
+/* One message on its way through. */
+struct ipfix_message {
+	struct ipfix_session *s;
+	struct ipfix_domain *domain;
+	const struct ipfix_sink *sink;
+	uint32_t n_records; /* data records, options too */
+	bool uncounted;     /* some records could not be counted */
+};
+
+void ipfix_session_init(struct ipfix_session *s, struct ipfix_counters *counters, const char *peer, uint32_t pen,
+			bool datagrams)
+{
+	memset(s, 0, sizeof(*s));
+	s->counters = counters;
+	s->pen = pen;
+	s->datagrams = datagrams;
+	snprintf(s->peer, sizeof(s->peer), "%s", peer);
+}
+
+void ipfix_session_deinit(struct ipfix_session *s)
+{
+	for (size_t i = 0; i < s->n_templates; i++)
+		free(s->templates[i].plan);
+	for (size_t i = 0; i < s->n_names; i++)
+		free(s->names[i].text);
+	free(s->names);
+	s->names = NULL;
+	s->n_templates = s->n_names = 0;
+}
+
+/* ---- templates: an array in order of their keys ---- */
+
+/* Place of a key, or where it would have to be. */
+static size_t ipfix_template_place(const struct ipfix_session *s, uint64_t key)
+{
+	size_t low = 0, high = s->n_templates;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (s->templates[middle].key < key)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static uint64_t ipfix_template_key(const struct ipfix_message *m, uint16_t id)
+{
+	return (uint64_t)m->domain->id << 16 | id;
+}
+
+static struct ipfix_template *ipfix_template_find(struct ipfix_session *s, uint64_t key)
+{
+	size_t i = ipfix_template_place(s, key);
+
+	return i < s->n_templates && s->templates[i].key == key ? &s->templates[i] : NULL;
+}
+
+static void ipfix_template_remove(struct ipfix_session *s, struct ipfix_template *t)
+{
+	size_t i = (size_t)(t - s->templates);
+
+	s->n_steps -= t->plan->n_steps;
+	free(t->plan);
+	s->n_templates--;
+	memmove(t, t + 1, (s->n_templates - i) * sizeof(*t));
+}
+
+static void ipfix_template_evict(struct ipfix_session *s)
+{
+	struct ipfix_template *oldest = &s->templates[0];
+
+	for (size_t i = 1; i < s->n_templates; i++)
+		if (s->templates[i].used < oldest->used)
+			oldest = &s->templates[i];
+	ipfix_template_remove(s, oldest);
+	s->counters->evicted_templates++;
+}
+
+static void ipfix_template_add(struct ipfix_session *s, struct ipfix_template t)
+{
+	size_t i;
+
+	while (s->n_templates == IPFIX_TEMPLATES_MAX ||
+	       (s->n_templates && s->n_steps + t.plan->n_steps > IPFIX_STEPS_MAX))
+		ipfix_template_evict(s);
+	i = ipfix_template_place(s, t.key);
+	memmove(&s->templates[i + 1], &s->templates[i], (s->n_templates - i) * sizeof(t));
+	s->templates[i] = t;
+	s->n_templates++;
+	s->n_steps += t.plan->n_steps;
+	s->counters->templates++;
+}
+
+/* Field count 0: the id is free again; id 2 or 3 means all of that kind (RFC 7011 section 8.1). */
+static void ipfix_withdraw(struct ipfix_message *m, uint16_t id, bool options)
+{
+	struct ipfix_session *s = m->s;
+	struct ipfix_template *t;
+
+	if (s->datagrams)
+		return;
+	s->counters->withdrawals++;
+	if (id >= IPFIX_SET_DATA) {
+		t = ipfix_template_find(s, ipfix_template_key(m, id));
+		if (t)
+			ipfix_template_remove(s, t);
+		return;
+	}
+	for (size_t i = s->n_templates; i-- > 0;) {
+		t = &s->templates[i];
+		if (t->key >> 16 == m->domain->id && t->options == options)
+			ipfix_template_remove(s, t);
+	}
+}
+
+/* One template record. Returns false if the rest of its set cannot be read. */
+static bool ipfix_template_record(struct ipfix_message *m, struct wire *w, bool options)
+{
+	struct ipfix_session *s = m->s;
+	uint16_t id = wire_u16(w);
+	uint16_t n_fields = wire_u16(w);
+	uint16_t n_scope = options && n_fields ? wire_u16(w) : 1;
+	struct ipfix_template t = {.key = ipfix_template_key(m, id), .options = options};
+	struct ipfix_template *old;
+	int rc;
+
+	if (wire_ok(w) && n_fields == 0 &&
+	    (id >= IPFIX_SET_DATA || id == (options ? IPFIX_SET_OPTIONS : IPFIX_SET_TEMPLATE))) {
+		ipfix_withdraw(m, id, options);
+		return true;
+	}
+	if (!wire_ok(w) || id < IPFIX_SET_DATA || n_fields == 0) {
+		s->counters->bad_template++;
+		return false;
+	}
+	rc = ipfix_plan_make(&t.plan, w, n_fields, s->pen);
+	if (!rc && (n_scope == 0 || n_scope > n_fields)) {
+		free(t.plan);
+		rc = -ERANGE;
+	}
+	/* Refused or not, what the id meant before it means no more. */
+	old = ipfix_template_find(s, t.key);
+	if (old)
+		ipfix_template_remove(s, old);
+	if (rc == 0) {
+		t.used = ++s->clock;
+		ipfix_template_add(s, t);
+	} else if (n_fields > IPFIX_FIELDS_MAX) {
+		s->counters->large_template++;
+	} else {
+		s->counters->bad_template++;
+	}
+	return rc != -EBADMSG;
+}
+
+static void ipfix_template_set(struct ipfix_message *m, struct wire *w, bool options)
+{
+	while (wire_left(w) >= 4) { /* less is padding */
+		if (wire_be32(w->at) == 0 && wire_left(w) < 8)
+			return; /* padding to 8 octets */
+		if (!ipfix_template_record(m, w, options))
+			return;
+	}
+}
+
+/* ---- observation domains ---- */
+
+static void ipfix_domain_name(struct ipfix_domain *d, const char *text, size_t len)
+{
+	d->name_len = (uint8_t)(len < sizeof(d->name) ? len : sizeof(d->name));
+	memcpy(d->name, text, d->name_len);
+}
+
+static struct ipfix_domain *ipfix_domain(struct ipfix_session *s, uint32_t id)
+{
+	char name[ADDR_TEXT_MAX + 16];
+	struct ipfix_domain *d = NULL;
+
+	for (size_t i = 0; i < s->n_domains; i++) {
+		if (s->domains[i].id == id) {
+			s->domains[i].used = ++s->clock;
+			return &s->domains[i];
+		}
+		if (!d || s->domains[i].used < d->used)
+			d = &s->domains[i];
+	}
+	if (s->n_domains < IPFIX_DOMAINS_MAX)
+		d = &s->domains[s->n_domains++];
+	else
+		s->counters->evicted_domains++;
+	memset(d, 0, sizeof(*d));
+	d->id = id;
+	d->used = ++s->clock;
+	snprintf(name, sizeof(name), "%s#%u", s->peer, id);
+	ipfix_domain_name(d, name, strlen(name));
+	return d;
+}
+
+/*
+ * The sequence number counts the data records sent before this message (RFC 7011 section 3.1), modulo 2^32. Returns
+ * false if the message is out of its order, so that the number to expect stays.
+ */
+static bool ipfix_sequence(struct ipfix_message *m, uint32_t sequence)
+{
+	struct ipfix_domain *d = m->domain;
+	struct ipfix_counters *c = m->s->counters;
+	uint32_t ahead = sequence - d->expected;
+	uint32_t back = d->expected - sequence;
+
+	if (!d->known || ahead == 0) {
+		d->late = 0;
+		return true;
+	}
+	if (ahead < UINT32_C(1) << 31) {
+		c->lost += ahead;
+		d->late = 0;
+		return true;
+	}
+	if (sequence != 0 && back <= IPFIX_LATE_SPAN && ++d->late <= IPFIX_LATE_MAX) {
+		c->late++;
+		return false;
+	}
+	c->restarts++;
+	d->late = 0;
+	return true;
+}
+
+/* ---- application names ---- */
+
+static int ipfix_name_compare(const struct ipfix_name *n, uint32_t domain, uint64_t app_id)
+{
+	if (n->domain != domain)
+		return n->domain < domain ? -1 : 1;
+	return n->app_id < app_id ? -1 : n->app_id > app_id;
+}
+
+static size_t ipfix_name_place(const struct ipfix_session *s, uint32_t domain, uint64_t app_id)
+{
+	size_t low = 0, high = s->n_names;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (ipfix_name_compare(&s->names[middle], domain, app_id) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static const struct ipfix_name *ipfix_name_find(const struct ipfix_session *s, uint32_t domain, uint64_t app_id)
+{
+	size_t i = ipfix_name_place(s, domain, app_id);
+
+	return i < s->n_names && ipfix_name_compare(&s->names[i], domain, app_id) == 0 ? &s->names[i] : NULL;
+}
+
+static void ipfix_name_put(struct ipfix_session *s, uint32_t domain, const struct ipfix_extra *x)
+{
+	size_t i = ipfix_name_place(s, domain, x->app_id);
+	struct ipfix_name n = {.domain = domain, .app_id = x->app_id};
+
+	n.len = (uint8_t)(x->app_len < IPFIX_NAME_MAX ? x->app_len : IPFIX_NAME_MAX);
+	if (i < s->n_names && ipfix_name_compare(&s->names[i], domain, x->app_id) == 0) {
+		if (s->names[i].len == n.len && memcmp(s->names[i].text, x->app, n.len) == 0)
+			return; /* the table is sent again and again */
+		memcpy(s->names[i].text, x->app, n.len);
+		s->names[i].len = n.len;
+		return;
+	}
+	if (!s->names)
+		s->names = malloc(IPFIX_NAMES_MAX * sizeof(*s->names));
+	n.text = s->names && s->n_names < IPFIX_NAMES_MAX ? malloc(IPFIX_NAME_MAX) : NULL;
+	if (!n.text) {
+		s->counters->names_refused++;
+		return;
+	}
+	memcpy(n.text, x->app, n.len);
+	memmove(&s->names[i + 1], &s->names[i], (s->n_names - i) * sizeof(n));
+	s->names[i] = n;
+	s->n_names++;
+}
+
+/* ---- data ---- */
+
+static void ipfix_options_record(struct ipfix_message *m, const struct l7_record *r, const struct ipfix_extra *x)
+{
+	m->s->counters->options++;
+	if (x->app_id && x->app)
+		ipfix_name_put(m->s, m->domain->id, x);
+	if (l7_has(r, L7_F_exporterName))
+		ipfix_domain_name(m->domain, r->text + r->exporter.off, r->exporter.len);
+}
+
+#define IPFIX_SWAP(type, a, b)                                                                                         \
+	do {                                                                                                           \
+		type swap_ = (a);                                                                                      \
+		(a) = (b);                                                                                             \
+		(b) = swap_;                                                                                           \
+	} while (0)
+
+static void ipfix_swap_marks(struct l7_record *r, enum l7_field a, enum l7_field b)
+{
+	bool had_a = l7_has(r, a), had_b = l7_has(r, b);
+
+	r->has[a >> 6] &= ~(UINT64_C(1) << (a & 63));
+	r->has[b >> 6] &= ~(UINT64_C(1) << (b & 63));
+	if (had_a)
+		l7_mark(r, b);
+	if (had_b)
+		l7_mark(r, a);
+}
+
+/* A uniflow record from responder to initiator is turned round: the rest of us knows initiators first. */
+static void ipfix_turn(struct l7_record *r)
+{
+	uint8_t ip[16];
+
+	memcpy(ip, r->src_ip, 16);
+	memcpy(r->src_ip, r->dst_ip, 16);
+	memcpy(r->dst_ip, ip, 16);
+	IPFIX_SWAP(uint16_t, r->src_port, r->dst_port);
+	IPFIX_SWAP(uint64_t, r->octets, r->rev_octets);
+	IPFIX_SWAP(uint64_t, r->packets, r->rev_packets);
+	IPFIX_SWAP(uint16_t, r->tcp_flags, r->rev_tcp_flags);
+	ipfix_swap_marks(r, L7_F_sourceIPv4Address, L7_F_destinationIPv4Address);
+	ipfix_swap_marks(r, L7_F_sourceIPv6Address, L7_F_destinationIPv6Address);
+	ipfix_swap_marks(r, L7_F_sourceTransportPort, L7_F_destinationTransportPort);
+	ipfix_swap_marks(r, L7_F_octetDeltaCount, L7_F_reverseOctetDeltaCount);
+	ipfix_swap_marks(r, L7_F_packetDeltaCount, L7_F_reversePacketDeltaCount);
+	ipfix_swap_marks(r, L7_F_tcpControlBits, L7_F_reverseTcpControlBits);
+	r->biflow = L7_BIFLOW_INITIATOR;
+}
+
+static void ipfix_data_record(struct ipfix_message *m, struct l7_record *r, const struct ipfix_extra *x)
+{
+	const struct ipfix_domain *d = m->domain;
+
+	if (r->ip_version == 0) {
+		m->s->counters->no_address++;
+		return;
+	}
+	if (!x->app && x->app_id) {
+		const struct ipfix_name *n = ipfix_name_find(m->s, d->id, x->app_id);
+
+		if (n)
+			(void)l7_record_set_app(r, n->text, n->len);
+	}
+	if (!l7_has(r, L7_F_exporterName) && l7_record_text(r, &r->exporter, d->name, d->name_len, L7_TEXT_MAX))
+		l7_mark(r, L7_F_exporterName);
+	if (r->biflow == L7_BIFLOW_REVERSE)
+		ipfix_turn(r);
+	m->s->counters->records++;
+	m->sink->record(m->sink->arg, r);
+}
+
+static void ipfix_data_set(struct ipfix_message *m, struct wire *w, uint16_t id)
+{
+	struct ipfix_session *s = m->s;
+	struct ipfix_template *t = ipfix_template_find(s, ipfix_template_key(m, id));
+	struct ipfix_extra extra;
+	struct l7_record r;
+
+	if (!t) {
+		s->counters->no_template++;
+		m->uncounted = true;
+		return;
+	}
+	t->used = ++s->clock;
+	while (wire_left(w) >= t->plan->min_len) { /* less is padding */
+		if (!ipfix_plan_decode(t->plan, w, &r, &extra)) {
+			s->counters->bad_record++;
+			m->uncounted = true;
+			return;
+		}
+		m->n_records++;
+		if (t->options)
+			ipfix_options_record(m, &r, &extra);
+		else
+			ipfix_data_record(m, &r, &extra);
+	}
+}
+
+/* ---- messages ---- */
+
+int ipfix_message_length(const uint8_t header[IPFIX_HEADER])
+{
+	uint16_t len = wire_be16(header + 2);
+
+	return wire_be16(header) == IPFIX_VERSION && len >= IPFIX_HEADER ? len : -EBADMSG;
+}
+
+/* Returns false if the rest of the message cannot be read. */
+static bool ipfix_set(struct ipfix_message *m, struct wire *w)
+{
+	uint16_t id = wire_u16(w);
+	uint16_t len = wire_u16(w);
+	struct wire set = wire_sub(w, len >= 4 ? len - 4u : SIZE_MAX);
+
+	if (!wire_ok(&set)) {
+		m->s->counters->bad_set++;
+		m->uncounted = true;
+		return false;
+	}
+	if (id >= IPFIX_SET_DATA)
+		ipfix_data_set(m, &set, id);
+	else if (id == IPFIX_SET_TEMPLATE || id == IPFIX_SET_OPTIONS)
+		ipfix_template_set(m, &set, id == IPFIX_SET_OPTIONS);
+	else
+		m->s->counters->bad_set++;
+	return true;
+}
+
+int ipfix_read(struct ipfix_session *s, const void *message, size_t len, const struct ipfix_sink *sink)
+{
+	struct ipfix_message m = {.s = s, .sink = sink};
+	struct wire w = wire_of(message, len);
+	uint32_t sequence;
+	bool in_order;
+
+	if (len < IPFIX_HEADER || ipfix_message_length(message) != (int)len) {
+		s->counters->bad_header++;
+		return -EBADMSG;
+	}
+	(void)wire_take(&w, 8); /* version, length, export time */
+	sequence = wire_u32(&w);
+	m.domain = ipfix_domain(s, wire_u32(&w));
+	s->counters->messages++;
+	in_order = ipfix_sequence(&m, sequence);
+	while (wire_left(&w) > 0)
+		if (!ipfix_set(&m, &w))
+			break;
+	if (in_order) {
+		m.domain->expected = sequence + m.n_records;
+		m.domain->known = !m.uncounted;
+	}
+	return 0;
+}

@@ -332,8 +332,8 @@ static int conf_file_list(const struct conf_file *file, struct conf_value *v, co
 		int rc;
 
 		if (items[i]->kind != YAML_SCALAR)
-			return yaml_error(&file->yaml, items[i], file->f->err, file->f->size,
-					  "%s is a list of texts", v->what);
+			return yaml_error(&file->yaml, items[i], file->f->err, file->f->size, "%s is a list of texts",
+					  v->what);
 		v->text = items[i]->value;
 		rc = conf_add_items(file->c, v, '\0', file->f);
 		if (rc)

@@ -15,7 +15,7 @@ enum conf_type {
 	CONF_FLAG,   /* bool member; option without argument; YAML true/false */
 	CONF_NUMBER, /* uint64_t member within min..max */
 	CONF_STRING, /* char * member, owned, NULL if absent */
-	CONF_LIST,   /* struct conf_list member; option repeatable; YAML list or single scalar; replaced, not added to, by the command line */
+	CONF_LIST, /* struct conf_list member; option repeatable; YAML list or single scalar; replaced, not added to, by the command line */
 };
 
 struct conf_list {
@@ -24,24 +24,24 @@ struct conf_list {
 };
 
 struct conf_row {
-	const char *name;   /* "idle-timeout" on the command line, "idle_timeout" in the file */
-	char letter;        /* short option, 0 for none */
+	const char *name; /* "idle-timeout" on the command line, "idle_timeout" in the file */
+	char letter;      /* short option, 0 for none */
 	enum conf_type type;
-	size_t offset;      /* of the member in the daemon's configuration struct */
-	uint64_t min, max;  /* CONF_NUMBER */
+	size_t offset;         /* of the member in the daemon's configuration struct */
+	uint64_t min, max;     /* CONF_NUMBER */
 	const char *otherwise; /* default as text, NULL for absent; CONF_LIST: items, one per line */
-	const char *argument; /* placeholder in --help: "SECONDS" */
-	const char *help;   /* one line */
-	bool only_option;   /* -h, -V, --check ...: no YAML key, not printed */
-	char split;         /* CONF_LIST: an item on the command line is split at this character, 0 never */
+	const char *argument;  /* placeholder in --help: "SECONDS" */
+	const char *help;      /* one line */
+	bool only_option;      /* -h, -V, --check ...: no YAML key, not printed */
+	char split;            /* CONF_LIST: an item on the command line is split at this character, 0 never */
 };
 
 struct conf {
 	const char *program;
-	const char *usage;          /* lines after "Usage: ", without the last newline */
+	const char *usage; /* lines after "Usage: ", without the last newline */
 	const struct conf_row *rows;
-	size_t n_rows;              /* 128 at most */
-	void *target;               /* the daemon's configuration struct, zeroed by the caller; not owned */
+	size_t n_rows; /* 128 at most */
+	void *target;  /* the daemon's configuration struct, zeroed by the caller; not owned */
 };
 
 /*

@@ -15,7 +15,7 @@ void log_init(const char *ident, enum log_level level)
 }
 
 /* One write(2) per line, so that lines of several processes do not mix. */
-static void log_line(enum log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void log_line(enum log_level level, const char *fmt, va_list ap)
 {
 	static const char *const names[] = {"error", "warning", "info", "debug"};
 	char line[1024];

@@ -88,7 +88,8 @@ static int yaml_parser_error(struct yaml_loader *l)
 	if (p->error == YAML_READER_ERROR)
 		return yaml_reader_error(l);
 	if (strstr(p->problem, "cannot start any token"))
-		return yaml_error_mark(l, &p->problem_mark, "a text that begins with @, % or ` needs quotes; a tab does not indent");
+		return yaml_error_mark(l, &p->problem_mark,
+				       "a text that begins with @, % or ` needs quotes; a tab does not indent");
 	if (p->problem_mark.index == 0 && p->problem_mark.line == 0 && p->context)
 		return yaml_error_mark(l, &p->context_mark, p->problem);
 	return yaml_error_mark(l, &p->problem_mark, p->problem);
@@ -287,7 +288,9 @@ static bool yaml_has_anchor(const yaml_event_t *e)
 static int yaml_event(struct yaml_loader *l, const yaml_event_t *e)
 {
 	if (e->type == YAML_ALIAS_EVENT || yaml_has_anchor(e))
-		return yaml_error_mark(l, &e->start_mark, "anchors and aliases (& and *) are not allowed here; quote a text that begins so");
+		return yaml_error_mark(
+			l, &e->start_mark,
+			"anchors and aliases (& and *) are not allowed here; quote a text that begins so");
 	if (yaml_has_tag(e))
 		return yaml_error_mark(l, &e->start_mark, "tags (!) are not allowed here; quote a text that begins so");
 	if (e->type == YAML_SCALAR_EVENT || e->type == YAML_SEQUENCE_START_EVENT || e->type == YAML_MAPPING_START_EVENT)

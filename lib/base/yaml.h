@@ -28,8 +28,8 @@ struct yaml_node {
 };
 
 struct yaml {
-	char *file;               /* name for messages */
-	struct yaml_node *root;   /* NULL for an empty file */
+	char *file;             /* name for messages */
+	struct yaml_node *root; /* NULL for an empty file */
 };
 
 /* Returns 0, or a negative errno with "file:line:column: what is wrong" in err. yaml_deinit() after success. */

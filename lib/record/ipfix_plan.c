@@ -35,10 +35,12 @@ static enum ipfix_op plan_op(int row, uint16_t len)
 	static const struct {
 		uint8_t op, min, max;
 	} ops[] = {
-		[L7_TYPE_U8] = {OP_U8, 1, 1},     [L7_TYPE_U16] = {OP_U16, 1, 2},    [L7_TYPE_U32] = {OP_U32, 1, 4},
-		[L7_TYPE_U64] = {OP_U64, 1, 8},   [L7_TYPE_ID64] = {OP_U64, 1, 8},   [L7_TYPE_MSEC] = {OP_U64, 8, 8},
-		[L7_TYPE_IP4] = {OP_IP4, 4, 4},   [L7_TYPE_IP6] = {OP_IP6, 16, 16},  [L7_TYPE_APPID] = {OP_APPID, 2, 8},
-		[L7_TYPE_CONF] = {OP_ENUM, 1, 1}, [L7_TYPE_REASON] = {OP_ENUM, 1, 1}, [L7_TYPE_STATE] = {OP_ENUM, 1, 1},
+		[L7_TYPE_U8] = {OP_U8, 1, 1},       [L7_TYPE_U16] = {OP_U16, 1, 2},
+		[L7_TYPE_U32] = {OP_U32, 1, 4},     [L7_TYPE_U64] = {OP_U64, 1, 8},
+		[L7_TYPE_ID64] = {OP_U64, 1, 8},    [L7_TYPE_MSEC] = {OP_U64, 8, 8},
+		[L7_TYPE_IP4] = {OP_IP4, 4, 4},     [L7_TYPE_IP6] = {OP_IP6, 16, 16},
+		[L7_TYPE_APPID] = {OP_APPID, 2, 8}, [L7_TYPE_CONF] = {OP_ENUM, 1, 1},
+		[L7_TYPE_REASON] = {OP_ENUM, 1, 1}, [L7_TYPE_STATE] = {OP_ENUM, 1, 1},
 	};
 	uint8_t type = l7_fields[row].type;
 

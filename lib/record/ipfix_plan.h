@@ -28,8 +28,8 @@ struct ipfix_plan {
 
 /* What a record holds beyond struct l7_record. */
 struct ipfix_extra {
-	uint64_t app_id;      /* applicationId as sent, engine and all, 0 if absent */
-	const uint8_t *app;   /* applicationName, within the message; NULL if absent */
+	uint64_t app_id;    /* applicationId as sent, engine and all, 0 if absent */
+	const uint8_t *app; /* applicationName, within the message; NULL if absent */
 	size_t app_len;
 };
 
@@ -42,7 +42,7 @@ int ipfix_plan_make(struct ipfix_plan **out, struct wire *w, size_t n_fields, ui
 
 /*
  * Decodes the record at *w into r and x, both zeroed here. Returns false if its octets go past the end. A value that
- * is none (an unknown confidence, text beyond the room) is left unmarked. On success l7_record_check() holds, but for
+ * is none (an unknown confidence, text beyond the room) is left unmarked. On success l7_record_check() holds but for
  * ip_version, which is 0 if there was no address.
  */
 bool ipfix_plan_decode(const struct ipfix_plan *p, struct wire *w, struct l7_record *r, struct ipfix_extra *x);

@@ -20,7 +20,7 @@
 struct ipfix_message {
 	struct ipfix_session *s;
 	struct ipfix_domain *domain;
-	const struct ipfix_sink *sink;
+	const struct ipfix_reader_sink *sink;
 	uint32_t n_records; /* data records, options too */
 	bool uncounted;     /* some records could not be counted */
 };
@@ -405,11 +405,11 @@ static void ipfix_data_set(struct ipfix_message *m, struct wire *w, uint16_t id)
 
 /* ---- messages ---- */
 
-int ipfix_message_length(const uint8_t header[IPFIX_HEADER])
+int ipfix_message_length(const uint8_t header[IPFIX_READER_HEADER])
 {
 	uint16_t len = wire_be16(header + 2);
 
-	return wire_be16(header) == IPFIX_VERSION && len >= IPFIX_HEADER ? len : -EBADMSG;
+	return wire_be16(header) == IPFIX_VERSION && len >= IPFIX_READER_HEADER ? len : -EBADMSG;
 }
 
 /* Returns false if the rest of the message cannot be read. */
@@ -433,14 +433,14 @@ static bool ipfix_set(struct ipfix_message *m, struct wire *w)
 	return true;
 }
 
-int ipfix_read(struct ipfix_session *s, const void *message, size_t len, const struct ipfix_sink *sink)
+int ipfix_read(struct ipfix_session *s, const void *message, size_t len, const struct ipfix_reader_sink *sink)
 {
 	struct ipfix_message m = {.s = s, .sink = sink};
 	struct wire w = wire_of(message, len);
 	uint32_t sequence;
 	bool in_order;
 
-	if (len < IPFIX_HEADER || ipfix_message_length(message) != (int)len) {
+	if (len < IPFIX_READER_HEADER || ipfix_message_length(message) != (int)len) {
 		s->counters->bad_header++;
 		return -EBADMSG;
 	}

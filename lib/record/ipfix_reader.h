@@ -15,8 +15,8 @@
 #include "l7/record.h"
 #include "record/ipfix_plan.h"
 
-#define IPFIX_HEADER 16u
-#define IPFIX_MESSAGE_MAX 65535u
+#define IPFIX_READER_HEADER 16u
+#define IPFIX_READER_MESSAGE_MAX 65535u
 #define IPFIX_TEMPLATES_MAX 256u /* per session; the least recently used one goes */
 #define IPFIX_STEPS_MAX 8192u    /* of all templates of a session; 4 octets each */
 #define IPFIX_DOMAINS_MAX 16u    /* per session; the least recently used one goes */
@@ -59,9 +59,9 @@ struct ipfix_template {
 
 struct ipfix_domain {
 	uint32_t id;
-	uint32_t expected;      /* sequence of the next message, where `known` */
+	uint32_t expected; /* sequence of the next message, where `known` */
 	bool known;
-	uint8_t late;           /* messages in a row that came late */
+	uint8_t late; /* messages in a row that came late */
 	uint64_t used;
 	uint8_t name_len;
 	char name[IPFIX_NAME_MAX]; /* exporter's, told by it or made of address and domain */
@@ -90,7 +90,7 @@ struct ipfix_session {
 };
 
 /* Gets each data record, which is valid during the call only. ip_version is 4 or 6. */
-struct ipfix_sink {
+struct ipfix_reader_sink {
 	void (*record)(void *arg, const struct l7_record *r);
 	void *arg;
 };
@@ -100,13 +100,13 @@ void ipfix_session_init(struct ipfix_session *s, struct ipfix_counters *counters
 			bool datagrams);
 void ipfix_session_deinit(struct ipfix_session *s);
 
-/* Length of the message that these IPFIX_HEADER octets begin, or -EBADMSG if they begin none. */
-int ipfix_message_length(const uint8_t header[IPFIX_HEADER]);
+/* Length of the message that these IPFIX_READER_HEADER octets begin, or -EBADMSG if they begin none. */
+int ipfix_message_length(const uint8_t header[IPFIX_READER_HEADER]);
 
 /*
  * Reads one whole message. Returns 0, also if parts of it were refused and counted; -EBADMSG if its header is no IPFIX
  * header of this length (a stream is then out of step and has to be closed).
  */
-int ipfix_read(struct ipfix_session *s, const void *message, size_t len, const struct ipfix_sink *sink);
+int ipfix_read(struct ipfix_session *s, const void *message, size_t len, const struct ipfix_reader_sink *sink);
 
 #endif

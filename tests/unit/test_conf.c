@@ -27,12 +27,42 @@ struct target {
 #define AT(member) .offset = offsetof(struct target, member)
 
 static const struct conf_row rows[] = {
-	{.name = "listen", .letter = 'l', .type = CONF_LIST, AT(listen), .otherwise = "one\ntwo", .argument = "INPUT", .help = "where"},
-	{.name = "interface", .letter = 'i', .type = CONF_LIST, AT(interface), .argument = "IFACE", .help = "which", .split = ','},
-	{.name = "idle-timeout", .type = CONF_NUMBER, AT(idle), .max = 3600, .otherwise = "15", .argument = "S", .help = "idle"},
-	{.name = "rules", .letter = 'R', .type = CONF_STRING, AT(rules), .otherwise = "/etc/r", .argument = "FILE", .help = "rules"},
+	{.name = "listen",
+	 .letter = 'l',
+	 .type = CONF_LIST,
+	 AT(listen),
+	 .otherwise = "one\ntwo",
+	 .argument = "INPUT",
+	 .help = "where"},
+	{.name = "interface",
+	 .letter = 'i',
+	 .type = CONF_LIST,
+	 AT(interface),
+	 .argument = "IFACE",
+	 .help = "which",
+	 .split = ','},
+	{.name = "idle-timeout",
+	 .type = CONF_NUMBER,
+	 AT(idle),
+	 .max = 3600,
+	 .otherwise = "15",
+	 .argument = "S",
+	 .help = "idle"},
+	{.name = "rules",
+	 .letter = 'R',
+	 .type = CONF_STRING,
+	 AT(rules),
+	 .otherwise = "/etc/r",
+	 .argument = "FILE",
+	 .help = "rules"},
 	{.name = "filter", .letter = 'f', .type = CONF_STRING, AT(filter), .argument = "BPF", .help = "filter"},
-	{.name = "config", .letter = 'c', .type = CONF_STRING, AT(config), .argument = "FILE", .help = "file", .only_option = true},
+	{.name = "config",
+	 .letter = 'c',
+	 .type = CONF_STRING,
+	 AT(config),
+	 .argument = "FILE",
+	 .help = "file",
+	 .only_option = true},
 	{.name = "stats", .type = CONF_FLAG, AT(stats), .help = "statistics"},
 	{.name = "help", .letter = 'h', .type = CONF_FLAG, AT(help), .help = "this", .only_option = true},
 };
@@ -47,8 +77,11 @@ struct fixture {
 static void start(struct fixture *f)
 {
 	memset(f, 0, sizeof(*f));
-	f->c = (struct conf){.program = "x", .usage = "x [options]", .rows = rows,
-	                     .n_rows = sizeof(rows) / sizeof(rows[0]), .target = &f->t};
+	f->c = (struct conf){.program = "x",
+			     .usage = "x [options]",
+			     .rows = rows,
+			     .n_rows = sizeof(rows) / sizeof(rows[0]),
+			     .target = &f->t};
 }
 
 static void file(struct fixture *f, const char *text)
@@ -80,7 +113,7 @@ static int load(struct fixture *f, const char *const *args)
 	return conf_load(&f->c, argc, argv, *f->path ? f->path : "/nonexistent/conf", f->err, sizeof(f->err));
 }
 
-#define LOAD(f, ...) load(f, (const char *[]){__VA_ARGS__ __VA_OPT__(,) NULL})
+#define LOAD(f, ...) load(f, (const char *[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
 
 static void test_defaults(void **state)
 {
@@ -200,7 +233,8 @@ static void test_round_trip(void **state)
 
 	(void)state;
 	start(&f);
-	file(&f, "rules:\nlisten: []\ninterface: [\"a\\\"b\\\\c\\n\\t d \\u2028\\x85\xc3\xa9\", '#x: y', '- z', ' ']\n");
+	file(&f,
+	     "rules:\nlisten: []\ninterface: [\"a\\\"b\\\\c\\n\\t d \\u2028\\x85\xc3\xa9\", '#x: y', '- z', ' ']\n");
 	assert_int_equal(LOAD(&f, "--idle-timeout", "0"), 0);
 	assert_null(f.t.rules);
 	first = printed(&f.c);
@@ -246,9 +280,9 @@ static void test_help(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_command_line_wins),
+		cmocka_unit_test(test_defaults),    cmocka_unit_test(test_command_line_wins),
 		cmocka_unit_test(test_bad_options), cmocka_unit_test(test_bad_files),
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_help),
+		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_help),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,7 @@ static int stop(void **state)
 
 static int send_message(struct fixture *f)
 {
-	struct ipfix_sink sink = {.record = got, .arg = f};
+	struct ipfix_reader_sink sink = {.record = got, .arg = f};
 	uint8_t *exact; /* so that a sanitizer sees a read past the end */
 	int rc;
 
@@ -100,24 +100,24 @@ static void full_template(struct message *m)
 	message_set(m, 2);
 	message_template(m, 300, 19, 0);
 	message_field(m, 0, 152, 8);
-	message_field(m, 0, 1, 4);           /* reduced size */
-	message_field(m, 0, 2, 3);           /* an odd one */
+	message_field(m, 0, 1, 4); /* reduced size */
+	message_field(m, 0, 2, 3); /* an odd one */
 	message_field(m, REVERSE, 1, 8);
 	message_field(m, 0, 8, 4);
 	message_field(m, 0, 12, 4);
 	message_field(m, 0, 7, 2);
-	message_field(m, 0, 11, 1);          /* reduced size */
-	message_field(m, 0, 999, 7);         /* unknown */
-	message_field(m, 12345, 1, VAR);     /* unknown, variable */
+	message_field(m, 0, 11, 1);      /* reduced size */
+	message_field(m, 0, 999, 7);     /* unknown */
+	message_field(m, 12345, 1, VAR); /* unknown, variable */
 	message_field(m, 0, 136, 1);
 	message_field(m, 0, 95, 4);
 	message_field(m, 0, 96, VAR);
-	message_field(m, 0, 372, 10);        /* fixed, padded */
+	message_field(m, 0, 372, 10); /* fixed, padded */
 	message_field(m, NTOP, 188, VAR);
 	message_field(m, PEN, 1, 1);
 	message_field(m, PEN, 2, 1);
 	message_field(m, PEN, 3, 1);
-	message_field(m, 0, 58, 4);          /* too long for a VLAN: skipped */
+	message_field(m, 0, 58, 4); /* too long for a VLAN: skipped */
 }
 
 static void full_record(struct message *m)
@@ -201,14 +201,14 @@ static void test_cut_and_broken(void **state)
 	full_record(&f->m);
 	message_end(&f->m);
 	whole = f->m;
-	for (size_t len = IPFIX_HEADER; len < whole.len; len++) {
+	for (size_t len = IPFIX_READER_HEADER; len < whole.len; len++) {
 		f->m = whole;
 		f->m.len = len;
 		assert_int_equal(send_message(f), 0);
 	}
 	assert_int_equal(f->n, 0);
-	assert_true(f->c.bad_set >= whole.len - IPFIX_HEADER - 8);
-	for (size_t i = IPFIX_HEADER; i < whole.len; i++)
+	assert_true(f->c.bad_set >= whole.len - IPFIX_READER_HEADER - 8);
+	for (size_t i = IPFIX_READER_HEADER; i < whole.len; i++)
 		for (unsigned v = 0; v < 256; v += 17) {
 			f->m = whole;
 			f->m.data[i] = (uint8_t)v;
@@ -223,8 +223,8 @@ static void test_cut_and_broken(void **state)
 static void test_header(void **state)
 {
 	struct fixture *f = *state;
-	struct ipfix_sink sink = {.record = got, .arg = f};
-	uint8_t head[IPFIX_HEADER] = {0, 10, 0, 16};
+	struct ipfix_reader_sink sink = {.record = got, .arg = f};
+	uint8_t head[IPFIX_READER_HEADER] = {0, 10, 0, 16};
 
 	assert_int_equal(ipfix_message_length(head), 16);
 	assert_int_equal(ipfix_read(&f->s, head, 16, &sink), 0);
@@ -662,11 +662,23 @@ static void test_uniflow_is_turned(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_every_kind_of_field), T(test_cut_and_broken), T(test_header), T(test_pen_is_settable),
-		T(test_ipv6_and_both_families), T(test_names_from_options), T(test_names_are_bounded),
-		T(test_withdrawn_and_replaced), T(test_withdraw_all), T(test_refused_templates),
-		T(test_template_flood), T(test_domains_are_bounded), T(test_no_address), T(test_long_texts),
-		T(test_sequence), T(test_sequence_after_unknown_set), T(test_uniflow_is_turned),
+		T(test_every_kind_of_field),
+		T(test_cut_and_broken),
+		T(test_header),
+		T(test_pen_is_settable),
+		T(test_ipv6_and_both_families),
+		T(test_names_from_options),
+		T(test_names_are_bounded),
+		T(test_withdrawn_and_replaced),
+		T(test_withdraw_all),
+		T(test_refused_templates),
+		T(test_template_flood),
+		T(test_domains_are_bounded),
+		T(test_no_address),
+		T(test_long_texts),
+		T(test_sequence),
+		T(test_sequence_after_unknown_set),
+		T(test_uniflow_is_turned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

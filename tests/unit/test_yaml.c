@@ -73,7 +73,8 @@ static void test_refused(void **state)
 	refused("a: 1\nb: 2\na: 3\n", "f:3:1: key a is here a second time, first on line 1");
 	refused("x: {b: 2, c: 1, b: 3}\n", "f:1:17: key b is here a second time, first on line 1");
 	refused("a: &x 1\n", "f:1:4: anchors and aliases (& and *) are not allowed here; quote a text that begins so");
-	refused("a: &x [1]\n", "f:1:4: anchors and aliases (& and *) are not allowed here; quote a text that begins so");
+	refused("a: &x [1]\n",
+		"f:1:4: anchors and aliases (& and *) are not allowed here; quote a text that begins so");
 	refused("a: *x\n", "f:1:4: anchors and aliases (& and *) are not allowed here; quote a text that begins so");
 	refused("a: !TLS\n", "f:1:4: tags (!) are not allowed here; quote a text that begins so");
 	refused("a: [x, !!str y]\n", "f:1:8: tags (!) are not allowed here; quote a text that begins so");

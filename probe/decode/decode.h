@@ -16,7 +16,7 @@ enum decode_result {
 	DECODE_PPPOE,
 	DECODE_IP_HEADER,    /* wrong version, header length or total length */
 	DECODE_IP6_EXT,      /* a chain of extension headers that is too long or broken */
-	DECODE_L4_TRUNCATED, /* first fragment or whole packet without a whole TCP, UDP or ICMP header, or a wrong one */
+	DECODE_L4_TRUNCATED, /* first fragment or whole packet without the ports of TCP or UDP, or the type of ICMP */
 	DECODE_KINDS
 };
 

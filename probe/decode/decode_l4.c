@@ -21,23 +21,36 @@ static enum decode_result l4_payload(struct decode_span s, uint32_t header, stru
  *   | Offset| Rsrvd |C|E|U|A|P|R|S|F|            Window             |
  *   |           Checksum            |         Urgent Pointer        |
  */
-static enum decode_result l4_tcp(struct decode_span s, struct packet *p)
+static void l4_tcp(struct decode_span s, struct packet *p)
 {
 	uint32_t header;
 
-	if (s.captured < 20)
-		return DECODE_L4_TRUNCATED;
+	if (s.captured < 14)
+		return;
+	p->tcp_flags = s.at[13];
 	header = (uint32_t)(s.at[12] >> 4) * 4;
 	if (header < 20 || header > s.wire)
+		return; /* cut in the header, or a wrong length: ports and flags are there, payload is not */
+	p->payload_len = s.wire - header;
+	if (header < s.captured) {
+		p->payload = s.at + header;
+		p->payload_captured = s.captured - header;
+	}
+}
+
+/* TCP and UDP have their ports in the same place; a packet that has them belongs to a flow, however it is cut after. */
+static enum decode_result l4_ports(struct decode_span s, struct packet *p)
+{
+	if (s.captured < 4)
 		return DECODE_L4_TRUNCATED;
 	p->src_port = wire_be16(s.at);
 	p->dst_port = wire_be16(s.at + 2);
-	p->tcp_flags = s.at[13];
-	if (header > s.captured) /* only options were cut: everything the flow needs is here */
-		header = s.captured;
-	p->payload = s.at + header;
-	p->payload_captured = s.captured - header;
-	p->payload_len = s.wire - (uint32_t)(s.at[12] >> 4) * 4;
+	p->payload = s.at + s.captured;
+	p->payload_captured = p->payload_len = 0;
+	if (p->protocol == IPPROTO_TCP)
+		l4_tcp(s, p);
+	else if (s.captured >= 8)
+		return l4_payload(s, 8, p);
 	return DECODE_OK;
 }
 
@@ -50,19 +63,14 @@ enum decode_result decode_l4(struct decode_span s, struct packet *p)
 		return l4_payload(s, 0, p);
 	switch (p->protocol) {
 	case IPPROTO_TCP:
-		return l4_tcp(s, p);
 	case IPPROTO_UDP:
-		if (s.captured < 8)
-			return DECODE_L4_TRUNCATED;
-		p->src_port = wire_be16(s.at);
-		p->dst_port = wire_be16(s.at + 2);
-		return l4_payload(s, 8, p);
+		return l4_ports(s, p);
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:
-		if (s.captured < 4)
+		if (s.captured < 2)
 			return DECODE_L4_TRUNCATED;
 		p->icmp_type_code = wire_be16(s.at);
-		return l4_payload(s, 4, p);
+		return l4_payload(s, s.captured < 4 ? s.captured : 4, p);
 	default:
 		return l4_payload(s, 0, p);
 	}

@@ -127,23 +127,20 @@ static bool decode_l4(struct packet *p, uint32_t at, uint16_t ports[2])
 		return at <= have;
 	}
 	const uint8_t *h = p->l3 + at;
-	switch (p->key.proto) {
-	case IPPROTO_TCP:
-		if (at + 20 > have || h[12] >> 4 < 5) {
-			return false;
-		}
-		header = (h[12] >> 4) * 4u;
-		p->tcp_flags = h[13];
-		break;
-	case IPPROTO_UDP:
-		if (at + 8 > have) {
-			return false;
-		}
-		header = 8;
-		break;
-	default:
+	if (p->key.proto != IPPROTO_TCP && p->key.proto != IPPROTO_UDP) {
 		p->payload = p->ip_len - at;
 		return true;
+	}
+	if (at + 4 > have) {
+		return false;
+	}
+	if (p->key.proto == IPPROTO_UDP) {
+		header = 8;
+	} else if (at + 14 <= have) {
+		header = (h[12] >> 4) * 4u;
+		p->tcp_flags = h[13];
+	} else {
+		header = p->ip_len; /* cut before its length: no payload to see */
 	}
 	ports[0] = get16(h);
 	ports[1] = get16(h + 2);

@@ -150,8 +150,11 @@ def shapes_broken():
         "no-ip": ([f.ethernet(ip)[:14]], [], {"truncated": 1}),
         "ip-cut": ([f.ethernet(ip)[:33]], [], {"truncated": 1}),
         "ip6-cut": ([f.ethernet(six)[:53]], [], {"truncated": 1}),
-        "udp-cut": ([f.ethernet(ip)[:41]], [], {"l4_truncated": 1}),
-        "tcp-cut": ([f.ethernet(segment)[:53]], [], {"l4_truncated": 1}),
+        "udp-cut": ([f.ethernet(ip)[:37]], [], {"l4_truncated": 1}),
+        "tcp-cut": ([f.ethernet(segment)[:37]], [], {"l4_truncated": 1}),
+        # With its ports a packet belongs to a flow, whatever is cut after them.
+        "udp-ports": ([f.ethernet(ip)[:38]], [flow(17, 1, 38, **PORTS)], {}),
+        "tcp-ports": ([f.ethernet(segment)[:53]], [flow(6, 1, 40, **PORTS)], {}),
         "payload-cut": ([f.ethernet(ip)[:44]], [flow(17, 1, 38, **PORTS)], {}),
         "ihl": ([f.ethernet(f.ip4(A, B, 17, dgram(), ihl=4))], [], {"ip_header": 1}),
         "ihl-options-cut": ([f.ethernet(f.ip4(A, B, 17, bytes(60), ihl=15, length=59))], [], {"ip_header": 1}),

@@ -4,7 +4,7 @@
 
 Packets and octets are those of the outer IP packet; a refused frame counts
 with its length on the wire. tshark is told not to reassemble, and says itself
-which frames have no IP, a broken IP header or no whole TCP, UDP or ICMP header.
+which frames have no IP, a broken IP header, or no ports of TCP or UDP, no type of ICMP.
 Captures of other link types must end with status 2 and the type's name.
 """
 import collections
@@ -20,11 +20,11 @@ import l7  # noqa: E402
 import pcapio  # noqa: E402
 
 FIELDS = ("frame.len", "frame.protocols", "ip.len", "ip.proto", "ip.frag_offset", "ipv6.plen", "ipv6.dst",
-          "tcp.hdr_len", "udp.length", "icmp.type", "icmpv6.type", "ipv6.fraghdr.offset")
+          "tcp.srcport", "udp.srcport", "icmp.type", "icmpv6.type", "ipv6.fraghdr.offset")
 LINK_NAMES = {0: "null", 1: "ethernet|en10mb", 9: "ppp", 101: "raw", 104: "hdlc", 105: "802.?11", 113: "linux.?(sll|cooked)",
               127: "radiotap|802.?11", 228: "ipv4|raw", 276: "linux.?(sll2|cooked)"}
-# Upper layers whose header must be whole, and the field that tshark shows only then.
-L4_FIELDS = {"6": "tcp.hdr_len", "17": "udp.length", "1": "icmp.type"}
+# Upper layers that must have ports or a type, and the field that tshark shows only then.
+L4_FIELDS = {"6": "tcp.srcport", "17": "udp.srcport", "1": "icmp.type"}
 # tshark does not tell these apart.
 BROKEN_IP = ("truncated", "ip_header", "ip6_ext")
 

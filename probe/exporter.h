@@ -6,6 +6,7 @@
 #ifndef PROBE_EXPORTER_H
 #define PROBE_EXPORTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,7 +16,7 @@
 
 /* Names by nDPI id, made by the supervisor before it forks: a worker sends ids only. */
 struct exporter_names {
-	const char **apps;       /* canonical ('.' in a name is written '_'); index is the id; NULL if unused */
+	const char **apps; /* canonical ('.' in a name is written '_'); index is the id; NULL if unused */
 	uint32_t n_apps;
 	const char **categories; /* NULL if unused */
 	uint32_t n_categories;
@@ -26,16 +27,21 @@ struct exporter_config {
 	size_t n_outputs;
 	const char *template_name; /* default profile, "standard" */
 	const struct exporter_names *names;
-	struct ring *rings;        /* consumer views, one per worker */
+	struct ring *rings; /* consumer views, one per worker */
 	size_t n_rings;
 	struct shared_exporter *shared;
-	const char *exporter;      /* name of this probe */
-	const char *interface;     /* name for records whose ingress_if is interface_id; NULL when reading files */
+	const char *exporter;  /* name of this probe */
+	const char *interface; /* name for records whose ingress_if is interface_id; NULL when reading files */
 	uint32_t interface_id;
-	uint64_t stream_id;        /* output i sends stream_id + i: each is a stream, with a record sequence of its own */
-	uint32_t domain;           /* observation domain */
-	uint32_t pen;              /* what L7_PEN_OWN is sent as */
-	uint64_t drain_timeout_ms; /* to send what is queued once all rings are finished */
+	uint64_t stream_id; /* output i sends stream_id + i: each is a stream, with a record sequence of its own */
+	uint32_t domain;    /* observation domain */
+	uint32_t pen;       /* what L7_PEN_OWN is sent as */
+	uint64_t drain_timeout_ms; /* to send what is queued once all rings are closed */
+	/*
+	 * Reading files: an output that has no room holds up the rings, and through them the workers, instead of dropping. One
+	 * that has sent nothing for drain_timeout_ms holds up nobody: it drops, as it always does when capturing live.
+	 */
+	bool lossless;
 };
 
 /*
@@ -44,9 +50,15 @@ struct exporter_config {
 int exporter_check(const struct uri *outputs, size_t n, char *err, size_t err_size);
 
 /*
- * Runs until every ring is finished and every output has sent what it holds or drain_timeout_ms passed. Returns the exit
- * status: 0, or 2 if an output could not be opened or failed for good. `ready` is a descriptor to which one octet is written once
- * all outputs are open (a file that cannot be opened is an error at once; a collector that is away is not).
+ * Runs until every ring is finished and every output has sent what it holds or drain_timeout_ms passed since all rings were
+ * closed (an ipfix+udp output with a rate is let finish while it makes progress). Returns the exit status: 0, or 2 if an
+ * output could not be opened or failed for good. `ready` is a descriptor (-1 for none) to which one octet is written once all
+ * outputs are open (a file that cannot be opened is an error at once; a collector that is away is not).
+ *
+ * Returns early, with rings still open, once no output takes anything more: 2 if one has failed, 0 if all were pipes whose
+ * reader has left (`| head`). The caller stops the workers then.
+ *
+ * Ignores SIGPIPE, SIGINT, SIGTERM and SIGHUP: the end comes through the rings.
  */
 int exporter_run(const struct exporter_config *c, int ready);
 

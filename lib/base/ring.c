@@ -118,3 +118,8 @@ bool ring_finished(struct ring *r)
 	return atomic_load_explicit(&r->shared->head, memory_order_acquire) ==
 	       atomic_load_explicit(&r->shared->tail, memory_order_relaxed);
 }
+
+bool ring_closed(const struct ring *r)
+{
+	return atomic_load_explicit(&r->shared->closed, memory_order_acquire) != 0;
+}

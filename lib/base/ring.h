@@ -62,5 +62,7 @@ bool ring_sleep(struct ring *r);
 void ring_awake(struct ring *r);
 /* Consumer: closed and empty. */
 bool ring_finished(struct ring *r);
+/* Consumer: no more slots will come, though some may be left. */
+bool ring_closed(const struct ring *r);
 
 #endif

@@ -59,7 +59,8 @@ static void *resolve_thread(void *arg)
 	struct net_resolve *r = arg;
 
 	resolve_ask(r, AI_ADDRCONFIG | AI_NUMERICSERV);
-	if (r->error == EAI_NONAME || r->error == EAI_ADDRFAMILY) /* a machine with loopback alone has no "configured" address */
+	if (r->error == EAI_NONAME ||
+	    r->error == EAI_ADDRFAMILY) /* a machine with loopback alone has no "configured" address */
 		resolve_ask(r, AI_NUMERICSERV);
 	resolve_finish(r);
 	resolve_leave(r);

@@ -35,14 +35,14 @@ struct net_tcp {
 	int fd;                      /* -1 unless connecting or up */
 	struct net_resolve *resolve; /* while resolving */
 	struct net_addresses addresses;
-	size_t address;              /* in use */
-	uint64_t next_ms;            /* idle: when to try again; connecting: when to give up */
+	size_t address;   /* in use */
+	uint64_t next_ms; /* idle: when to try again; connecting: when to give up */
 	uint32_t backoff_ms;
 	uint32_t stall_ms;
-	uint64_t written;            /* octets, this connection */
-	uint64_t acknowledged;       /* of them, by the peer's TCP */
-	uint64_t progress_ms;        /* when that last grew, or there was nothing to acknowledge */
-	bool shut;                   /* our direction is closed */
+	uint64_t written;      /* octets, this connection */
+	uint64_t acknowledged; /* of them, by the peer's TCP */
+	uint64_t progress_ms;  /* when that last grew, or there was nothing to acknowledge */
+	bool shut;             /* our direction is closed */
 	char reason[160];
 };
 

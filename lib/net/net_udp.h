@@ -18,7 +18,7 @@ enum net_udp_event {
 struct net_udp {
 	const char *host; /* not owned */
 	const char *port;
-	int fd;           /* -1 until ready */
+	int fd; /* -1 until ready */
 	struct net_resolve *resolve;
 	struct net_addresses addresses;
 	size_t address;

@@ -12,17 +12,17 @@
 #include "base/utf8.h"
 #include "base/wire.h"
 
-#define WRITER_APP_NAME 24  /* octets of 96 and 94 in the application table: nfdump reads no other lengths */
+#define WRITER_APP_NAME 24 /* octets of 96 and 94 in the application table: nfdump reads no other lengths */
 #define WRITER_APP_TEXT 55
 #define WRITER_NAME_FIXED 32
-#define WRITER_TEXTS 16     /* texts of one record at most */
+#define WRITER_TEXTS 16 /* texts of one record at most */
 
 /* How one field gets from struct l7_record into the packed structure that libfixbuf encodes. */
 struct writer_step {
 	uint16_t from;
 	uint16_t to;
-	uint8_t type;  /* enum l7_type */
-	bool fixed;    /* text as WRITER_NAME_FIXED octets */
+	uint8_t type; /* enum l7_type */
+	bool fixed;   /* text as WRITER_NAME_FIXED octets */
 };
 
 struct writer_layout {
@@ -34,14 +34,14 @@ struct writer_layout {
 struct ipfix_writer {
 	struct ipfix_writer_config config;
 	fbInfoModel_t *model;
-	fBuf_t *buf;               /* owns session and exporter */
+	fBuf_t *buf; /* owns session and exporter */
 	fbSession_t *session;
 	fbExporter_t *exporter;
 	struct writer_layout v4;
 	struct writer_layout v6;
-	uint16_t template_now;     /* set on the buffer, 0 none */
-	bool open;                 /* the message has something in it */
-	uint32_t pending;          /* data records in it */
+	uint16_t template_now; /* set on the buffer, 0 none */
+	bool open;             /* the message has something in it */
+	uint32_t pending;      /* data records in it */
 	size_t clean_used;
 	uint8_t record[L7_FIELD_COUNT * sizeof(fbVarfield_t)];
 	char clean[WRITER_TEXTS * (L7_STRING_MAX + 1)]; /* texts that needed cleaning */
@@ -88,7 +88,10 @@ static void writer_add_elements(fbInfoModel_t *model, uint32_t pen)
 		if (f->pen != L7_PEN_NTOP && f->pen != L7_PEN_OWN)
 			continue;
 		if (writer_is_number(f->type))
-			type = f->len == 1 ? FB_UINT_8 : f->len == 2 ? FB_UINT_16 : f->len == 4 ? FB_UINT_32 : FB_UINT_64;
+			type = f->len == 1   ? FB_UINT_8
+			       : f->len == 2 ? FB_UINT_16
+			       : f->len == 4 ? FB_UINT_32
+					     : FB_UINT_64;
 		e.ent = f->pen == L7_PEN_OWN ? pen : f->pen;
 		e.flags = f->len > 1 && f->len <= 8 ? FB_IE_F_ENDIAN : 0;
 		e.type = type;
@@ -189,8 +192,8 @@ int ipfix_writer_new(struct ipfix_writer **out, const struct ipfix_writer_config
 	w->session = fbSessionAlloc(w->model);
 	fbSessionSetDomain(w->session, c->domain);
 	/* Before the buffer exists, or they would be put into its first message. */
-	if (!writer_data_template(w, IPFIX_TEMPLATE_V4, &error) || !writer_data_template(w, IPFIX_TEMPLATE_V6, &error) ||
-	    !writer_options_templates(w, &error)) {
+	if (!writer_data_template(w, IPFIX_TEMPLATE_V4, &error) ||
+	    !writer_data_template(w, IPFIX_TEMPLATE_V6, &error) || !writer_options_templates(w, &error)) {
 		snprintf(err, err_size, "template %s: %s", c->profile->name, error ? error->message : "refused");
 		g_clear_error(&error);
 		fbSessionFree(w->session);
@@ -455,7 +458,8 @@ static int writer_put_tables(struct ipfix_writer *w, const struct ipfix_tables *
 
 int ipfix_writer_templates(struct ipfix_writer *w, const struct ipfix_tables *t, struct ipfix_sink sink)
 {
-	static const uint16_t ids[] = {IPFIX_TEMPLATE_V4, IPFIX_TEMPLATE_V6, IPFIX_TEMPLATE_APPS, IPFIX_TEMPLATE_DOMAIN};
+	static const uint16_t ids[] = {IPFIX_TEMPLATE_V4, IPFIX_TEMPLATE_V6, IPFIX_TEMPLATE_APPS,
+				       IPFIX_TEMPLATE_DOMAIN};
 	int rc = 0;
 
 	ipfix_writer_flush(w);

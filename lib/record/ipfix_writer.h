@@ -19,7 +19,7 @@
 #include "record/profile.h"
 
 #define IPFIX_HEADER 16
-#define IPFIX_MESSAGE_MIN 512  /* that any record and any template fits is checked by the caller of add */
+#define IPFIX_MESSAGE_MIN 512 /* that any record and any template fits is checked by the caller of add */
 #define IPFIX_MESSAGE_MAX 65535
 
 enum ipfix_template {
@@ -41,9 +41,9 @@ struct ipfix_sink {
 struct ipfix_writer_config {
 	const struct profile *profile; /* kept, not copied */
 	uint32_t domain;
-	uint32_t pen;          /* what L7_PEN_OWN is sent as */
-	size_t message_max;    /* octets, IPFIX_MESSAGE_MIN to IPFIX_MESSAGE_MAX */
-	bool fixed_names;      /* applicationName as 32 octets, zero padded, for collectors that want it fixed */
+	uint32_t pen;           /* what L7_PEN_OWN is sent as */
+	size_t message_max;     /* octets, IPFIX_MESSAGE_MIN to IPFIX_MESSAGE_MAX */
+	bool fixed_names;       /* applicationName as 32 octets, zero padded, for collectors that want it fixed */
 	struct ipfix_sink data; /* takes the messages with flow records */
 };
 
@@ -51,7 +51,7 @@ struct ipfix_writer_config {
 struct ipfix_tables {
 	const char *const *apps; /* by nDPI id, NULL if unused */
 	uint32_t n_apps;
-	const char *exporter;    /* observationDomainName, NULL or "" for none */
+	const char *exporter; /* observationDomainName, NULL or "" for none */
 };
 
 struct ipfix_writer;

@@ -53,7 +53,8 @@ enum {
 #define L7_FIELD(name, member, kind, pen, ie, octets, v9, v9len, json, description) +JSON_ROOM_##name
 _Static_assert(2 * JSON_KEY_MAX
 #include "fields.def"
-	       <= RECORD_JSON_MAX, "RECORD_JSON_MAX is too small for the fields there are");
+		       <= RECORD_JSON_MAX,
+	       "RECORD_JSON_MAX is too small for the fields there are");
 #undef L7_FIELD
 
 static const char json_digits[] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"

@@ -24,7 +24,7 @@ struct oracle {
 	uint64_t flows;
 	uint64_t apps;
 	uint64_t domains;
-	char app_name[25];    /* of the application table's row read last */
+	char app_name[25]; /* of the application table's row read last */
 	char domain_name[256];
 	void (*flow)(struct oracle *o, void *arg);
 	void *arg;

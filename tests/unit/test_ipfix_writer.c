@@ -68,8 +68,12 @@ static void check_sets(const uint8_t *data, size_t len, bool templates_too)
 
 static struct ipfix_writer *writer(struct profile *p, struct kept *k, size_t message_max, bool fixed)
 {
-	struct ipfix_writer_config c = {
-		.profile = p, .domain = 7, .pen = 32473, .message_max = message_max, .fixed_names = fixed, .data = {keep, k}};
+	struct ipfix_writer_config c = {.profile = p,
+					.domain = 7,
+					.pen = 32473,
+					.message_max = message_max,
+					.fixed_names = fixed,
+					.data = {keep, k}};
 	struct ipfix_writer *w;
 	char err[256] = "";
 
@@ -123,7 +127,8 @@ static void flow_check(struct oracle *o, void *arg)
 	++*next;
 }
 
-static const char *const apps[] = {"Unknown", "FTP_CONTROL", NULL, "A_name_that_is_longer_than_24_octets", "caf\xc3\xa9"};
+static const char *const apps[] = {"Unknown", "FTP_CONTROL", NULL, "A_name_that_is_longer_than_24_octets",
+				   "caf\xc3\xa9"};
 static const struct ipfix_tables tables = {apps, 5, "probe1"};
 
 /* The count in the header of what a sink has: data records of the messages before. */
@@ -212,7 +217,8 @@ static void test_templates_again(void **state)
 	assert_int_equal(again.n, templates.n);
 	for (size_t i = 0; i < again.n; i++) {
 		assert_int_equal(again.len[i], templates.len[i]);
-		assert_memory_equal(again.data[i] + IPFIX_HEADER, templates.data[i] + IPFIX_HEADER, again.len[i] - IPFIX_HEADER);
+		assert_memory_equal(again.data[i] + IPFIX_HEADER, templates.data[i] + IPFIX_HEADER,
+				    again.len[i] - IPFIX_HEADER);
 	}
 	ipfix_writer_free(w);
 	kept_free(&data);
@@ -348,9 +354,9 @@ static void test_cost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_templates_again),
+		cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_templates_again),
 		cmocka_unit_test(test_hostile_text), cmocka_unit_test(test_fixed_names),
-		cmocka_unit_test(test_refused),     cmocka_unit_test(test_cost),
+		cmocka_unit_test(test_refused),      cmocka_unit_test(test_cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

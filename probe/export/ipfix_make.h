@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What IPFIX over TCP and over UDP have in common: a writer made from the options, and the template messages. */
+#ifndef PROBE_IPFIX_MAKE_H
+#define PROBE_IPFIX_MAKE_H
+
+#include "export/message_queue.h"
+#include "export/output.h"
+#include "record/ipfix_writer.h"
+
+struct ipfix_make {
+	struct ipfix_writer *writer;
+	struct profile profile;
+	struct message_queue data; /* flow records, from the oldest */
+	struct message_queue head; /* templates and options records: sent before what is in `data` */
+	size_t message_max;
+	struct output *output;
+};
+
+/* Returns 0, or a negative errno with a sentence. */
+int ipfix_make_init(struct ipfix_make *m, struct output *o, size_t message_max, char *err, size_t err_size);
+/* Counts what is left of the data as dropped. */
+void ipfix_make_deinit(struct ipfix_make *m);
+
+void ipfix_make_record(struct ipfix_make *m, const struct l7_record *r);
+/* Puts templates, exporter's name and application table into `head`, in place of what is there. */
+void ipfix_make_templates(struct ipfix_make *m);
+/* The next record may have to be dropped. */
+bool ipfix_make_full(const struct ipfix_make *m);
+
+/* Counts the first data message as sent and frees it. */
+void ipfix_make_sent(struct ipfix_make *m, uint64_t now_ms);
+/* Counts the first data message as dropped and frees it. */
+void ipfix_make_lost(struct ipfix_make *m);
+
+#endif

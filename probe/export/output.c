@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "export/output.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/nearest.h"
+#include "record/profile.h"
+
+#define OUTPUT_QUEUE (16u << 20)
+#define OUTPUT_QUEUE_MIN (128u << 10) /* two of the longest messages */
+#define OUTPUT_MTU 1400
+#define OUTPUT_MTU_MIN 560
+#define OUTPUT_REFRESH_S 60
+
+enum output_place { OUTPUT_STDOUT, OUTPUT_FILE, OUTPUT_HOST };
+
+struct output_scheme {
+	const char *name;
+	enum output_place place;
+	const struct output_ops *ops;
+	const char *const *options;
+};
+
+static const char *const options_plain[] = {"early", NULL};
+static const char *const options_tcp[] = {"early", "template", "domain", "app_name", "queue", NULL};
+static const char *const options_udp[] = {"early", "template", "domain", "app_name", "queue",
+					  "mtu",   "refresh",  "rate",   NULL};
+
+static const struct output_scheme output_schemes[] = {
+	{"text", OUTPUT_STDOUT, &output_text_ops, options_plain},
+	{"json", OUTPUT_STDOUT, &output_json_ops, options_plain},
+	{"json+file", OUTPUT_FILE, &output_json_ops, options_plain},
+	{"ipfix+tcp", OUTPUT_HOST, &output_tcp_ops, options_tcp},
+	{"ipfix+udp", OUTPUT_HOST, &output_udp_ops, options_udp},
+};
+#define OUTPUT_SCHEMES (sizeof(output_schemes) / sizeof(output_schemes[0]))
+
+static const char *output_scheme_name(const void *arg, size_t i)
+{
+	(void)arg;
+	return output_schemes[i].name;
+}
+
+static const struct output_scheme *output_find(const struct uri *u, char *err, size_t err_size)
+{
+	const char *near;
+
+	for (size_t i = 0; i < OUTPUT_SCHEMES; i++)
+		if (strcmp(output_schemes[i].name, u->scheme) == 0)
+			return &output_schemes[i];
+	near = nearest_name(u->scheme, output_scheme_name, NULL, OUTPUT_SCHEMES);
+	snprintf(err, err_size, "%s: there is no output %s%s%s%s", u->text, u->scheme, near ? "; did you mean " : "",
+		 near ? near : "", near ? "?" : "");
+	return NULL;
+}
+
+static int output_check_place(const struct uri *u, enum output_place place, char *err, size_t err_size)
+{
+	const char *wrong = NULL;
+
+	if (place == OUTPUT_STDOUT && (strcmp(u->path, "-") != 0 || *u->host))
+		wrong = "it writes to standard output: a - follows the colon";
+	else if (place == OUTPUT_FILE && (u->path[0] != '/' || !u->path[1] || *u->host))
+		wrong = "a file needs its whole path: json+file:///path";
+	else if (place == OUTPUT_HOST && !*u->host)
+		wrong = "it needs a host: ipfix+tcp://host:4739";
+	else if (place == OUTPUT_HOST && u->path[0] && strcmp(u->path, "/") != 0)
+		wrong = "a path has no meaning here";
+	if (!wrong)
+		return 0;
+	snprintf(err, err_size, "%s: %s", u->text, wrong);
+	return -EINVAL;
+}
+
+/* The options that are words. */
+static int output_words(const struct uri *u, struct output_options *o, char *err, size_t err_size)
+{
+	const char *names = uri_option(u, "app_name");
+	struct profile ignored;
+	char why[256];
+
+	if (names && strcmp(names, "varlen") != 0 && strcmp(names, "fixed32") != 0) {
+		snprintf(err, err_size, "%s: option app_name is \"%s\", not varlen or fixed32", u->text, names);
+		return -EINVAL;
+	}
+	o->fixed_names = names && strcmp(names, "fixed32") == 0;
+	if (uri_option(u, "template"))
+		o->template = uri_option(u, "template");
+	if (profile_load(&ignored, o->template, why, sizeof(why))) {
+		snprintf(err, err_size, "%s: %s", u->text, why);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int output_numbers(const struct uri *u, struct output_options *o, uint32_t domain, char *err, size_t err_size)
+{
+	const struct {
+		const char *name;
+		struct uri_range range;
+		uint64_t *to;
+	} numbers[] = {
+		{"mtu", {OUTPUT_MTU_MIN, 65535, OUTPUT_MTU}, &o->mtu},
+		{"refresh", {1, 86400, OUTPUT_REFRESH_S}, &o->refresh_ms},
+		{"rate", {0, 100000000, 0}, &o->rate},
+		{"domain", {0, UINT32_MAX, domain}, &o->domain},
+		{"queue", {OUTPUT_QUEUE_MIN, UINT64_C(1) << 34, OUTPUT_QUEUE}, &o->queue},
+	};
+	struct uri_range flag = {0, 1, 0};
+	uint64_t early;
+	int rc = uri_number(u, "early", flag, &early, err, err_size);
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && !rc; i++)
+		rc = uri_number(u, numbers[i].name, numbers[i].range, numbers[i].to, err, err_size);
+	o->early = early != 0;
+	o->refresh_ms *= 1000;
+	return rc;
+}
+
+static int output_parse(const struct uri *u, struct output_options *o, uint32_t domain, char *err, size_t err_size)
+{
+	const struct output_scheme *s = output_find(u, err, err_size);
+	int rc = s ? output_check_place(u, s->place, err, err_size) : -EINVAL;
+
+	if (!rc)
+		rc = uri_check_options(u, s->options, err, err_size);
+	if (!rc)
+		rc = output_words(u, o, err, err_size);
+	if (!rc)
+		rc = output_numbers(u, o, domain, err, err_size);
+	return rc;
+}
+
+int output_check(const struct uri *u, const char *template_name, char *err, size_t err_size)
+{
+	struct output_options o = {.template = template_name};
+
+	return output_parse(u, &o, 0, err, err_size);
+}
+
+int output_open(struct output *o, const struct exporter_config *c, size_t index, char *err, size_t err_size)
+{
+	const struct uri *u = &c->outputs[index];
+	int rc;
+
+	memset(o, 0, sizeof(*o));
+	o->options.template = c->template_name;
+	rc = output_parse(u, &o->options, c->domain, err, err_size);
+	if (rc)
+		return rc;
+	o->ops = output_find(u, err, err_size)->ops;
+	o->uri = u;
+	o->config = c;
+	o->counters = &c->shared->outputs[index];
+	o->early = o->options.early;
+	o->stream_id = c->stream_id + index;
+	o->progress_ms = clock_mono_ms();
+	if (*u->host)
+		snprintf(o->name, sizeof(o->name), "%s://%s:%s", u->scheme, u->host, *u->port ? u->port : "4739");
+	else
+		snprintf(o->name, sizeof(o->name), "%s:%s%s", u->scheme, *u->path == '/' ? "//" : "", u->path);
+	return o->ops->open(o, err, err_size);
+}
+
+void output_kill(struct output *o, bool failed)
+{
+	o->dead = true;
+	if (failed)
+		atomic_store_explicit(&o->counters->failed, 1, memory_order_relaxed);
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What takes records out of the process: a table of functions and what every output has. The exporter calls them from one
+ * thread; none of them waits (a regular file is written at once, which the kernel may delay).
+ */
+#ifndef PROBE_OUTPUT_H
+#define PROBE_OUTPUT_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/uri.h"
+#include "exporter.h"
+#include "l7/record.h"
+
+struct output;
+
+struct output_ops {
+	/* Makes o->state. A file that cannot be opened is an error; a collector that is away is not. */
+	int (*open)(struct output *o, char *err, size_t err_size);
+	/* Takes a record, or counts it as dropped. */
+	void (*record)(struct output *o, const struct l7_record *r);
+	/* What is held back to be sent with later records goes out. */
+	void (*flush)(struct output *o, uint64_t now_ms);
+	/* Sockets and timers: called whenever the exporter comes round. */
+	void (*step)(struct output *o, uint64_t now_ms);
+	/* Fills *p (fd -1 for nothing) and returns milliseconds until the next step is due, -1 for no limit. */
+	int (*wait)(const struct output *o, uint64_t now_ms, struct pollfd *p);
+	/* No room for another record: it would be dropped. */
+	bool (*full)(const struct output *o);
+	/* No more records will come; called once, after a flush. */
+	void (*finish)(struct output *o, uint64_t now_ms);
+	/* Everything given to it was sent or dropped. */
+	bool (*idle)(const struct output *o);
+	/* Frees the state; what was not sent is counted as dropped. */
+	void (*close)(struct output *o);
+};
+
+struct output_options {
+	bool early;           /* wants early records */
+	bool fixed_names;     /* app_name=fixed32 */
+	const char *template; /* profile */
+	uint64_t mtu;         /* UDP: of the path, headers with it */
+	uint64_t refresh_ms;  /* UDP: templates again */
+	uint64_t rate;        /* UDP: records per second, 0 unlimited */
+	uint64_t domain;      /* observation domain in the message headers */
+	uint64_t queue;       /* octets of messages kept in memory */
+};
+
+struct output {
+	const struct output_ops *ops;
+	const struct uri *uri;
+	const struct exporter_config *config;
+	struct shared_output *counters;
+	struct output_options options;
+	char name[128]; /* for messages: without options */
+	uint64_t stream_id;
+	uint64_t sequence;    /* of the next record */
+	uint64_t progress_ms; /* when something was last sent, or there was nothing to send */
+	bool early;
+	bool dead;   /* failed for good, or its reader has left: takes nothing more */
+	void *state; /* of the ops */
+};
+
+/* Scheme, place and options. Returns 0, or -EINVAL with a sentence. */
+int output_check(const struct uri *u, const char *template_name, char *err, size_t err_size);
+
+/* Opens output `index` of the configuration. Returns 0, or a negative errno with a sentence. */
+int output_open(struct output *o, const struct exporter_config *c, size_t index, char *err, size_t err_size);
+
+/* Stops an output for good. `failed`: it is an error that the exit status shows. */
+void output_kill(struct output *o, bool failed);
+
+extern const struct output_ops output_text_ops;
+extern const struct output_ops output_json_ops;
+extern const struct output_ops output_tcp_ops;
+extern const struct output_ops output_udp_ops;
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ipfix+tcp: whole messages over one connection that is made again when it is lost.
+ *
+ * IPFIX over TCP has no acknowledgement, so a message is kept until the peer's TCP has acknowledged its last octet. After a
+ * reconnect come the templates and the application table, then what was not acknowledged once more, under the new
+ * connection's sequence numbers (RFC 7011 section 10.4.3), then what is new. A receiver that had read some of it knows
+ * doubles by streamId and recordSequence.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "export/ipfix_make.h"
+#include "net/net_tcp.h"
+
+#define TCP_MESSAGE 16384 /* octets: a hundred records per system call, and still early on the wire */
+
+struct tcp {
+	struct ipfix_make make;
+	struct net_tcp net;
+	struct message *last; /* newest data message wholly written on this connection, NULL none */
+	size_t partial;       /* octets of the message in hand that are written */
+	uint32_t sequence;    /* data records in whole messages on this connection */
+	uint64_t connections;
+	bool said; /* that it is away */
+	bool finished;
+};
+
+static int tcp_open(struct output *o, char *err, size_t err_size)
+{
+	struct tcp *t = calloc(1, sizeof(*t));
+	int rc = t ? ipfix_make_init(&t->make, o, TCP_MESSAGE, err, err_size) : -ENOMEM;
+
+	if (rc) {
+		if (!t)
+			snprintf(err, err_size, "%s: no memory", o->name);
+		free(t);
+		return rc;
+	}
+	net_tcp_init(&t->net, o->uri->host, *o->uri->port ? o->uri->port : "4739");
+	o->state = t;
+	net_tcp_step(&t->net, clock_mono_ms());
+	return 0;
+}
+
+/* A new connection knows nothing: templates first, then from the oldest message that was not acknowledged. */
+static void tcp_connected(struct output *o, struct tcp *t)
+{
+	if (t->connections++)
+		shared_add(&o->counters->reconnects, 1);
+	if (t->said)
+		log_info("%s: connected", o->name);
+	t->said = false;
+	ipfix_make_templates(&t->make);
+	t->last = NULL;
+	t->partial = 0;
+	t->sequence = 0;
+}
+
+/* The message in hand: of the templates first. NULL if all is written. */
+static struct message *tcp_current(const struct tcp *t)
+{
+	if (t->make.head.head)
+		return t->make.head.head;
+	return t->last ? t->last->next : t->make.data.head;
+}
+
+/* A message is written to its last octet. */
+static void tcp_written(struct tcp *t, struct message *m)
+{
+	t->sequence += m->records;
+	t->partial = 0;
+	m->end = t->net.written;
+	if (m == t->make.head.head)
+		message_queue_drop(&t->make.head);
+	else
+		t->last = m;
+}
+
+static void tcp_write(struct output *o, struct tcp *t, uint64_t now_ms)
+{
+	struct message *m;
+
+	while (t->net.state == NET_TCP_UP && (m = tcp_current(t))) {
+		ssize_t n;
+
+		if (!t->partial)
+			ipfix_message_stamp(m->data, t->sequence, (uint32_t)(clock_wall_ms() / 1000));
+		n = net_tcp_write(&t->net, m->data + t->partial, m->len - t->partial, now_ms);
+		if (n < 0) {
+			log_warn("%s: %s", o->name, strerror((int)-n));
+			t->said = true;
+			net_tcp_drop(&t->net, strerror((int)-n), now_ms);
+		}
+		if (n <= 0)
+			return;
+		t->partial += (size_t)n;
+		if (t->partial == m->len)
+			tcp_written(t, m);
+	}
+}
+
+/* Frees what the peer's TCP has acknowledged. */
+static void tcp_release(struct tcp *t, uint64_t now_ms)
+{
+	struct message_queue *q = &t->make.data;
+
+	while (t->last && q->head->end <= t->net.acknowledged) {
+		if (q->head == t->last)
+			t->last = NULL;
+		ipfix_make_sent(&t->make, now_ms);
+	}
+	if (!q->head)
+		t->make.output->progress_ms = now_ms;
+}
+
+static void tcp_step(struct output *o, uint64_t now_ms)
+{
+	struct tcp *t = o->state;
+
+	switch (net_tcp_step(&t->net, now_ms)) {
+	case NET_TCP_CONNECTED:
+		tcp_connected(o, t);
+		break;
+	case NET_TCP_LOST:
+		log_warn("%s: connection lost: %s", o->name, t->net.reason);
+		t->said = true;
+		break;
+	case NET_TCP_FAILED:
+		if (!t->said)
+			log_warn("%s: cannot connect: %s; trying on", o->name, t->net.reason);
+		t->said = true;
+		break;
+	case NET_TCP_NOTHING:
+		break;
+	}
+	if (t->net.state != NET_TCP_UP)
+		return;
+	tcp_release(t, now_ms);
+	tcp_write(o, t, now_ms);
+	if (t->finished && t->net.state == NET_TCP_UP && !tcp_current(t))
+		net_tcp_shutdown(&t->net);
+}
+
+static void tcp_record(struct output *o, const struct l7_record *r)
+{
+	struct tcp *t = o->state;
+
+	ipfix_make_record(&t->make, r);
+}
+
+static void tcp_flush(struct output *o, uint64_t now_ms)
+{
+	struct tcp *t = o->state;
+
+	if (!ipfix_writer_pending(t->make.writer))
+		return;
+	ipfix_writer_flush(t->make.writer);
+	tcp_write(o, t, now_ms);
+}
+
+static int tcp_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
+{
+	const struct tcp *t = o->state;
+
+	return net_tcp_wait(&t->net, tcp_current(t) != NULL, now_ms, p);
+}
+
+static bool tcp_full(const struct output *o)
+{
+	const struct tcp *t = o->state;
+
+	return ipfix_make_full(&t->make);
+}
+
+static void tcp_finish(struct output *o, uint64_t now_ms)
+{
+	struct tcp *t = o->state;
+
+	t->finished = true;
+	tcp_step(o, now_ms);
+}
+
+/* Templates alone are not worth waiting for. */
+static bool tcp_idle(const struct output *o)
+{
+	const struct tcp *t = o->state;
+
+	return !t->make.data.head && !ipfix_writer_pending(t->make.writer);
+}
+
+static void tcp_close(struct output *o)
+{
+	struct tcp *t = o->state;
+
+	net_tcp_deinit(&t->net);
+	ipfix_make_deinit(&t->make);
+	free(t);
+}
+
+const struct output_ops output_tcp_ops = {
+	.open = tcp_open,
+	.record = tcp_record,
+	.flush = tcp_flush,
+	.step = tcp_step,
+	.wait = tcp_wait,
+	.full = tcp_full,
+	.finish = tcp_finish,
+	.idle = tcp_idle,
+	.close = tcp_close,
+};

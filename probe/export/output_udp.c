@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ipfix+udp: a message per datagram. Templates and the application table go first, again every `refresh` seconds, and again
+ * after the socket was made anew; data never goes before them.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "export/ipfix_make.h"
+#include "net/net_udp.h"
+
+#define UDP_HEADERS 48     /* IPv6 and UDP: what of the path's MTU is not ours */
+#define UDP_CREDIT_US 5000 /* pacing catches up at most this much after a pause: bursts stay short */
+#define UDP_SAY_MS 60000
+
+struct udp {
+	struct ipfix_make make;
+	struct net_udp net;
+	uint32_t sequence;   /* data records sent */
+	uint64_t refresh_ms; /* when templates are due again */
+	uint64_t due_us;     /* when the rate allows the next message */
+	uint64_t retry_ms;   /* the kernel takes nothing until then */
+	uint64_t refused;    /* of net.refused, acted on */
+	uint64_t say_ms;     /* nothing is said about the receiver before */
+};
+
+static int udp_open(struct output *o, char *err, size_t err_size)
+{
+	struct udp *u = calloc(1, sizeof(*u));
+	int rc = u ? ipfix_make_init(&u->make, o, o->options.mtu - UDP_HEADERS, err, err_size) : -ENOMEM;
+
+	if (rc) {
+		if (!u)
+			snprintf(err, err_size, "%s: no memory", o->name);
+		free(u);
+		return rc;
+	}
+	net_udp_init(&u->net, o->uri->host, *o->uri->port ? o->uri->port : "4739");
+	o->state = u;
+	return 0;
+}
+
+/* Something about the receiver, said now and then only. */
+static void udp_say(struct output *o, struct udp *u, const char *what, uint64_t now_ms)
+{
+	if (now_ms < u->say_ms)
+		return;
+	u->say_ms = now_ms + UDP_SAY_MS;
+	log_warn("%s: %s", o->name, what);
+}
+
+/* Takes n records of the rate; false if they are not due yet. */
+static bool udp_due(const struct output *o, const struct udp *u, uint64_t now_ms)
+{
+	return !o->options.rate || u->due_us <= now_ms * 1000;
+}
+
+static void udp_spend(const struct output *o, struct udp *u, uint32_t records, uint64_t now_ms)
+{
+	uint64_t now_us = now_ms * 1000;
+
+	if (!o->options.rate)
+		return;
+	if (u->due_us + UDP_CREDIT_US < now_us)
+		u->due_us = now_us - UDP_CREDIT_US;
+	u->due_us += (uint64_t)records * 1000000 / o->options.rate;
+}
+
+/* One message on its way, or lost. Returns false if the kernel takes none now. */
+static bool udp_send_one(struct output *o, struct udp *u, struct message *m, uint64_t now_ms)
+{
+	bool head = m == u->make.head.head;
+	int rc;
+
+	ipfix_message_stamp(m->data, u->sequence, (uint32_t)(clock_wall_ms() / 1000));
+	rc = net_udp_send(&u->net, m->data, m->len);
+	if (rc == -EAGAIN) {
+		u->retry_ms = now_ms + 1;
+		return false;
+	}
+	udp_spend(o, u, m->records, now_ms);
+	if (rc)
+		udp_say(o, u, strerror(-rc), now_ms);
+	else
+		u->sequence += m->records;
+	if (head)
+		message_queue_drop(&u->make.head);
+	else if (rc)
+		ipfix_make_lost(&u->make);
+	else
+		ipfix_make_sent(&u->make, now_ms);
+	return true;
+}
+
+static void udp_send(struct output *o, struct udp *u, uint64_t now_ms)
+{
+	while (u->net.fd >= 0 && now_ms >= u->retry_ms && udp_due(o, u, now_ms)) {
+		struct message *m = u->make.head.head ? u->make.head.head : u->make.data.head;
+
+		if (!m || !udp_send_one(o, u, m, now_ms))
+			break;
+	}
+	if (u->net.refused > u->refused) {
+		u->refused = u->net.refused;
+		udp_say(o, u, "nobody listens there", now_ms);
+		net_udp_next_address(&u->net);
+	}
+	if (!u->make.data.head)
+		o->progress_ms = now_ms;
+}
+
+static void udp_step(struct output *o, uint64_t now_ms)
+{
+	struct udp *u = o->state;
+
+	switch (net_udp_step(&u->net, now_ms)) {
+	case NET_UDP_READY:
+		u->refresh_ms = 0;
+		break;
+	case NET_UDP_FAILED:
+		udp_say(o, u, u->net.reason, now_ms);
+		break;
+	case NET_UDP_NOTHING:
+		break;
+	}
+	if (u->net.fd < 0)
+		return;
+	if (now_ms >= u->refresh_ms) {
+		ipfix_make_templates(&u->make);
+		u->refresh_ms = now_ms + o->options.refresh_ms;
+	}
+	udp_send(o, u, now_ms);
+}
+
+static void udp_record(struct output *o, const struct l7_record *r)
+{
+	struct udp *u = o->state;
+
+	ipfix_make_record(&u->make, r);
+}
+
+static void udp_flush(struct output *o, uint64_t now_ms)
+{
+	struct udp *u = o->state;
+
+	if (!ipfix_writer_pending(u->make.writer))
+		return;
+	ipfix_writer_flush(u->make.writer);
+	udp_step(o, now_ms);
+}
+
+static int udp_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
+{
+	const struct udp *u = o->state;
+	uint64_t next = u->refresh_ms;
+
+	if (u->net.fd < 0)
+		return net_udp_wait(&u->net, false, now_ms, p);
+	*p = (struct pollfd){.fd = -1};
+	if (u->make.data.head || u->make.head.head) { /* waits for the rate, or for the kernel */
+		next = u->due_us / 1000 + 1;
+		if (!o->options.rate || u->retry_ms > next)
+			next = u->retry_ms;
+	}
+	return next > now_ms ? (int)(next - now_ms) : 0;
+}
+
+static bool udp_full(const struct output *o)
+{
+	const struct udp *u = o->state;
+
+	return ipfix_make_full(&u->make);
+}
+
+static void udp_finish(struct output *o, uint64_t now_ms)
+{
+	udp_step(o, now_ms);
+}
+
+static bool udp_idle(const struct output *o)
+{
+	const struct udp *u = o->state;
+
+	return !u->make.data.head && !ipfix_writer_pending(u->make.writer);
+}
+
+static void udp_close(struct output *o)
+{
+	struct udp *u = o->state;
+
+	net_udp_deinit(&u->net);
+	ipfix_make_deinit(&u->make);
+	free(u);
+}
+
+const struct output_ops output_udp_ops = {
+	.open = udp_open,
+	.record = udp_record,
+	.flush = udp_flush,
+	.step = udp_step,
+	.wait = udp_wait,
+	.full = udp_full,
+	.finish = udp_finish,
+	.idle = udp_idle,
+	.close = udp_close,
+};

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "exporter.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "export/complete.h"
+#include "export/output.h"
+
+#define EXPORTER_BATCH 512   /* records of one ring before the others have their turn */
+#define EXPORTER_NAP_MS 2    /* under load: the ring collects meanwhile, and the workers need not wake us */
+#define EXPORTER_LINGER_MS 5 /* a record waits at most this long for others to share its message */
+
+struct exporter {
+	const struct exporter_config *config;
+	struct output outputs[SHARED_OUTPUTS_MAX];
+	size_t n_outputs;
+	bool broken[SHARED_WORKERS_MAX]; /* rings that are not read any more */
+	bool quiet;                      /* slept until there was something to do */
+	uint64_t now_ms;
+	uint64_t flushed_ms;
+	uint64_t closed_ms; /* when all rings were first seen closed, 0 not yet */
+	struct l7_record record;
+};
+
+int exporter_check(const struct uri *outputs, size_t n, char *err, size_t err_size)
+{
+	size_t on_stdout = 0;
+
+	if (n > SHARED_OUTPUTS_MAX) {
+		snprintf(err, err_size, "%zu outputs are more than %d", n, SHARED_OUTPUTS_MAX);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < n; i++) {
+		int rc = output_check(&outputs[i], "standard", err, err_size);
+
+		if (rc)
+			return rc;
+		if (strcmp(outputs[i].path, "-") == 0 && on_stdout++) {
+			snprintf(err, err_size, "%s: another output writes to standard output already",
+				 outputs[i].text);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
+/*
+ * True if the output may still hold up the end, or the rings: not once it had its time. Pacing on purpose takes the time
+ * it takes.
+ */
+static bool exporter_has_time(const struct exporter *e, const struct output *o)
+{
+	uint64_t since = o->progress_ms;
+
+	if (e->closed_ms && (!o->options.rate || since < e->closed_ms))
+		since = e->closed_ms;
+	return e->now_ms - since < e->config->drain_timeout_ms || e->now_ms < since;
+}
+
+/* Reading files: true if a record taken now would be dropped by an output that can be waited for. */
+static bool exporter_held(const struct exporter *e)
+{
+	if (!e->config->lossless)
+		return false;
+	for (size_t i = 0; i < e->n_outputs; i++) {
+		const struct output *o = &e->outputs[i];
+
+		if (!o->dead && o->ops->full(o) && exporter_has_time(e, o))
+			return true;
+	}
+	return false;
+}
+
+static void exporter_give(struct output *o, struct l7_record *r)
+{
+	r->stream_id = o->stream_id;
+	r->record_sequence = o->sequence++;
+	shared_add(&o->counters->records, 1);
+	if (o->dead)
+		shared_add(&o->counters->dropped, 1);
+	else
+		o->ops->record(o, r);
+}
+
+/* Those that take early records get everything as it is; for the others the later record says it all. */
+static void exporter_spread(struct exporter *e)
+{
+	struct l7_record *r = &e->record;
+
+	for (size_t i = 0; i < e->n_outputs; i++)
+		if (e->outputs[i].early)
+			exporter_give(&e->outputs[i], r);
+	if (r->state & L7_STATE_EARLY)
+		return;
+	l7_record_fold(r);
+	for (size_t i = 0; i < e->n_outputs; i++)
+		if (!e->outputs[i].early)
+			exporter_give(&e->outputs[i], r);
+}
+
+/* Takes records of one ring, at most a batch. Returns how many. */
+static size_t exporter_take(struct exporter *e, size_t ring)
+{
+	struct ring *r = &e->config->rings[ring];
+	struct shared_exporter *shared = e->config->shared;
+	bool broken = false;
+	size_t n = 0;
+
+	while (n < EXPORTER_BATCH && !e->broken[ring] && !exporter_held(e)) {
+		const void *slot = ring_peek(r, &broken);
+		bool good;
+
+		if (!slot)
+			break;
+		good = complete_copy(&e->record, slot);
+		ring_release(r);
+		n++;
+		if (!good) {
+			shared_add(&shared->refused, 1);
+			continue;
+		}
+		shared_add(&shared->records, 1);
+		complete_fill(&e->record, e->config);
+		exporter_spread(e);
+	}
+	if (broken) {
+		e->broken[ring] = true;
+		shared_add(&shared->refused, 1);
+		log_error("exporter: the ring of worker %zu is damaged; it is not read any more", ring);
+	}
+	return n;
+}
+
+static bool exporter_all_closed(const struct exporter *e)
+{
+	for (size_t i = 0; i < e->config->n_rings; i++)
+		if (!e->broken[i] && !ring_closed(&e->config->rings[i]))
+			return false;
+	return true;
+}
+
+static bool exporter_all_finished(struct exporter *e)
+{
+	for (size_t i = 0; i < e->config->n_rings; i++)
+		if (!e->broken[i] && !ring_finished(&e->config->rings[i]))
+			return false;
+	return true;
+}
+
+static bool exporter_all_dead(const struct exporter *e)
+{
+	for (size_t i = 0; i < e->n_outputs; i++)
+		if (!e->outputs[i].dead)
+			return false;
+	return true;
+}
+
+static void exporter_flush(struct exporter *e)
+{
+	e->flushed_ms = e->now_ms;
+	for (size_t i = 0; i < e->n_outputs; i++)
+		if (!e->outputs[i].dead)
+			e->outputs[i].ops->flush(&e->outputs[i], e->now_ms);
+}
+
+static void exporter_step(struct exporter *e)
+{
+	for (size_t i = 0; i < e->n_outputs; i++)
+		if (!e->outputs[i].dead)
+			e->outputs[i].ops->step(&e->outputs[i], e->now_ms);
+}
+
+/* Waits for the outputs and, if asked, for the rings; at most `limit` milliseconds, -1 for no limit of ours. */
+static void exporter_poll(struct exporter *e, bool rings, int limit)
+{
+	struct pollfd p[SHARED_OUTPUTS_MAX + SHARED_WORKERS_MAX];
+	nfds_t n = 0, first_ring;
+	uint64_t count;
+
+	for (size_t i = 0; i < e->n_outputs; i++) {
+		const struct output *o = &e->outputs[i];
+		int due = -1;
+
+		if (o->dead)
+			continue;
+		due = o->ops->wait(o, e->now_ms, &p[n++]);
+		if (due >= 0 && (limit < 0 || due < limit))
+			limit = due;
+	}
+	first_ring = n;
+	for (size_t i = 0; rings && i < e->config->n_rings; i++)
+		if (!e->broken[i] && !ring_closed(&e->config->rings[i]))
+			p[n++] = (struct pollfd){.fd = e->config->rings[i].event, .events = POLLIN};
+	if (poll(p, n, limit) <= 0)
+		return;
+	for (nfds_t i = first_ring; i < n; i++)
+		if (p[i].revents & POLLIN && read(p[i].fd, &count, sizeof(count)) < 0)
+			continue; /* another wake-up will come */
+}
+
+/* Sleeps until a worker has something; not at all if one has it already. */
+static void exporter_sleep(struct exporter *e)
+{
+	const struct exporter_config *c = e->config;
+	bool sleep = true;
+
+	for (size_t i = 0; i < c->n_rings; i++)
+		if (!e->broken[i] && !ring_closed(&c->rings[i]))
+			sleep = ring_sleep(&c->rings[i]) && sleep;
+	if (sleep)
+		exporter_poll(e, true, -1);
+	for (size_t i = 0; i < c->n_rings; i++)
+		if (!e->broken[i])
+			ring_awake(&c->rings[i]);
+	e->quiet = true;
+}
+
+/*
+ * One round: records, then outputs, then a wait. After silence the first records go out at once; under load messages are
+ * filled for EXPORTER_LINGER_MS; a round without records flushes and sleeps.
+ */
+static void exporter_round(struct exporter *e)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < e->config->n_rings; i++) {
+		size_t n = exporter_take(e, i);
+
+		most = n > most ? n : most;
+	}
+	e->now_ms = clock_mono_ms();
+	if (!e->closed_ms && exporter_all_closed(e))
+		e->closed_ms = e->now_ms;
+	if (most == 0 || e->quiet || e->now_ms - e->flushed_ms >= EXPORTER_LINGER_MS)
+		exporter_flush(e);
+	exporter_step(e);
+	if (most == EXPORTER_BATCH || exporter_all_finished(e) || exporter_all_dead(e))
+		return;
+	if (most == 0 && !exporter_held(e) && !e->closed_ms) {
+		exporter_sleep(e);
+		return;
+	}
+	e->quiet = false;
+	exporter_poll(e, false, EXPORTER_NAP_MS);
+}
+
+/* All records are taken: what the outputs hold goes out, as long as each has time. */
+static void exporter_drain(struct exporter *e)
+{
+	bool waiting = true;
+
+	e->now_ms = clock_mono_ms();
+	if (!e->closed_ms)
+		e->closed_ms = e->now_ms;
+	exporter_flush(e);
+	for (size_t i = 0; i < e->n_outputs; i++)
+		if (!e->outputs[i].dead)
+			e->outputs[i].ops->finish(&e->outputs[i], e->now_ms);
+	while (waiting) {
+		waiting = false;
+		e->now_ms = clock_mono_ms();
+		exporter_step(e);
+		for (size_t i = 0; i < e->n_outputs && !waiting; i++) {
+			const struct output *o = &e->outputs[i];
+
+			waiting = !o->dead && !o->ops->idle(o) && exporter_has_time(e, o);
+		}
+		if (waiting)
+			exporter_poll(e, false, EXPORTER_NAP_MS);
+	}
+}
+
+static int exporter_open(struct exporter *e)
+{
+	const struct exporter_config *c = e->config;
+	char err[512];
+
+	if (c->n_outputs > SHARED_OUTPUTS_MAX || c->n_rings > SHARED_WORKERS_MAX) {
+		log_error("exporter: too many outputs or workers");
+		return -EINVAL;
+	}
+	for (; e->n_outputs < c->n_outputs; e->n_outputs++) {
+		int rc = output_open(&e->outputs[e->n_outputs], c, e->n_outputs, err, sizeof(err));
+
+		if (rc) {
+			log_error("%s", err);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+/* Closes what is open. Returns the exit status. */
+static int exporter_close(struct exporter *e, int status)
+{
+	for (size_t i = 0; i < e->n_outputs; i++) {
+		struct output *o = &e->outputs[i];
+		uint64_t dropped;
+
+		o->ops->close(o);
+		dropped = shared_get(&o->counters->dropped);
+		if (dropped && !o->dead)
+			log_warn("%s: %llu records could not be sent", o->name, (unsigned long long)dropped);
+		if (shared_get(&o->counters->failed))
+			status = 2;
+	}
+	return status;
+}
+
+static void exporter_signals(void)
+{
+	static const int ignored[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP};
+
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		signal(ignored[i], SIG_IGN);
+}
+
+int exporter_run(const struct exporter_config *c, int ready)
+{
+	struct exporter e = {.config = c, .now_ms = clock_mono_ms()};
+
+	exporter_signals();
+	if (exporter_open(&e))
+		return exporter_close(&e, 2);
+	if (ready >= 0 && write(ready, "", 1) != 1) {
+		log_error("exporter: the supervisor is gone");
+		return exporter_close(&e, 2);
+	}
+	exporter_flush(&e);
+	while (!exporter_all_finished(&e) && !exporter_all_dead(&e))
+		exporter_round(&e);
+	exporter_drain(&e);
+	return exporter_close(&e, 0);
+}

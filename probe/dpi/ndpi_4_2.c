@@ -209,8 +209,11 @@ static void state_evidence(struct dpi_module *m, struct dpi_state *s, struct dpi
 		.payload = s->packets > 0,
 		.tls_record = s->tls_record,
 		.port_refuted = NDPI_ISSET(&s->flow.excluded_protocol_bitmask, port) != 0,
-		.by_name = module_by_name(m, s),
 	};
+	/* One dissected protocol needs no other witness, but for Telegram's (dpi_judge.h). */
+	if (e->raw >= L7_CONF_CACHE && (!e->master || e->master == e->app) && e->app != e->telegram)
+		return;
+	e->by_name = module_by_name(m, s);
 	if (!s->flow.is_ipv6) {
 		e->by_source = module_by_address(m, s->flow.saddr, s->flow.sport);
 		e->by_destination = module_by_address(m, s->flow.daddr, s->flow.dport);

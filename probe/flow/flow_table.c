@@ -67,6 +67,15 @@ static uint32_t *table_bucket(const struct flow_table *t, uint32_t hash)
 	return &t->buckets[hash & t->bucket_mask];
 }
 
+static bool table_same_key(const struct flow_key *a, const struct flow_key *b)
+{
+	uint64_t x[5], y[5];
+
+	memcpy(x, a, sizeof(x));
+	memcpy(y, b, sizeof(y));
+	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
+}
+
 uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, uint64_t hash)
 {
 	uint32_t index = *table_bucket(t, (uint32_t)hash);
@@ -74,7 +83,7 @@ uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, u
 	while (index) {
 		const struct flow *f = &t->flows[index];
 
-		if (f->hash == (uint32_t)hash && memcmp(&f->key, k, sizeof(*k)) == 0)
+		if (f->hash == (uint32_t)hash && table_same_key(&f->key, k))
 			break;
 		index = f->next;
 	}

@@ -75,10 +75,32 @@ struct shared_exporter {
 	struct shared_output outputs[SHARED_OUTPUTS_MAX];
 };
 
+/* The whole of it. */
+struct shared {
+	void *memory;
+	size_t size;
+	unsigned n_workers;
+	struct shared_exporter *exporter;
+	struct shared_worker *workers;  /* [n_workers] */
+	uint8_t *rings;
+	int events[SHARED_WORKERS_MAX]; /* wake the exporter, one per ring */
+};
+
+/* Returns 0 or a negative errno. */
+int shared_init(struct shared *s, unsigned n_workers);
+void shared_deinit(struct shared *s);
+/* A view of a worker's ring, for either side. */
+void shared_ring(const struct shared *s, unsigned worker, struct ring *r);
+
 /* Adds to a counter of which the caller is the only writer: a plain load and store, no locked instruction. */
 static inline void shared_add(shared_counter *c, uint64_t n)
 {
 	atomic_store_explicit(c, atomic_load_explicit(c, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline void shared_set(shared_counter *c, uint64_t n)
+{
+	atomic_store_explicit(c, n, memory_order_relaxed);
 }
 
 static inline uint64_t shared_get(const shared_counter *c)

@@ -137,6 +137,7 @@ static void tracker_end(struct flow_tracker *t, uint32_t index, enum l7_end_reas
 	tracker_report(t, index, reason, false, true);
 	flow_text_drop(&t->texts, t->table.infos[index].text);
 	flow_table_remove(&t->table, index);
+	shared_set(&t->shared->counters.flows_active, t->table.active);
 }
 
 /* A record in the middle of a flow; counting starts anew with the packet at now_ms. */
@@ -223,6 +224,7 @@ static uint32_t tracker_new(struct flow_tracker *t, const struct flow_key *k, ui
 		f->flags |= FLOW_INITIATOR_IS_1;
 	tracker_schedule(t, index);
 	shared_add(&t->shared->counters.flows, 1);
+	shared_set(&t->shared->counters.flows_active, t->table.active);
 	return index;
 }
 

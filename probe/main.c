@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "config.h"
+#include "dpi/dpi.h"
+#include "supervisor.h"
+
+/* --check: what config_load() has not looked at yet. */
+static int main_check(const struct config *c)
+{
+	struct dpi_module *dpi;
+	char err[512];
+
+	if (dpi_module_new(&dpi, c->protocols, err, sizeof(err))) {
+		log_error("%s", err);
+		return 1;
+	}
+	dpi_module_free(dpi);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct config config;
+	int status = 0;
+	char err[1024];
+
+	memset(&config, 0, sizeof(config));
+	log_init("l7probe", LOG_LEVEL_WARN);
+	if (config_load(&config, argc, argv, err, sizeof(err))) {
+		log_error("%s", err);
+		return 1;
+	}
+	if (config.verbose)
+		log_init("l7probe", LOG_LEVEL_INFO);
+	if (config.help)
+		config_help(&config, stdout);
+	else if (config.version)
+		printf("l7probe %s, nDPI %s\n", L7_VERSION, dpi_version());
+	else if (config.print_config)
+		config_print(&config, stdout);
+	else if (config.check)
+		status = main_check(&config);
+	else
+		status = supervisor_run(&config);
+	config_deinit(&config);
+	return status;
+}

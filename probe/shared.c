@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shared.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static size_t shared_round(size_t n)
+{
+	return (n + 4095) & ~(size_t)4095;
+}
+
+static size_t shared_ring_bytes(void)
+{
+	return shared_round(ring_size(SHARED_RING_SLOTS, sizeof(struct l7_record)));
+}
+
+int shared_init(struct shared *s, unsigned n_workers)
+{
+	size_t workers = shared_round(sizeof(struct shared_exporter));
+	size_t rings = workers + shared_round(n_workers * sizeof(struct shared_worker));
+	int fd, rc = 0;
+
+	memset(s, 0, sizeof(*s));
+	memset(s->events, -1, sizeof(s->events));
+	s->n_workers = n_workers;
+	s->size = rings + n_workers * shared_ring_bytes();
+	fd = memfd_create("l7probe", MFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)s->size))
+		rc = -errno;
+	else
+		s->memory = mmap(NULL, s->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (!rc && s->memory == MAP_FAILED)
+		rc = -errno;
+	close(fd);
+	for (unsigned i = 0; !rc && i < n_workers; i++) {
+		s->events[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (s->events[i] < 0)
+			rc = -errno;
+	}
+	if (rc) {
+		if (s->memory == MAP_FAILED)
+			s->memory = NULL;
+		shared_deinit(s);
+		return rc;
+	}
+	s->exporter = s->memory;
+	s->workers = (struct shared_worker *)((uint8_t *)s->memory + workers);
+	s->rings = (uint8_t *)s->memory + rings;
+	return 0;
+}
+
+void shared_deinit(struct shared *s)
+{
+	for (unsigned i = 0; i < s->n_workers; i++)
+		if (s->events[i] >= 0)
+			close(s->events[i]);
+	if (s->memory)
+		munmap(s->memory, s->size);
+	memset(s, 0, sizeof(*s));
+}
+
+void shared_ring(const struct shared *s, unsigned worker, struct ring *r)
+{
+	ring_init(r, s->rings + worker * shared_ring_bytes(), SHARED_RING_SLOTS, sizeof(struct l7_record), s->events[worker]);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stats.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+/* Sum over the workers of the counter at an offset in struct shared_worker_counters. */
+static uint64_t stats_sum(const struct shared *s, size_t offset)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < s->n_workers; i++) {
+		const uint8_t *counters = (const uint8_t *)&s->workers[i].counters;
+
+		sum += shared_get((const shared_counter *)(counters + offset));
+	}
+	return sum;
+}
+
+static void stats_key(struct buf *b, const char *key, uint64_t value)
+{
+	if (b->len && b->data[b->len - 1] != '{')
+		buf_char(b, ',');
+	buf_printf(b, "\"%s\":%llu", key, (unsigned long long)value);
+}
+
+#define STATS(b, s, member) stats_key(b, #member, stats_sum(s, offsetof(struct shared_worker_counters, member)))
+
+static void stats_refused(struct buf *b, const struct shared *s)
+{
+	buf_str(b, ",\"refused\":{");
+	for (int kind = DECODE_OK + 1; kind < DECODE_KINDS; kind++) {
+		size_t packets = offsetof(struct shared_worker_counters, refused_packets) + (size_t)kind * sizeof(shared_counter);
+		size_t octets = offsetof(struct shared_worker_counters, refused_octets) + (size_t)kind * sizeof(shared_counter);
+
+		buf_printf(b, "%s\"%s\":{\"packets\":%llu,\"octets\":%llu}", kind > DECODE_OK + 1 ? "," : "",
+		           decode_result_name((enum decode_result)kind), (unsigned long long)stats_sum(s, packets),
+		           (unsigned long long)stats_sum(s, octets));
+	}
+	buf_char(b, '}');
+}
+
+static void stats_outputs(struct buf *b, const struct config *config, const struct shared *s)
+{
+	buf_str(b, ",\"outputs\":[");
+	for (size_t i = 0; i < config->outputs.n; i++) {
+		const struct shared_output *o = &s->exporter->outputs[i];
+
+		buf_str(b, i ? ",{\"uri\":" : "{\"uri\":");
+		buf_json(b, config->outputs.items[i], strlen(config->outputs.items[i]));
+		stats_key(b, "records", shared_get(&o->records));
+		stats_key(b, "sent", shared_get(&o->sent));
+		stats_key(b, "dropped", shared_get(&o->dropped));
+		stats_key(b, "messages", shared_get(&o->messages));
+		stats_key(b, "octets", shared_get(&o->octets));
+		stats_key(b, "reconnects", shared_get(&o->reconnects));
+		stats_key(b, "failed", shared_get(&o->failed));
+		buf_char(b, '}');
+	}
+	buf_char(b, ']');
+}
+
+void stats_print(const struct config *config, const struct shared *s, uint64_t worker_restarts)
+{
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	buf_char(&b, '{');
+	STATS(&b, s, packets);
+	STATS(&b, s, octets);
+	buf_str(&b, ",\"drops\":{");
+	stats_key(&b, "kernel", stats_sum(s, offsetof(struct shared_worker_counters, kernel_drops)));
+	stats_key(&b, "interface", stats_sum(s, offsetof(struct shared_worker_counters, interface_drops)));
+	stats_key(&b, "ring", stats_sum(s, offsetof(struct shared_worker_counters, ring_dropped)));
+	buf_char(&b, '}');
+	stats_refused(&b, s);
+	STATS(&b, s, flows);
+	STATS(&b, s, flows_active);
+	STATS(&b, s, evicted);
+	STATS(&b, s, records);
+	STATS(&b, s, dpi_packets);
+	STATS(&b, s, dpi_calls);
+	STATS(&b, s, dpi_no_state);
+	STATS(&b, s, dpi_quarantined);
+	STATS(&b, s, text_cut);
+	STATS(&b, s, fragments_unknown);
+	stats_key(&b, "worker_restarts", worker_restarts);
+	stats_key(&b, "exported", shared_get(&s->exporter->records));
+	stats_key(&b, "export_refused", shared_get(&s->exporter->refused));
+	stats_outputs(&b, config, s);
+	buf_str(&b, "}\n");
+	if (!b.failed)
+		fwrite(b.data, 1, b.len, stderr);
+	buf_deinit(&b);
+}

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "dpi/dpi.h"
+#include "exporter.h"
+#include "flow/flow.h"
+#include "names.h"
+#include "shared.h"
+#include "stats.h"
+#include "worker.h"
+
+/* A worker that dies more often than this is not started again: something is wrong that a new one will meet too. */
+#define SUPERVISOR_DEATHS 5
+#define SUPERVISOR_DEATHS_MS 10000
+/* Added to the drain timeout before a child that does not end is killed. */
+#define SUPERVISOR_GRACE_MS 2000
+
+struct supervisor_worker {
+	pid_t pid;                           /* 0: ended */
+	uint64_t started_ms;
+	uint64_t deaths[SUPERVISOR_DEATHS];  /* times of the last ones, oldest first */
+};
+
+struct supervisor {
+	const struct config *config;
+	struct shared shared;
+	struct dpi_module *dpi;
+	struct exporter_names names;
+	struct supervisor_worker workers[SHARED_WORKERS_MAX];
+	pid_t exporter;
+	sigset_t signals;                    /* waited for; blocked in this process */
+	sigset_t before;                     /* mask of the children */
+	uint64_t seed;
+	uint64_t stream_id;
+	uint64_t restarts;
+	uint64_t deadline_ms;                /* when what still runs is killed; 0 none */
+	bool stopping;
+	bool abandoned;                      /* the exporter has ended and its workers were killed for that: no news */
+	int status;
+};
+
+/* Forks; the child has the signal mask of before and dies with its parent. Returns like fork(). */
+static pid_t supervisor_fork(struct supervisor *s, int death_signal)
+{
+	pid_t parent = getpid();
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, death_signal);
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		if (getppid() != parent)
+			_exit(2);
+		sigprocmask(SIG_SETMASK, &s->before, NULL);
+	}
+	return pid;
+}
+
+static int supervisor_exporter_main(struct supervisor *s, int ready)
+{
+	const struct config *config = s->config;
+	struct ring rings[SHARED_WORKERS_MAX];
+	struct exporter_config c = {.outputs = config->uris,
+	                            .n_outputs = config->outputs.n,
+	                            .template_name = config->template_name,
+	                            .names = &s->names,
+	                            .rings = rings,
+	                            .n_rings = s->shared.n_workers,
+	                            .shared = s->shared.exporter,
+	                            .exporter = config->exporter,
+	                            .stream_id = s->stream_id,
+	                            .domain = (uint32_t)config->observation_domain,
+	                            .pen = (uint32_t)config->pen,
+	                            .lossless = config->files.n > 0,
+	                            .drain_timeout_ms = config->drain_timeout * 1000};
+
+	if (config->interfaces.n) {
+		c.interface = config->interfaces.items[0];
+		c.interface_id = if_nametoindex(c.interface);
+	}
+	for (unsigned i = 0; i < s->shared.n_workers; i++)
+		shared_ring(&s->shared, i, &rings[i]);
+	return exporter_run(&c, ready);
+}
+
+/* Returns once the exporter has opened its outputs: 0, or -EIO if it ended instead (it has said why). */
+static int supervisor_start_exporter(struct supervisor *s)
+{
+	int ready[2];
+	ssize_t n;
+	char octet;
+
+	if (pipe(ready))
+		return -errno;
+	s->exporter = supervisor_fork(s, SIGTERM);
+	if (s->exporter == 0) {
+		close(ready[0]);
+		_exit(supervisor_exporter_main(s, ready[1]));
+	}
+	close(ready[1]);
+	do
+		n = s->exporter < 0 ? -1 : read(ready[0], &octet, 1);
+	while (n < 0 && errno == EINTR && s->exporter > 0);
+	close(ready[0]);
+	return n == 1 ? 0 : -EIO;
+}
+
+static int supervisor_start_worker(struct supervisor *s, unsigned i)
+{
+	struct worker_config c = {.config = s->config, .dpi = s->dpi, .shared = &s->shared.workers[i], .seed = s->seed};
+	pid_t pid;
+
+	shared_ring(&s->shared, i, &c.ring);
+	pid = supervisor_fork(s, SIGTERM);
+	if (pid == 0)
+		_exit(worker_run(&c));
+	if (pid < 0)
+		return -errno;
+	s->workers[i].pid = pid;
+	s->workers[i].started_ms = clock_mono_ms();
+	return 0;
+}
+
+/* The flow whose packet was being classified when a worker died, as text; "" if it was not in that. */
+static void supervisor_last_flow(const struct shared_progress *p, char *out, size_t size)
+{
+	struct flow_key k;
+	char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
+
+	out[0] = '\0';
+	if (!atomic_load(&p->dpi_flow))
+		return;
+	memcpy(&k, p->dpi_key, sizeof(k));
+	snprintf(out, size, " while classifying protocol %u between %s port %u and %s port %u", k.protocol,
+	         addr_format(k.ip[0], a), k.port[0], addr_format(k.ip[1], b), k.port[1]);
+}
+
+/* The flow is counted from now on, but not classified: what killed a worker once does so once. */
+static void supervisor_quarantine(struct shared_worker *w)
+{
+	uint64_t flow = atomic_exchange(&w->progress.dpi_flow, 0);
+	uint32_t n = atomic_load(&w->n_quarantine);
+
+	if (!flow)
+		return;
+	atomic_store(&w->quarantine[n % SHARED_QUARANTINE_MAX], flow);
+	if (n < SHARED_QUARANTINE_MAX)
+		atomic_store(&w->n_quarantine, n + 1);
+}
+
+/* True if a worker has died too often of late. */
+static bool supervisor_count_death(struct supervisor_worker *w, uint64_t now)
+{
+	uint64_t oldest = w->deaths[0];
+
+	memmove(w->deaths, w->deaths + 1, sizeof(w->deaths) - sizeof(w->deaths[0]));
+	w->deaths[SUPERVISOR_DEATHS - 1] = now;
+	return oldest && now - oldest < SUPERVISOR_DEATHS_MS;
+}
+
+/* A worker is gone for good: the exporter must not wait for more of it. */
+static void supervisor_close_ring(struct supervisor *s, unsigned i)
+{
+	struct ring r;
+
+	shared_ring(&s->shared, i, &r);
+	ring_close(&r);
+}
+
+static void supervisor_stop(struct supervisor *s)
+{
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	s->deadline_ms = clock_mono_ms() + s->config->drain_timeout * 1000 + SUPERVISOR_GRACE_MS;
+	for (unsigned i = 0; i < s->shared.n_workers; i++)
+		if (s->workers[i].pid)
+			kill(s->workers[i].pid, SIGTERM);
+}
+
+static void supervisor_worker_died(struct supervisor *s, unsigned i, int signal_number)
+{
+	struct supervisor_worker *w = &s->workers[i];
+	uint64_t now = clock_mono_ms();
+	uint64_t lived = now - w->started_ms;
+	bool often = supervisor_count_death(w, now);
+	bool again = !s->stopping && !often;
+	char flow[256];
+
+	if (s->abandoned)
+		return;
+	supervisor_last_flow(&s->shared.workers[i].progress, flow, sizeof(flow));
+	supervisor_quarantine(&s->shared.workers[i]);
+	log_error("worker %u died of signal %d (%s) after %llu.%03llu s%s; %llu flows lost; %s", i, signal_number,
+	          strsignal(signal_number), (unsigned long long)(lived / 1000), (unsigned long long)(lived % 1000), flow,
+	          (unsigned long long)shared_get(&s->shared.workers[i].counters.flows_active),
+	          again ? "started again" : often ? "not started again: it dies too often" : "not started again");
+	if (again && supervisor_start_worker(s, i) == 0) {
+		s->restarts++;
+		return;
+	}
+	if (!s->stopping || signal_number != SIGKILL || often)
+		s->status = 2;
+	supervisor_close_ring(s, i);
+}
+
+static bool supervisor_workers_left(const struct supervisor *s)
+{
+	for (unsigned i = 0; i < s->shared.n_workers; i++)
+		if (s->workers[i].pid)
+			return true;
+	return false;
+}
+
+static bool supervisor_rings_closed(const struct supervisor *s)
+{
+	for (unsigned i = 0; i < s->shared.n_workers; i++) {
+		struct ring r;
+
+		shared_ring(&s->shared, i, &r);
+		if (!ring_closed(&r))
+			return false;
+	}
+	return true;
+}
+
+static void supervisor_exporter_ended(struct supervisor *s, int wait_status)
+{
+	s->exporter = 0;
+	if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status))
+		s->status = WEXITSTATUS(wait_status);
+	if (WIFSIGNALED(wait_status)) {
+		log_error("the exporter died of signal %d (%s): nothing can be sent any more", WTERMSIG(wait_status),
+		          strsignal(WTERMSIG(wait_status)));
+		s->status = 2;
+	}
+	s->stopping = true;
+	if (supervisor_rings_closed(s))
+		return; /* the end: workers, if any are left, have only to exit */
+	/* Nobody empties the rings now: a worker may wait for ever to put its next record. */
+	s->abandoned = true;
+	for (unsigned i = 0; i < s->shared.n_workers; i++)
+		if (s->workers[i].pid)
+			kill(s->workers[i].pid, SIGKILL);
+}
+
+static void supervisor_reap(struct supervisor *s)
+{
+	int wait_status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
+		if (pid == s->exporter) {
+			supervisor_exporter_ended(s, wait_status);
+			continue;
+		}
+		for (unsigned i = 0; i < s->shared.n_workers; i++) {
+			if (s->workers[i].pid != pid)
+				continue;
+			s->workers[i].pid = 0;
+			if (WIFSIGNALED(wait_status)) {
+				supervisor_worker_died(s, i, WTERMSIG(wait_status));
+			} else if (WEXITSTATUS(wait_status)) {
+				s->status = 2;
+				supervisor_close_ring(s, i);
+			}
+		}
+	}
+}
+
+/* Past the deadline: first the workers are killed, so that the exporter can end; then the exporter. */
+static void supervisor_enforce(struct supervisor *s)
+{
+	uint64_t now = clock_mono_ms();
+
+	if (!s->deadline_ms || now < s->deadline_ms)
+		return;
+	if (supervisor_workers_left(s)) {
+		log_error("workers do not end within the drain timeout: killed, their open flows are lost");
+		for (unsigned i = 0; i < s->shared.n_workers; i++)
+			if (s->workers[i].pid)
+				kill(s->workers[i].pid, SIGKILL);
+		s->deadline_ms = now + s->config->drain_timeout * 1000 + SUPERVISOR_GRACE_MS;
+	} else if (s->exporter) {
+		log_error("the exporter does not end within the drain timeout: killed");
+		kill(s->exporter, SIGKILL);
+		s->deadline_ms = 0;
+	}
+	s->status = 2;
+}
+
+static void supervisor_loop(struct supervisor *s)
+{
+	static const struct timespec second = {1, 0};
+
+	while (s->exporter || supervisor_workers_left(s)) {
+		int number = sigtimedwait(&s->signals, NULL, &second);
+
+		if (number == SIGTERM || number == SIGINT)
+			supervisor_stop(s);
+		supervisor_reap(s); /* always: signals of several children may be one */
+		supervisor_enforce(s);
+	}
+}
+
+static int supervisor_init(struct supervisor *s, char *err, size_t err_size)
+{
+	int rc;
+
+	if (getrandom(&s->seed, sizeof(s->seed), 0) != sizeof(s->seed) ||
+	    getrandom(&s->stream_id, sizeof(s->stream_id), 0) != sizeof(s->stream_id)) {
+		snprintf(err, err_size, "no random numbers: %s", strerror(errno));
+		return -EIO;
+	}
+	rc = shared_init(&s->shared, (unsigned)s->config->workers);
+	if (rc) {
+		snprintf(err, err_size, "shared memory: %s", strerror(-rc));
+		return rc;
+	}
+	rc = dpi_module_new(&s->dpi, s->config->protocols, err, err_size);
+	if (rc)
+		return rc;
+	rc = names_init(&s->names, s->dpi);
+	if (rc)
+		snprintf(err, err_size, "no memory");
+	return rc;
+}
+
+static void supervisor_deinit(struct supervisor *s)
+{
+	names_deinit(&s->names);
+	dpi_module_free(s->dpi);
+	shared_deinit(&s->shared);
+}
+
+static void supervisor_start(struct supervisor *s)
+{
+	sigemptyset(&s->signals);
+	sigaddset(&s->signals, SIGTERM);
+	sigaddset(&s->signals, SIGINT);
+	sigaddset(&s->signals, SIGHUP);
+	sigaddset(&s->signals, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &s->signals, &s->before);
+	if (supervisor_start_exporter(s)) {
+		s->status = 2;
+		if (s->exporter > 0)
+			waitpid(s->exporter, NULL, 0);
+		s->exporter = 0;
+		return;
+	}
+	for (unsigned i = 0; i < s->shared.n_workers; i++) {
+		if (supervisor_start_worker(s, i)) {
+			log_error("worker %u cannot be started: %s", i, strerror(errno));
+			s->status = 2;
+			supervisor_close_ring(s, i);
+		}
+	}
+}
+
+int supervisor_run(const struct config *config)
+{
+	struct supervisor *s = calloc(1, sizeof(*s));
+	char err[512] = "no memory";
+	int rc = s ? 0 : -ENOMEM;
+	int status;
+
+	if (s) {
+		s->config = config;
+		rc = supervisor_init(s, err, sizeof(err));
+	}
+	if (rc) {
+		log_error("%s", err);
+		if (s)
+			supervisor_deinit(s);
+		free(s);
+		return rc == -EINVAL || rc == -ENOENT ? 1 : 2; /* a protocols file that is wrong is bad configuration */
+	}
+	supervisor_start(s);
+	supervisor_loop(s);
+	if (config->stats)
+		stats_print(config, &s->shared, s->restarts);
+	status = s->status;
+	supervisor_deinit(s);
+	free(s);
+	return status;
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "capture/capture.h"
+#include "decode/decode.h"
+#include "flow/flow_tracker.h"
+
+enum {
+	WORKER_BATCH = 512,        /* frames between looks at the clock */
+	WORKER_EXPIRE = 4096,      /* flows ended per batch, live: the wire does not wait */
+	WORKER_POLL_MS = 100,
+	WORKER_DROPS_MS = 1000,    /* how often the kernel is asked for drops */
+	WORKER_WAKE_FILL = 12,     /* percent of the ring, reading files, before the exporter is woken */
+};
+
+struct worker {
+	const struct worker_config *c;
+	struct shared_worker_counters *counters;
+	struct shared_progress *progress;
+	struct flow_tracker tracker;
+	struct ring ring;
+	uint32_t interface;
+	bool live;
+	uint64_t quiet_clock;      /* live: tracker's clock when the last frame came, */
+	uint64_t quiet_mono;       /* and the monotonic clock then */
+	uint64_t drops_mono;       /* when drops were last read */
+};
+
+static volatile sig_atomic_t worker_stop;
+
+static void worker_on_signal(int number)
+{
+	(void)number;
+	worker_stop = 1;
+}
+
+/* Live, a full ring drops the record; reading a file, the file waits. */
+static struct l7_record *worker_reserve(void *arg)
+{
+	static const struct timespec pause = {0, 100000};
+	struct worker *w = arg;
+	void *slot = ring_reserve(&w->ring);
+
+	while (!slot && !w->live) {
+		ring_wake(&w->ring);
+		nanosleep(&pause, NULL);
+		slot = ring_reserve(&w->ring);
+	}
+	if (!slot)
+		shared_add(&w->counters->ring_dropped, 1);
+	return slot;
+}
+
+static void worker_commit(void *arg)
+{
+	struct worker *w = arg;
+
+	ring_commit(&w->ring);
+}
+
+static void worker_frame(void *arg, const struct capture_frame *f)
+{
+	struct worker *w = arg;
+	enum decode_result r;
+	struct packet p;
+
+	r = decode_ethernet(f->data, f->captured, f->wire, &p);
+	if (r == DECODE_OK) {
+		p.time_ms = f->time_ms;
+		p.interface = w->interface;
+		flow_tracker_packet(&w->tracker, &p);
+	} else {
+		shared_add(&w->counters->refused_packets[r], 1);
+		shared_add(&w->counters->refused_octets[r], f->wire);
+	}
+	/* Last: a packet in which a worker dies is read again, and counted once. */
+	shared_add(&w->counters->packets, 1);
+	shared_add(&w->counters->octets, f->wire);
+	if (!w->live)
+		shared_add(&w->progress->file_packets, 1);
+}
+
+static void worker_skip(void *arg, const struct capture_frame *f)
+{
+	(void)arg;
+	(void)f;
+}
+
+/* A file that a worker before this one was reading when it died: its whole packets are counted already. */
+static int worker_resume(struct worker *w, struct capture *file)
+{
+	uint64_t left = shared_get(&w->progress->file_packets);
+
+	while (left > 0) {
+		int n = capture_read(file, left < WORKER_BATCH ? (unsigned)left : WORKER_BATCH, worker_skip, NULL);
+
+		if (n <= 0)
+			return n;
+		left -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static int worker_read_file(struct worker *w, struct capture *file)
+{
+	int n = worker_resume(w, file);
+
+	while (n >= 0 && !worker_stop) {
+		n = capture_read(file, WORKER_BATCH, worker_frame, w);
+		flow_tracker_expire(&w->tracker, 0, UINT_MAX);
+		if (ring_fill(&w->ring) >= WORKER_WAKE_FILL)
+			ring_wake(&w->ring);
+	}
+	if (n == CAPTURE_FAILED) {
+		log_error("%s (after %llu packets)", capture_error(file),
+		          (unsigned long long)shared_get(&w->progress->file_packets));
+		return 2;
+	}
+	return 0;
+}
+
+/* All files are opened before the first is read: what is missing or cannot be decoded is said at once. */
+static int worker_files(struct worker *w)
+{
+	const struct config *config = w->c->config;
+	size_t n = config->files.n;
+	struct capture **files = calloc(n, sizeof(*files));
+	uint32_t first = atomic_load(&w->progress->file);
+	int status = files ? 0 : 2;
+	char err[512];
+
+	for (size_t i = first; !status && i < n; i++) {
+		if (capture_open_file(&files[i], config->files.items[i], config->filter, err, sizeof(err))) {
+			log_error("%s", err);
+			status = 2;
+		}
+	}
+	for (size_t i = first; !status && i < n && !worker_stop; i++) {
+		status = worker_read_file(w, files[i]);
+		if (!status && !worker_stop) {
+			atomic_store(&w->progress->file, (uint32_t)i + 1);
+			shared_set(&w->progress->file_packets, 0);
+		}
+	}
+	for (size_t i = 0; files && i < n; i++)
+		capture_close(files[i]);
+	free(files);
+	return status;
+}
+
+static void worker_read_drops(struct worker *w, struct capture *live)
+{
+	uint64_t kernel, interface;
+
+	capture_drops(live, &kernel, &interface);
+	shared_set(&w->counters->kernel_drops, kernel);
+	shared_set(&w->counters->interface_drops, interface);
+}
+
+/* After each batch: the clock, expiry, and the exporter. */
+static void worker_live_batch(struct worker *w, struct capture *live, int n)
+{
+	uint64_t mono = clock_mono_ms();
+	uint64_t now = 0;
+
+	if (n > 0) {
+		w->quiet_clock = w->tracker.clock_ms;
+		w->quiet_mono = mono;
+	} else if (w->quiet_clock) {
+		now = w->quiet_clock + (mono - w->quiet_mono);
+	}
+	flow_tracker_expire(&w->tracker, now, WORKER_EXPIRE);
+	ring_wake(&w->ring);
+	if (mono - w->drops_mono >= WORKER_DROPS_MS) {
+		w->drops_mono = mono;
+		worker_read_drops(w, live);
+	}
+}
+
+static int worker_live(struct worker *w)
+{
+	const struct config *config = w->c->config;
+	struct capture_live options = {.interface = config->interfaces.items[0],
+	                               .filter = config->filter,
+	                               .snaplen = (uint32_t)config->snaplen,
+	                               .buffer_size = (uint32_t)(config->buffer_size << 20)};
+	struct capture *live;
+	struct pollfd readable;
+	int n = 0;
+	char err[512];
+
+	if (capture_open_live(&live, &options, err, sizeof(err))) {
+		log_error("%s", err);
+		return 2;
+	}
+	w->interface = capture_ifindex(live);
+	log_info("capturing on %s", options.interface);
+	readable = (struct pollfd){.fd = capture_descriptor(live), .events = POLLIN};
+	while (!worker_stop && n >= 0) {
+		n = capture_read(live, WORKER_BATCH, worker_frame, w);
+		worker_live_batch(w, live, n);
+		if (n == 0)
+			poll(&readable, 1, WORKER_POLL_MS);
+	}
+	worker_read_drops(w, live);
+	if (n < 0)
+		log_error("%s", capture_error(live));
+	capture_close(live);
+	return n < 0 ? 2 : 0;
+}
+
+static int worker_start(struct worker *w)
+{
+	const struct config *config = w->c->config;
+	struct flow_tracker_config tracker = {.max_flows = (uint32_t)config->max_flows,
+	                                      .idle_ms = config->idle_timeout * 1000,
+	                                      .active_ms = config->active_timeout * 1000,
+	                                      .early = config->early,
+	                                      .domain = (uint32_t)config->observation_domain,
+	                                      .seed = w->c->seed};
+	struct flow_sink sink = {worker_reserve, worker_commit, w};
+
+	return flow_tracker_init(&w->tracker, &tracker, w->c->dpi, w->c->shared, sink);
+}
+
+int worker_run(const struct worker_config *c)
+{
+	struct sigaction stop = {.sa_handler = worker_on_signal};
+	struct worker *w = calloc(1, sizeof(*w));
+	int status;
+
+	sigaction(SIGTERM, &stop, NULL);
+	signal(SIGINT, SIG_IGN); /* of the terminal; the supervisor tells us */
+	signal(SIGHUP, SIG_IGN);
+	if (!w) {
+		log_error("no memory");
+		return 2;
+	}
+	w->c = c;
+	w->counters = &c->shared->counters;
+	w->progress = &c->shared->progress;
+	w->ring = c->ring;
+	w->live = c->config->interfaces.n > 0;
+	status = worker_start(w);
+	if (status) {
+		log_error("flow table for %llu flows: %s", (unsigned long long)c->config->max_flows, strerror(-status));
+		free(w);
+		return 2;
+	}
+	status = w->live ? worker_live(w) : worker_files(w);
+	flow_tracker_flush(&w->tracker);
+	flow_tracker_deinit(&w->tracker);
+	ring_close(&w->ring);
+	free(w);
+	return status;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The worker process: capture, decode, track, classify; records into its ring. */
+#ifndef PROBE_WORKER_H
+#define PROBE_WORKER_H
+
+#include <stddef.h>
+
+#include "base/ring.h"
+#include "config.h"
+#include "dpi/dpi.h"
+#include "shared.h"
+
+struct worker_config {
+	const struct config *config;
+	struct dpi_module *dpi;      /* made before the fork; this process's own copy after it */
+	struct shared_worker *shared;
+	struct ring ring;            /* producer's view */
+	uint64_t seed;               /* of hashes: the same for a worker that takes over from one that died */
+};
+
+/*
+ * Runs until the files are read, or SIGTERM. All open flows are reported and the ring is closed. Returns the exit
+ * status: 0, or 2 after one line on standard error that says why.
+ */
+int worker_run(const struct worker_config *c);
+
+#endif

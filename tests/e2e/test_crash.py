@@ -1,0 +1,124 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""A worker that dies is reaped, reported and forked again, and every packet is counted once.
+
+The output is a pipe that nobody reads at first, so that the worker is surely in
+the middle of its file when it is killed. Each packet of the capture is a flow.
+"""
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import frames  # noqa: E402
+import l7  # noqa: E402
+import pcapio  # noqa: E402
+
+FLOWS = 60000  # more than ring, exporter and pipe hold together, several times
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        return [int(word) for word in f.read().split()]
+
+
+def worker(pid):
+    """The worker's pid: the exporter is forked first, and so is the older child."""
+    return max(l7.wait_for("two children", lambda: len(children(pid)) == 2 and children(pid)))
+
+
+def capture(path):
+    packets = []
+    for n in range(FLOWS):
+        frame = frames.datagram(f"10.{n >> 14 & 255}.{n >> 7 & 127}.{n & 127}", "198.51.100.1", 1024 + n % 50000, 9, b"x")
+        packets.append((10**18 + n * 10**6, frame, len(frame)))
+    pcapio.write(path, packets)
+
+
+def idle(pid):
+    """Whether a process has used no CPU for a tenth of a second: it waits."""
+    def used():
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            words = f.read().rsplit(")", 1)[1].split()
+        return int(words[11]) + int(words[12])
+    before = used()
+    time.sleep(0.1)
+    return used() - before <= 1
+
+
+class Crash(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="l7test-")
+        self.path = self.folder.name + "/flows.pcap"
+        capture(self.path)
+
+    def tearDown(self):
+        if self.probe.poll() is None:
+            self.probe.kill()
+            self.probe.communicate()
+        self.err.close()
+        self.folder.cleanup()
+
+    def start(self):
+        self.err = open(self.folder.name + "/err", "w+b")
+        self.probe = subprocess.Popen((l7.L7PROBE, "-r", self.path, "--idle-timeout", "1", "-o", "json:-", "--stats"),
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.err)
+        return self.probe
+
+    def finish(self, probe):
+        out, _ = probe.communicate(timeout=60)
+        self.err.seek(0)
+        return l7.Done(probe.returncode, out.decode(), self.err.read().decode())
+
+    def test_dies_in_a_file(self):
+        probe = self.start()
+        first = worker(probe.pid)
+        l7.wait_for("a worker that waits for room", lambda: idle(first))
+        os.kill(first, signal.SIGSEGV)
+        l7.wait_for("another worker", lambda: len(children(probe.pid)) == 2 and worker(probe.pid) != first, 2)
+        done = self.finish(probe)
+        self.assertEqual(0, done.status, done.err)
+        self.assertEqual(1, done.stats["worker_restarts"])
+        self.assertEqual(FLOWS, done.stats["packets"])
+        lost = int(re.search(r"signal 11 .* (\d+) flows lost; started again", done.said).group(1))
+        self.assertGreater(lost, 0)
+        self.assertEqual(FLOWS, sum(flow["packets"] for flow in done.flows) + lost)
+        self.assertEqual(len(done.flows), len({flow["flow_id"] for flow in done.flows}))
+
+    def test_dies_too_often(self):
+        probe = self.start()
+        for _ in range(6):
+            last = worker(probe.pid)
+            l7.wait_for("a worker that waits for room", lambda last=last: idle(last))
+            os.kill(last, signal.SIGSEGV)
+            l7.wait_for("its end", lambda last=last: last not in children(probe.pid), 2)
+        done = self.finish(probe)
+        self.assertEqual(2, done.status, done.err)
+        self.assertIn("dies too often", done.said)
+        self.assertEqual(5, done.stats["worker_restarts"])
+
+    def test_exporter_dies(self):
+        probe = self.start()
+        last = worker(probe.pid)
+        l7.wait_for("a worker that waits for room", lambda: idle(last))
+        os.kill(min(children(probe.pid)), signal.SIGSEGV)
+        done = self.finish(probe)
+        self.assertEqual(2, done.status, done.err)
+        self.assertRegex(done.said, "exporter died of signal 11")
+
+    def test_supervisor_dies(self):
+        probe = self.start()
+        both = [worker(probe.pid), min(children(probe.pid))]
+        probe.kill()
+        probe.stdout.close()
+        probe.wait()
+        l7.wait_for("nobody left", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in both), 30)
+
+
+if __name__ == "__main__":
+    l7.main()

@@ -78,12 +78,29 @@ static void judge_guessed(const struct dpi_evidence *e, struct dpi_verdict *v)
 	}
 }
 
+/*
+ * A rule of the user's gave the app. One by host name comes with a master that was dissected; one by port or address ends dissection,
+ * and then nDPI's master is the port's protocol and needs a sign of its own.
+ */
+static void judge_custom(const struct dpi_evidence *e, struct dpi_verdict *v)
+{
+	uint8_t master = e->raw;
+
+	if (e->raw < L7_CONF_CACHE)
+		master = e->master == e->tls && e->tls_record ? L7_CONF_PARTIAL : L7_CONF_PORT;
+	if (!e->master || e->master == e->app ||
+	    (master == L7_CONF_PORT && e->payload && (e->port_refuted || e->master == e->tls)))
+		judge_one(v, e->app, L7_CONF_DPI);
+	else
+		judge_set(v, e->master, master, e->app, L7_CONF_DPI);
+}
+
 void dpi_judge(const struct dpi_evidence *e, struct dpi_verdict *v)
 {
 	if (!e->master && !e->app)
 		judge_one(v, 0, L7_CONF_NONE);
 	else if (e->custom)
-		judge_set(v, e->master ? e->master : e->app, L7_CONF_DPI, e->app, L7_CONF_DPI);
+		judge_custom(e, v);
 	else if (e->raw >= L7_CONF_CACHE)
 		judge_seen(e, v);
 	else

@@ -21,7 +21,7 @@ struct dpi_evidence {
 	uint16_t by_destination;
 	uint16_t tls;         /* nDPI's id of TLS */
 	uint16_t telegram;    /* nDPI's id of Telegram */
-	bool custom;          /* app comes from a rule of the user's */
+	bool custom;          /* app comes from a rule of the user's; app is not 0 */
 	bool tcp;
 	bool payload;         /* payload was looked at */
 	bool tls_record;      /* a TLS record header was among it */

@@ -236,6 +236,12 @@ static bool tracker_is_over(const struct flow_tracker *t, const struct flow *f, 
 	return f->flags & FLOW_ENDED && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
 
+/* True if this packet opens a new record of its flow. A late one does not: it belongs to the record that it is late for. */
+static bool tracker_is_long(const struct flow_tracker *t, const struct flow *f, const struct packet *p)
+{
+	return t->config.active_ms && p->time_ms > f->last_ms && p->time_ms >= f->start_ms + t->config.active_ms;
+}
+
 static uint32_t tracker_find(struct flow_tracker *t, const struct flow_key *k, const struct packet *p, unsigned src,
                              uint64_t hash)
 {
@@ -247,7 +253,7 @@ static uint32_t tracker_find(struct flow_tracker *t, const struct flow_key *k, c
 	}
 	if (!index)
 		return tracker_new(t, k, hash, p, src);
-	if (t->config.active_ms && p->time_ms >= t->table.flows[index].start_ms + t->config.active_ms)
+	if (tracker_is_long(t, &t->table.flows[index], p))
 		tracker_cut(t, index, p->time_ms);
 	return index;
 }
@@ -331,17 +337,21 @@ static void tracker_ended(struct flow_tracker *t, uint32_t index)
 static void tracker_count(struct flow_tracker *t, uint32_t index, const struct packet *p, unsigned direction)
 {
 	struct flow *f = &t->table.flows[index];
+	bool late = p->time_ms < f->last_ms;
 
 	f->packets[direction]++;
 	f->octets[direction] += p->octets;
-	if (p->time_ms > f->last_ms)
+	if (!late)
 		f->last_ms = p->time_ms;
 	else if (p->time_ms < f->start_ms)
 		f->start_ms = p->time_ms;
 	if (direction == FLOW_REVERSE)
 		f->flags |= FLOW_KEEP;
-	if (f->flags & FLOW_DELTA_EMPTY) {
-		t->table.infos[index].delta_start_ms = p->time_ms;
+	if (f->flags & FLOW_DELTA_EMPTY || (late && f->flags & FLOW_EARLY)) {
+		uint64_t *start = &t->table.infos[index].delta_start_ms;
+
+		if (f->flags & FLOW_DELTA_EMPTY || p->time_ms < *start)
+			*start = p->time_ms;
 		f->flags &= (uint16_t)~FLOW_DELTA_EMPTY;
 	}
 }

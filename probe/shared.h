@@ -38,7 +38,7 @@ struct shared_worker_counters {
 	shared_counter dpi_calls;      /* calls of nDPI that look at a packet */
 	shared_counter dpi_no_state;   /* flows without classification: no state was free */
 	shared_counter dpi_quarantined; /* flows not classified because one of that key ended a worker */
-	shared_counter text_cut;       /* strings cut to fit a record */
+	shared_counter text_cut;       /* strings that did not fit a record, flows whose strings found no room */
 	shared_counter fragments_unknown; /* later fragments whose first was not seen */
 };
 

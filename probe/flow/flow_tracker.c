@@ -122,6 +122,8 @@ static void tracker_conclude(struct flow_tracker *t, uint32_t index)
 	for (int k = 0; k < FLOW_TEXT_KINDS; k++)
 		texts.kind[k].len = texts.kind[k].s ? strlen(texts.kind[k].s) : 0;
 	i->text = flow_text_put(&t->texts, &texts);
+	if (!i->text && (texts.kind[FLOW_TEXT_SNI].len || texts.kind[FLOW_TEXT_HTTP_HOST].len || texts.kind[FLOW_TEXT_DNS_QUERY].len))
+		shared_add(&t->shared->counters.text_cut, 1);
 	dpi_end(state);
 	flow_cold_give(&t->cold, f->cold);
 	f->cold = 0;
@@ -228,10 +230,12 @@ static uint32_t tracker_new(struct flow_tracker *t, const struct flow_key *k, ui
 	return index;
 }
 
-/* True if this packet cannot belong to the flow: it came too late, or starts a new one. */
+/* True if this packet cannot belong to the flow: its time is too far off, or it starts a new one. */
 static bool tracker_is_over(const struct flow_tracker *t, const struct flow *f, const struct packet *p)
 {
 	if (p->time_ms > tracker_expiry(t, f))
+		return true;
+	if (p->time_ms < f->last_ms && f->last_ms - p->time_ms > FLOW_BACK_MS)
 		return true;
 	return f->flags & FLOW_ENDED && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 }
@@ -365,6 +369,21 @@ static void tracker_fragment(struct flow_tracker *t, struct packet *p)
 		shared_add(&t->shared->counters.fragments_unknown, 1);
 }
 
+/*
+ * The clock is the latest packet's. It goes back too: were it to stay ahead, every flow that begins would have expired by
+ * then, and one wrong time in a file or a clock set right would cut all flows to single packets.
+ */
+static void tracker_clock(struct flow_tracker *t, uint64_t time_ms)
+{
+	bool first = t->clock_ms == 0 && t->table.active == 0;
+	bool back = t->clock_ms > time_ms && t->clock_ms - time_ms > FLOW_CLOCK_BACK_MS;
+
+	if (first || back)
+		flow_wheel_start(&t->table.wheel, time_ms);
+	if (back || time_ms > t->clock_ms)
+		t->clock_ms = time_ms;
+}
+
 void flow_tracker_packet(struct flow_tracker *t, struct packet *p)
 {
 	struct flow_key key;
@@ -376,10 +395,7 @@ void flow_tracker_packet(struct flow_tracker *t, struct packet *p)
 
 	if (p->fragment)
 		tracker_fragment(t, p);
-	if (!t->clock_ms)
-		flow_wheel_start(&t->table.wheel, p->time_ms);
-	if (p->time_ms > t->clock_ms)
-		t->clock_ms = p->time_ms;
+	tracker_clock(t, p->time_ms);
 	src = tracker_key(&key, p);
 	hash = flow_table_hash(&t->table, &key);
 	index = tracker_find(t, &key, p, src, hash);

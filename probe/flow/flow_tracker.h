@@ -23,6 +23,10 @@
 #define FLOW_LINGER_MS 5000
 /* Flows expire by the clock this much later than by their packets: captures are not always in order. */
 #define FLOW_SLACK_MS 1000
+/* A packet this much older than the latest means that the clock was set back, or that one time was wrong: the tracker's clock follows. */
+#define FLOW_CLOCK_BACK_MS 5000
+/* A packet this much older than the last of its flow opens a new one. */
+#define FLOW_BACK_MS 60000
 
 struct flow_tracker_config {
 	uint32_t max_flows;
@@ -49,7 +53,7 @@ struct flow_tracker {
 	struct dpi_module *dpi;           /* not owned */
 	struct shared_worker *shared;     /* counters; not owned */
 	struct flow_sink sink;
-	uint64_t clock_ms;                /* latest packet time, or later where the wire is silent */
+	uint64_t clock_ms;                /* latest packet time since it was last set back, or later where the wire is silent */
 };
 
 /* Returns 0 or a negative errno. */

@@ -27,7 +27,10 @@ struct flow_wheel {
 };
 
 void flow_wheel_init(struct flow_wheel *w, struct flow *flows);
-/* Starts the clock; must come before the first insert. Lists must be empty or hold only flows that never expire. */
+/*
+ * Starts the clock; must come before the first insert. May be set back later: flows that are in then come up early, never
+ * late. Not to be set forward, flow_wheel_due() does that.
+ */
 void flow_wheel_start(struct flow_wheel *w, uint64_t now_ms);
 /* Puts a flow in row `row`, to come up at expire_ms (WHEEL_NO_TIME: never). */
 void flow_wheel_insert(struct flow_wheel *w, uint32_t index, unsigned row, uint64_t expire_ms);

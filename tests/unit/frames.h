@@ -84,7 +84,7 @@ static inline struct frame_ends frame_back(struct frame_ends e)
 
 /* Ethernet and IP header for a packet of `len` octets after them; `fragment` is IPv4's flags and offset. */
 static inline void frame_ip(struct frame *f, const struct frame_ends *e, unsigned protocol, size_t len, unsigned id,
-                            unsigned fragment)
+			    unsigned fragment)
 {
 	uint8_t src[16], dst[16];
 	bool four;
@@ -114,7 +114,8 @@ static inline void frame_ip(struct frame *f, const struct frame_ends *e, unsigne
 	}
 }
 
-static inline void frame_tcp(struct frame *f, const struct frame_ends *e, unsigned flags, const void *payload, size_t len)
+static inline void frame_tcp(struct frame *f, const struct frame_ends *e, unsigned flags, const void *payload,
+			     size_t len)
 {
 	frame_ip(f, e, IPPROTO_TCP, 20 + len, 1, 0);
 	frame_u16(f, e->src_port);

@@ -238,14 +238,13 @@ static void test_ip4_header(void **state)
 		uint8_t octet;
 		enum decode_result want;
 	} cases[] = {
-		{14, 0x44, DECODE_IP_HEADER},    /* header of 16 octets */
-		{14, 0x65, DECODE_IP_HEADER},    /* version 6 in an IPv4 frame */
-		{14, 0x4f, DECODE_IP_HEADER},    /* header of 60, total length 45 */
-		{17, 19, DECODE_IP_HEADER},      /* total length below the header's */
-		{17, 20, DECODE_L4_TRUNCATED},   /* no room for TCP */
-		{17, 23, DECODE_L4_TRUNCATED},
-		{17, 24, DECODE_OK},             /* ports and no more */
-		{46, 0x60, DECODE_OK},           /* of 24: the rest is payload of 1 */
+		{14, 0x44, DECODE_IP_HEADER},                       /* header of 16 octets */
+		{14, 0x65, DECODE_IP_HEADER},                       /* version 6 in an IPv4 frame */
+		{14, 0x4f, DECODE_IP_HEADER},                       /* header of 60, total length 45 */
+		{17, 19, DECODE_IP_HEADER},                         /* total length below the header's */
+		{17, 20, DECODE_L4_TRUNCATED},                      /* no room for TCP */
+		{17, 23, DECODE_L4_TRUNCATED}, {17, 24, DECODE_OK}, /* ports and no more */
+		{46, 0x60, DECODE_OK},                              /* of 24: the rest is payload of 1 */
 	};
 	struct frame f;
 	struct packet p;
@@ -257,7 +256,8 @@ static void test_ip4_header(void **state)
 		assert_int_equal(decode_whole(&f, &p), cases[i].want);
 	}
 	assert_int_equal(p.payload_len, 1);
-	for (unsigned header = 0; header < 16; header++) { /* a TCP header too short, or past the packet's end: no payload */
+	for (unsigned header = 0; header < 16;
+	     header++) { /* a TCP header too short, or past the packet's end: no payload */
 		if (header == 5 || header == 6)
 			continue;
 		f.octets[46] = (uint8_t)(header << 4);
@@ -320,7 +320,8 @@ static void test_ip4_fragments(void **state)
 	assert_int_equal(decode_whole(&f, &p), DECODE_OK);
 	assert_false(p.fragment);
 	frame_tcp(&f, &four, FRAME_SYN, "", 0);
-	frame_set16(&f, 16, 28); /* a first fragment too small for its TCP header hides the flags (RFC 1858), not the ports */
+	frame_set16(&f, 16,
+		    28); /* a first fragment too small for its TCP header hides the flags (RFC 1858), not the ports */
 	frame_set16(&f, 20, 0x2000);
 	assert_int_equal(decode_whole(&f, &p), DECODE_OK);
 	assert_int_equal(p.dst_port, 443);
@@ -360,7 +361,7 @@ static void test_ip6_extensions(void **state)
 		frame_ip6_chain(&f, kinds[i], 1);
 		f.octets[14 + 40 + 1] = 1; /* 16 octets: then UDP's header starts 8 too late */
 		assert_int_equal(decode_whole(&f, &p), DECODE_L4_TRUNCATED); /* 1 octet of it is left */
-		f.octets[14 + 40 + 1] = 2; /* 24 octets: past the end of the packet */
+		f.octets[14 + 40 + 1] = 2;                                   /* 24 octets: past the end of the packet */
 		assert_int_equal(decode_whole(&f, &p), DECODE_IP6_EXT);
 	}
 	frame_ip6_chain(&f, 51, 1); /* AH counts in 4 octets past the first 8 */
@@ -414,7 +415,7 @@ static void test_result_names(void **state)
 		assert_string_not_equal(decode_result_name((enum decode_result)a), "?");
 		for (int b = 0; b < a; b++)
 			assert_string_not_equal(decode_result_name((enum decode_result)a),
-			                        decode_result_name((enum decode_result)b));
+						decode_result_name((enum decode_result)b));
 	}
 	assert_string_equal(decode_result_name(DECODE_KINDS), "?");
 	assert_string_equal(decode_result_name(DECODE_L4_TRUNCATED), "l4_truncated");
@@ -423,12 +424,18 @@ static void test_result_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tcp4),           cmocka_unit_test(test_udp6_behind_two_tags),
-		cmocka_unit_test(test_icmp_and_others), cmocka_unit_test(test_not_ip),
-		cmocka_unit_test(test_snap),           cmocka_unit_test(test_tags_are_bounded),
-		cmocka_unit_test(test_every_cut),      cmocka_unit_test(test_ip4_header),
-		cmocka_unit_test(test_ip4_options),    cmocka_unit_test(test_ip4_fragments),
-		cmocka_unit_test(test_ip6_extensions), cmocka_unit_test(test_ip6_fragments),
+		cmocka_unit_test(test_tcp4),
+		cmocka_unit_test(test_udp6_behind_two_tags),
+		cmocka_unit_test(test_icmp_and_others),
+		cmocka_unit_test(test_not_ip),
+		cmocka_unit_test(test_snap),
+		cmocka_unit_test(test_tags_are_bounded),
+		cmocka_unit_test(test_every_cut),
+		cmocka_unit_test(test_ip4_header),
+		cmocka_unit_test(test_ip4_options),
+		cmocka_unit_test(test_ip4_fragments),
+		cmocka_unit_test(test_ip6_extensions),
+		cmocka_unit_test(test_ip6_fragments),
 		cmocka_unit_test(test_result_names),
 	};
 

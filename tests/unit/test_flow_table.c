@@ -303,7 +303,7 @@ static void test_text_pool(void **state)
 	for (int k = 0; k < FLOW_TEXT_KINDS; k++)
 		assert_int_equal(t.kind[k].len, 0);
 	flow_text_drop(&p, 0);
-	a = text_put(&p, 10, 0, 16); /* 2 + 12 + 18: the smallest block, to the last octet */
+	a = text_put(&p, 10, 0, 16);     /* 2 + 12 + 18: the smallest block, to the last octet */
 	b = text_put(&p, 300, 299, 298); /* cut to L7_STRING_MAX each: the largest block */
 	assert_true(a && b && a != b);
 	flow_text_get(&p, a, &t);

@@ -16,8 +16,8 @@ struct rig {
 	struct shared_worker shared;
 	struct l7_record *records; /* the first RIG_RECORDS of them */
 	size_t n;
-	bool refuse;               /* the sink has no room */
-	uint64_t packets;          /* accepted */
+	bool refuse;      /* the sink has no room */
+	uint64_t packets; /* accepted */
 	uint64_t octets;
 	struct l7_record scratch;
 };
@@ -75,8 +75,8 @@ static inline struct rig *rig_new(struct flow_tracker_config c)
 	if (!c.seed)
 		c.seed = 42;
 	assert_int_equal(flow_tracker_init(&rig->t, &c, rig_module, &rig->shared,
-	                                   (struct flow_sink){rig_reserve, rig_commit, rig}),
-	                 0);
+					   (struct flow_sink){rig_reserve, rig_commit, rig}),
+			 0);
 	return rig;
 }
 

@@ -17,7 +17,7 @@ void flow_fragments_free(struct flow_fragments *f)
 	free(f);
 }
 
-static uint32_t fragment_place(const struct packet *p, uint64_t seed)
+static uint32_t fragment_place(const struct packet *p)
 {
 	struct {
 		uint8_t ip[2][16];
@@ -29,12 +29,12 @@ static uint32_t fragment_place(const struct packet *p, uint64_t seed)
 	memcpy(key.ip[1], p->dst_ip, 16);
 	key.id = p->fragment_id;
 	key.protocol = p->protocol;
-	return (uint32_t)(XXH3_64bits_withSeed(&key, sizeof(key), seed) % FRAGMENT_PLACES);
+	return (uint32_t)(XXH3_64bits(&key, sizeof(key)) % FRAGMENT_PLACES);
 }
 
-void flow_fragments_learn(struct flow_fragments *f, const struct packet *p, uint64_t seed)
+void flow_fragments_learn(struct flow_fragments *f, const struct packet *p)
 {
-	struct flow_fragment *e = &f->places[fragment_place(p, seed)];
+	struct flow_fragment *e = &f->places[fragment_place(p)];
 
 	e->time_ms = p->time_ms;
 	memcpy(e->src_ip, p->src_ip, 16);
@@ -45,9 +45,9 @@ void flow_fragments_learn(struct flow_fragments *f, const struct packet *p, uint
 	e->protocol = p->protocol;
 }
 
-bool flow_fragments_find(const struct flow_fragments *f, struct packet *p, uint64_t seed)
+bool flow_fragments_find(const struct flow_fragments *f, struct packet *p)
 {
-	const struct flow_fragment *e = &f->places[fragment_place(p, seed)];
+	const struct flow_fragment *e = &f->places[fragment_place(p)];
 
 	if (!e->time_ms || p->time_ms > e->time_ms + FRAGMENT_LIFE_MS || e->id != p->fragment_id ||
 	    e->protocol != p->protocol || memcmp(e->src_ip, p->src_ip, 16) != 0 || memcmp(e->dst_ip, p->dst_ip, 16) != 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Ports for later fragments: the first fragment of a packet leaves its ports here. A fixed number of places, a newer packet takes
- * an older one's; a later fragment whose first was not seen is counted under ports 0.
+ * an older one's; a later fragment whose first was not seen is counted under ports 0. The place is not keyed: a file must
+ * give the same flows on every run, and who crowds out others' fragments only puts their octets under ports 0.
  */
 #ifndef PROBE_FLOW_FRAGMENTS_H
 #define PROBE_FLOW_FRAGMENTS_H
@@ -11,7 +12,7 @@
 
 #include "decode/decode.h"
 
-#define FRAGMENT_PLACES 4096
+#define FRAGMENT_PLACES 16384
 #define FRAGMENT_LIFE_MS 30000 /* an identification may be used again after this (RFC 791 suggests 15 s, RFC 8200 60 s to reassemble) */
 
 struct flow_fragments {
@@ -30,8 +31,8 @@ struct flow_fragments {
 struct flow_fragments *flow_fragments_new(void);
 void flow_fragments_free(struct flow_fragments *f);
 /* First fragment: remembers its ports. */
-void flow_fragments_learn(struct flow_fragments *f, const struct packet *p, uint64_t seed);
+void flow_fragments_learn(struct flow_fragments *f, const struct packet *p);
 /* Later fragment: sets its ports; false if the first is not known. */
-bool flow_fragments_find(const struct flow_fragments *f, struct packet *p, uint64_t seed);
+bool flow_fragments_find(const struct flow_fragments *f, struct packet *p);
 
 #endif

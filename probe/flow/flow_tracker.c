@@ -364,8 +364,8 @@ static void tracker_count(struct flow_tracker *t, uint32_t index, const struct p
 static void tracker_fragment(struct flow_tracker *t, struct packet *p)
 {
 	if (!p->later_fragment)
-		flow_fragments_learn(t->fragments, p, t->config.seed);
-	else if (!flow_fragments_find(t->fragments, p, t->config.seed))
+		flow_fragments_learn(t->fragments, p);
+	else if (!flow_fragments_find(t->fragments, p))
 		shared_add(&t->shared->counters.fragments_unknown, 1);
 }
 

@@ -122,11 +122,11 @@ static inline bool oracle_next(struct oracle *o, uint16_t tid, GError **error)
 	struct __attribute__((packed)) {
 		uint8_t id[4];
 		char name[24];
-	} app;
+	} app = {0};
 	struct __attribute__((packed)) {
 		uint32_t id;
 		fbVarfield_t name;
-	} domain;
+	} domain = {0};
 	uint16_t mine = tid == 258 ? ORACLE_TID_APP : tid == 259 ? ORACLE_TID_DOMAIN : ORACLE_TID_FLOW;
 	void *to = tid == 258 ? (void *)&app : tid == 259 ? (void *)&domain : o->record;
 	size_t size = tid == 258 ? sizeof(app) : tid == 259 ? sizeof(domain) : o->size;

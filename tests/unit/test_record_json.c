@@ -142,7 +142,7 @@ static void test_hostile_text(void **state)
 {
 	struct l7_record r;
 	struct l7_text all = {0, L7_STRING_MAX};
-	char hostile[L7_STRING_MAX];
+	char hostile[L7_STRING_MAX] = "";
 	struct buf b;
 	json_t *j;
 

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "net/net_tcp.h"
+#include "net/net_udp.h"
+
+static int listen_on(int type, char port[8], int buffer)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET};
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, type, 0);
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (buffer)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	if (type == SOCK_STREAM)
+		assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+	snprintf(port, 8, "%u", ntohs(a.sin_port));
+	return fd;
+}
+
+/* Steps until something happens, at most for `ms`. */
+static enum net_tcp_event until(struct net_tcp *t, bool more, unsigned ms)
+{
+	uint64_t end = clock_mono_ms() + ms;
+	enum net_tcp_event e = NET_TCP_NOTHING;
+
+	while (e == NET_TCP_NOTHING && clock_mono_ms() < end) {
+		struct pollfd p;
+		int wait = net_tcp_wait(t, more, clock_mono_ms(), &p);
+
+		poll(&p, 1, wait < 0 || wait > 50 ? 50 : wait);
+		e = net_tcp_step(t, clock_mono_ms());
+	}
+	return e;
+}
+
+static void test_resolve(void **state)
+{
+	struct net_addresses a;
+	struct net_resolve *r;
+	const char *why = NULL;
+	char text[NET_ADDRESS_TEXT];
+
+	(void)state;
+	r = net_resolve_start("2001:db8::1", "4739", SOCK_DGRAM); /* numeric: at once */
+	assert_int_equal(net_resolve_result(r, &a, &why), 0);
+	assert_string_equal(net_address_format(&a.list[0].addr, a.list[0].len, text), "[2001:db8::1]:4739");
+	net_resolve_free(r);
+	r = net_resolve_start("localhost", "4739", SOCK_STREAM); /* a name: in a thread */
+	for (int i = 0; i < 100 && net_resolve_result(r, &a, &why) == -EAGAIN; i++) {
+		struct pollfd p = {.fd = net_resolve_fd(r), .events = POLLIN};
+
+		poll(&p, 1, 100);
+	}
+	assert_int_equal(net_resolve_result(r, &a, &why), 0);
+	assert_true(a.n > 0);
+	net_resolve_free(r);
+	net_resolve_free(net_resolve_start("localhost", "4739", SOCK_STREAM)); /* left before the answer */
+}
+
+static void test_connect_and_acknowledge(void **state)
+{
+	struct net_tcp t;
+	char port[8], octets[1000] = "";
+	int server = listen_on(SOCK_STREAM, port, 0), fd;
+
+	(void)state;
+	net_tcp_init(&t, "127.0.0.1", port);
+	assert_int_equal(until(&t, false, 2000), NET_TCP_CONNECTED);
+	fd = accept(server, NULL, NULL);
+	assert_int_equal(net_tcp_write(&t, octets, sizeof(octets), clock_mono_ms()), sizeof(octets));
+	for (int i = 0; i < 100 && t.acknowledged < 1000; i++)
+		until(&t, false, 10);
+	assert_int_equal(t.acknowledged, 1000);
+	net_tcp_shutdown(&t);
+	assert_int_equal(recv(fd, octets, sizeof(octets), MSG_WAITALL), 1000);
+	assert_int_equal(recv(fd, octets, sizeof(octets), 0), 0);
+	close(fd);
+	assert_int_equal(until(&t, false, 200), NET_TCP_NOTHING); /* an end in order is no loss */
+	assert_int_equal(t.acknowledged, 1000);
+	net_tcp_deinit(&t);
+	close(server);
+}
+
+static void test_peer_leaves(void **state)
+{
+	struct net_tcp t;
+	char port[8];
+	int server = listen_on(SOCK_STREAM, port, 0), fd;
+
+	(void)state;
+	net_tcp_init(&t, "localhost", port);
+	assert_int_equal(until(&t, false, 5000), NET_TCP_CONNECTED);
+	fd = accept(server, NULL, NULL);
+	close(fd);
+	assert_int_equal(until(&t, false, 2000), NET_TCP_LOST);
+	assert_string_equal(t.reason, "closed by the peer");
+	assert_int_equal(until(&t, false, 5000), NET_TCP_CONNECTED); /* and again by itself */
+	close(server);
+	net_tcp_deinit(&t);
+}
+
+/* Nobody there: tries again, each time later, up to the maximum. */
+static void test_back_off(void **state)
+{
+	struct net_tcp t;
+	uint64_t now = 1000000;
+	char port[8];
+
+	(void)state;
+	close(listen_on(SOCK_STREAM, port, 0));
+	net_tcp_init(&t, "127.0.0.1", port);
+	for (unsigned limit = NET_TCP_BACKOFF_MIN_MS, i = 0; i < 10; i++) {
+		enum net_tcp_event e = NET_TCP_NOTHING;
+
+		for (int j = 0; j < 100 && e == NET_TCP_NOTHING; j++, usleep(1000))
+			e = net_tcp_step(&t, now);
+		assert_int_equal(e, NET_TCP_FAILED);
+		assert_string_equal(t.reason, strerror(ECONNREFUSED));
+		assert_true(t.next_ms >= now + limit / 2 && t.next_ms <= now + limit);
+		assert_int_equal(net_tcp_step(&t, t.next_ms - 1), NET_TCP_NOTHING);
+		assert_int_equal(t.state, NET_TCP_IDLE);
+		now = t.next_ms;
+		limit = limit * 2 > NET_TCP_BACKOFF_MAX_MS ? NET_TCP_BACKOFF_MAX_MS : limit * 2;
+	}
+	net_tcp_deinit(&t);
+}
+
+/* A peer that accepts and never reads: given up after the time without progress, not before. */
+static void test_stall(void **state)
+{
+	static char octets[1 << 20];
+	struct net_tcp t;
+	uint64_t started;
+	char port[8];
+	int server = listen_on(SOCK_STREAM, port, 4096);
+
+	(void)state;
+	net_tcp_init(&t, "127.0.0.1", port);
+	t.stall_ms = 500;
+	assert_int_equal(until(&t, false, 2000), NET_TCP_CONNECTED);
+	while (net_tcp_write(&t, octets, sizeof(octets), clock_mono_ms()) > 0)
+		;
+	started = clock_mono_ms();
+	assert_int_equal(until(&t, true, 5000), NET_TCP_LOST);
+	assert_true(clock_mono_ms() - started >= 400);
+	assert_true(t.acknowledged < t.written);
+	net_tcp_deinit(&t);
+	close(server);
+}
+
+static void test_udp(void **state)
+{
+	struct net_udp u;
+	char port[8], got[16];
+	int server = listen_on(SOCK_DGRAM, port, 0), sent = 0;
+
+	(void)state;
+	net_udp_init(&u, "127.0.0.1", port);
+	assert_int_equal(net_udp_step(&u, 1), NET_UDP_READY);
+	assert_int_equal(net_udp_send(&u, "hello", 5), 0);
+	assert_int_equal(recv(server, got, sizeof(got), 0), 5);
+	close(server);
+	for (int i = 0; i < 10; i++) { /* nobody there any more: told, but each is sent */
+		sent += net_udp_send(&u, "hello", 5) == 0;
+		usleep(1000);
+	}
+	assert_int_equal(sent, 10);
+	assert_true(u.refused > 0);
+	assert_false(net_udp_next_address(&u)); /* there is only one */
+	assert_int_equal(net_udp_send(&u, u.addresses.list, sizeof(u.addresses.list)), 0);
+	net_udp_deinit(&u);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_resolve),     cmocka_unit_test(test_connect_and_acknowledge),
+		cmocka_unit_test(test_peer_leaves), cmocka_unit_test(test_back_off),
+		cmocka_unit_test(test_stall),       cmocka_unit_test(test_udp),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

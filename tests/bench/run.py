@@ -32,7 +32,7 @@ import mixload  # noqa: E402
 def small_captures():
     """Every capture under 1 MB: many short flows of every protocol."""
     return sorted(p for p in glob.glob(PCAPS + "/*") if os.path.getsize(p) < 1_000_000
-                  and p.endswith(("pcap", "pcapng")))
+                  and p.endswith((".pcap", ".pcapng", ".cap")))
 
 
 def long_captures():

@@ -24,7 +24,10 @@ def listen(interface, output):
         while True:
             readable, _, _ = select.select([s, sys.stdin], [], [])
             if s in readable:
-                out.add(time.time_ns(), s.recv(1 << 18))
+                frame, origin = s.recvfrom(1 << 18)
+                # On the loopback each packet is seen twice: going out and coming in.
+                if interface != "lo" or origin[2] != socket.PACKET_OUTGOING:
+                    out.add(time.time_ns(), frame)
             elif sys.stdin in readable:
                 return
 

@@ -125,7 +125,7 @@ def check(path):
 
 class Corpus(unittest.TestCase):
     def test_every_capture(self):
-        paths = sorted(p for p in glob.glob(l7.CORPUS + "/*") if p.endswith((".pcap", ".pcapng")))
+        paths = sorted(p for p in glob.glob(l7.CORPUS + "/*") if p.endswith((".pcap", ".pcapng", ".cap")))
         self.assertGreater(len(paths), 250, "the corpus is not there: ./dev corpus")
         with multiprocessing.pool.ThreadPool(2) as pool:
             results = pool.map(check, paths, chunksize=1)

@@ -115,7 +115,7 @@ class Live(Sentences):
         """Open flows of a live capture come out on SIGTERM."""
         port = l7.free_port(socket.SOCK_DGRAM)
         with l7.Process([l7.L7PROBE, "-i", "lo", "-f", f"udp port {port}", "-o", "json:-", "--stats"]) as process:
-            l7.wait_for("it captures", lambda: len(open("/proc/net/packet").readlines()) > 1)
+            l7.wait_for("it captures", packet_sockets)
             time.sleep(0.3)
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
                 s.sendto(b"x" * 100, ("127.0.0.1", port))
@@ -124,6 +124,11 @@ class Live(Sentences):
         self.assertEqual(0, done.status, done.err)
         flows = [f for f in done.flows if f["dst_port"] == port]
         self.assertEqual([128], [f["octets"] for f in flows])
+
+
+def packet_sockets():
+    with open("/proc/net/packet", encoding="ascii") as f:
+        return len(f.readlines()) > 1
 
 
 class WatchFaults(Sentences):
@@ -183,7 +188,7 @@ class Stopped(unittest.TestCase):
     def test_sigterm_in_the_middle_of_a_file(self):
         """What was read until then is flushed; sent and dropped are all that was made."""
         with socket.create_server(("127.0.0.1", 0)) as server:
-            threading.Thread(target=slow_reader, args=(server,), daemon=True).start()
+            threading.Thread(target=reader, args=(server,), daemon=True).start()
             argv = [l7.L7PROBE, "-o", f"ipfix+tcp://127.0.0.1:{server.getsockname()[1]}", "--stats"]
             for _ in range(40):
                 argv += ["-r", l7.corpus("tumblr.pcap")]
@@ -198,10 +203,11 @@ class Stopped(unittest.TestCase):
         self.assertEqual(done.stats["records"], sums["sent"] + sums["dropped"])
 
 
-def slow_reader(server):
+def reader(server):
     peer, _ = server.accept()
-    while peer.recv(65536):
-        pass
+    with peer:
+        while peer.recv(65536):
+            pass
 
 
 if __name__ == "__main__":

@@ -72,10 +72,10 @@ class Probe(unittest.TestCase):
     def test_sigterm_in_the_middle(self):
         """Stopped while it reads a great capture again and again: flushed, no leak."""
         argv = [L7PROBE, "-o", "json+file:///dev/null", "--stats"]
-        for _ in range(20):
+        for _ in range(200):
             argv += ["-r", l7.corpus("tumblr.pcap")]
         with l7.Process(argv) as process:
-            time.sleep(2.5)
+            time.sleep(1.5)
             self.assertIsNone(process.child.poll(), "it ended before it could be stopped: " + process.err)
             process.child.send_signal(signal.SIGTERM)
             done = process.finish(20)

@@ -10,7 +10,7 @@ import pcapio
 
 def ethernet_captures():
     """Paths of the corpus's Ethernet captures, sorted."""
-    return sorted(p for p in glob.glob(l7.CORPUS + "/*") if p.endswith((".pcap", ".pcapng"))
+    return sorted(p for p in glob.glob(l7.CORPUS + "/*") if p.endswith((".pcap", ".pcapng", ".cap"))
                   and pcapio.read(p)[0] == pcapio.ETHERNET)
 
 

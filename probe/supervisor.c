@@ -14,6 +14,7 @@
 
 #include "base/addr.h"
 #include "base/clock.h"
+#include "base/leaks.h"
 #include "base/log.h"
 #include "dpi/dpi.h"
 #include "exporter.h"
@@ -69,6 +70,13 @@ static pid_t supervisor_fork(struct supervisor *s, int death_signal)
 	return pid;
 }
 
+/* A child's end: without the exit handlers, which are the parent's, but with the leak check that is among them. */
+static _Noreturn void supervisor_leave(int status)
+{
+	leaks_check();
+	_exit(status);
+}
+
 static int supervisor_exporter_main(struct supervisor *s, int ready)
 {
 	const struct config *config = s->config;
@@ -108,7 +116,7 @@ static int supervisor_start_exporter(struct supervisor *s)
 	s->exporter = supervisor_fork(s, SIGTERM);
 	if (s->exporter == 0) {
 		close(ready[0]);
-		_exit(supervisor_exporter_main(s, ready[1]));
+		supervisor_leave(supervisor_exporter_main(s, ready[1]));
 	}
 	close(ready[1]);
 	do
@@ -126,7 +134,7 @@ static int supervisor_start_worker(struct supervisor *s, unsigned i)
 	shared_ring(&s->shared, i, &c.ring);
 	pid = supervisor_fork(s, SIGTERM);
 	if (pid == 0)
-		_exit(worker_run(&c));
+		supervisor_leave(worker_run(&c));
 	if (pid < 0)
 		return -errno;
 	s->workers[i].pid = pid;

@@ -23,12 +23,12 @@
 struct dpi_module;
 
 struct dpi_verdict {
-	uint64_t risks;        /* nDPI's risk bits */
-	uint16_t master;       /* ids of this nDPI, 0 unknown; master = app where there is one protocol */
+	uint64_t risks;  /* nDPI's risk bits */
+	uint16_t master; /* ids of this nDPI, 0 unknown; master = app where there is one protocol */
 	uint16_t app;
 	uint16_t category;
 	uint16_t risk_score;
-	uint8_t confidence;    /* of app, enum l7_confidence */
+	uint8_t confidence; /* of app, enum l7_confidence */
 	uint8_t master_confidence;
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dpi/dpi_judge.h"
 
-static void judge_set(struct dpi_verdict *v, uint16_t master, uint8_t master_confidence, uint16_t app, uint8_t confidence)
+static void judge_set(struct dpi_verdict *v, uint16_t master, uint8_t master_confidence, uint16_t app,
+		      uint8_t confidence)
 {
 	v->master = master;
 	v->master_confidence = master_confidence;
@@ -46,8 +47,8 @@ static void judge_seen(const struct dpi_evidence *e, struct dpi_verdict *v)
 	else if (judge_by_address(e, e->app) && e->by_name != e->app)
 		app = L7_CONF_IP;
 	master = judge_by_address(e, e->master) && !judge_by_address(e, e->app) && e->master != e->telegram
-	                 ? L7_CONF_IP
-	                 : judge_dissected(e, e->master);
+			 ? L7_CONF_IP
+			 : judge_dissected(e, e->master);
 	judge_set(v, e->master, master, e->app, app);
 }
 
@@ -95,8 +96,24 @@ static void judge_custom(const struct dpi_evidence *e, struct dpi_verdict *v)
 		judge_set(v, e->master, master, e->app, L7_CONF_DPI);
 }
 
-void dpi_judge(const struct dpi_evidence *e, struct dpi_verdict *v)
+/* Takes away an app that a name only looks like, unless the address speaks for it. */
+static struct dpi_evidence judge_without_lookalike(const struct dpi_evidence *e)
 {
+	struct dpi_evidence rest = *e;
+
+	if (!e->lookalike || e->app != e->lookalike || judge_by_address(e, e->app))
+		return rest;
+	rest.app = e->master == e->app ? 0 : e->master;
+	rest.master = 0;
+	rest.custom = false;
+	return rest;
+}
+
+void dpi_judge(const struct dpi_evidence *given, struct dpi_verdict *v)
+{
+	struct dpi_evidence rest = judge_without_lookalike(given);
+	const struct dpi_evidence *e = &rest;
+
 	if (!e->master && !e->app)
 		judge_one(v, 0, L7_CONF_NONE);
 	else if (e->custom)

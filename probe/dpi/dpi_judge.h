@@ -13,19 +13,20 @@
 #include "dpi/dpi.h"
 
 struct dpi_evidence {
-	uint16_t master;      /* as nDPI has it, 0 none */
+	uint16_t master; /* as nDPI has it, 0 none */
 	uint16_t app;
-	uint8_t raw;          /* nDPI's confidence on our scale */
-	uint16_t by_name;     /* protocol of the host name seen in payload, 0 none */
-	uint16_t by_source;   /* protocol whose address range the source is in, 0 none */
+	uint8_t raw;        /* nDPI's confidence on our scale */
+	uint16_t by_name;   /* protocol of the host name seen in payload, 0 none */
+	uint16_t lookalike; /* protocol that nDPI gave for a host name which is not that protocol's, 0 none */
+	uint16_t by_source; /* protocol whose address range the source is in, 0 none */
 	uint16_t by_destination;
-	uint16_t tls;         /* nDPI's id of TLS */
-	uint16_t telegram;    /* nDPI's id of Telegram */
-	bool custom;          /* app comes from a rule of the user's; app is not 0 */
+	uint16_t tls;      /* nDPI's id of TLS */
+	uint16_t telegram; /* nDPI's id of Telegram */
+	bool custom;       /* app comes from a rule of the user's; app is not 0 */
 	bool tcp;
-	bool payload;         /* payload was looked at */
-	bool tls_record;      /* a TLS record header was among it */
-	bool port_refuted;    /* nDPI looked for the protocol of the port and ruled it out */
+	bool payload;      /* payload was looked at */
+	bool tls_record;   /* a TLS record header was among it */
+	bool port_refuted; /* nDPI looked for the protocol of the port and ruled it out */
 };
 
 /* Sets the names and both confidences of *v; leaves the rest of it alone. */

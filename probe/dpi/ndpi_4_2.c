@@ -11,6 +11,7 @@
 
 #include "dpi/dpi.h"
 #include "dpi/dpi_judge.h"
+#include "dpi/host_rules.h"
 #include "dpi/protocols_file.h"
 
 #define MODULE_NAME_MAX 40
@@ -21,6 +22,8 @@ struct dpi_module {
 	uint32_t n_apps;
 	char (*apps)[MODULE_NAME_MAX];
 	char categories[MODULE_CATEGORIES][MODULE_NAME_MAX];
+	struct host_rules hosts;
+	char wrong[160]; /* what is wrong with a rule */
 };
 
 struct dpi_state {
@@ -62,19 +65,80 @@ static int module_copy_names(struct dpi_module *m)
 	return 0;
 }
 
+/* The protocol whose rule for names nDPI finds first, or 0. */
+static uint16_t module_match(struct dpi_module *m, const char *name)
+{
+	char copy[256];
+	ndpi_protocol_match_result match;
+	int id;
+
+	memset(&match, 0, sizeof(match));
+	snprintf(copy, sizeof(copy), "%s", name);
+	id = ndpi_match_string_subprotocol(m->ndpi, copy, (u_int)strlen(copy), &match);
+	return id > 0 ? (uint16_t)id : NDPI_PROTOCOL_UNKNOWN;
+}
+
+/* nDPI has read the rules; whether it took this one, it did not say. */
+static const char *module_check_item(void *arg, const char *item, const char *protocol)
+{
+	struct dpi_module *m = arg;
+	uint16_t id = ndpi_get_proto_by_name(m->ndpi, protocol), found;
+	char host[256];
+	size_t len;
+
+	if (id == NDPI_PROTOCOL_UNKNOWN)
+		return "nDPI does not take this protocol: it has no room for another one, or cannot have one of this "
+		       "name";
+	if (strncmp(item, "host:", 5) != 0)
+		return NULL;
+	item += 5 + (item[5] == '"');
+	len = strcspn(item, "\"");
+	snprintf(host, sizeof(host), "%.*s", (int)len, item);
+	found = module_match(m, host);
+	if (found == id)
+		return host_rules_add(&m->hosts, host, id) ? "no memory" : NULL;
+	snprintf(m->wrong, sizeof(m->wrong), "\"%.80s\" is %s already: the first rule for a name stays", host,
+		 found ? ndpi_get_proto_name(m->ndpi, found) : "nothing");
+	return m->wrong;
+}
+
+static int module_load(struct dpi_module *m, const char *protocols_file, char *err, size_t err_size)
+{
+	struct protocols_file_more check = {module_check_item, m};
+	NDPI_PROTOCOL_BITMASK all;
+	int rc;
+
+	NDPI_BITMASK_SET_ALL(all);
+	ndpi_set_protocol_detection_bitmask2(m->ndpi, &all);
+	if (protocols_file && ndpi_load_protocols_file(m->ndpi, protocols_file) < 0) {
+		snprintf(err, err_size, "%s: nDPI does not take it", protocols_file);
+		return -EINVAL;
+	}
+	ndpi_finalize_initialization(m->ndpi);
+	rc = protocols_file ? protocols_file_check(protocols_file, &check, err, err_size) : 0;
+	host_rules_sort(&m->hosts);
+	if (rc)
+		return rc;
+	rc = module_copy_names(m);
+	if (rc)
+		snprintf(err, err_size, "nDPI: no memory for names");
+	return rc;
+}
+
 int dpi_module_new(struct dpi_module **out, const char *protocols_file, char *err, size_t err_size)
 {
-	NDPI_PROTOCOL_BITMASK all;
 	struct dpi_module *m;
 	int rc;
 
 	*out = NULL;
 	if (ndpi_detection_get_sizeof_ndpi_flow_struct() != sizeof(struct ndpi_flow_struct)) {
-		snprintf(err, err_size, "nDPI %s: the library's flow has %u octets, the headers of the build %zu: build again",
-			 ndpi_revision(), ndpi_detection_get_sizeof_ndpi_flow_struct(), sizeof(struct ndpi_flow_struct));
+		snprintf(err, err_size,
+			 "nDPI %s: the library's flow has %u octets, the headers of the build %zu: build again",
+			 ndpi_revision(), ndpi_detection_get_sizeof_ndpi_flow_struct(),
+			 sizeof(struct ndpi_flow_struct));
 		return -EPROTO;
 	}
-	rc = protocols_file ? protocols_file_check(protocols_file, err, err_size) : 0;
+	rc = protocols_file ? protocols_file_check(protocols_file, NULL, err, err_size) : 0;
 	if (rc)
 		return rc;
 	m = calloc(1, sizeof(*m));
@@ -85,17 +149,8 @@ int dpi_module_new(struct dpi_module **out, const char *protocols_file, char *er
 		dpi_module_free(m);
 		return -ENOMEM;
 	}
-	NDPI_BITMASK_SET_ALL(all);
-	ndpi_set_protocol_detection_bitmask2(m->ndpi, &all);
-	if (protocols_file && ndpi_load_protocols_file(m->ndpi, protocols_file) < 0) {
-		snprintf(err, err_size, "%s: nDPI does not take it", protocols_file);
-		dpi_module_free(m);
-		return -EINVAL;
-	}
-	ndpi_finalize_initialization(m->ndpi);
-	rc = module_copy_names(m);
+	rc = module_load(m, protocols_file, err, err_size);
 	if (rc) {
-		snprintf(err, err_size, "nDPI: no memory for names");
 		dpi_module_free(m);
 		return rc;
 	}
@@ -109,6 +164,7 @@ void dpi_module_free(struct dpi_module *m)
 		return;
 	if (m->ndpi)
 		ndpi_exit_detection_module(m->ndpi);
+	host_rules_deinit(&m->hosts);
 	free(m->apps);
 	free(m);
 }
@@ -146,7 +202,8 @@ bool dpi_packet(struct dpi_module *m, void *state, const struct packet *p)
 	s->packets++;
 	if (p->protocol == IPPROTO_TCP && !s->tls_record)
 		s->tls_record = state_is_tls_record(p);
-	known = s->protocol.app_protocol != NDPI_PROTOCOL_UNKNOWN || s->protocol.master_protocol != NDPI_PROTOCOL_UNKNOWN;
+	known = s->protocol.app_protocol != NDPI_PROTOCOL_UNKNOWN ||
+		s->protocol.master_protocol != NDPI_PROTOCOL_UNKNOWN;
 	if (s->protocol.app_protocol >= NDPI_MAX_SUPPORTED_PROTOCOLS)
 		return true; /* a rule of the user's: nDPI forgets it on the next packet */
 	if (known && !ndpi_extra_dissection_possible(m->ndpi, &s->flow))
@@ -180,18 +237,29 @@ static uint16_t module_by_address(struct dpi_module *m, uint32_t network_order, 
 	return network_order ? ndpi_network_port_ptree_match(m->ndpi, &a, port) : NDPI_PROTOCOL_UNKNOWN;
 }
 
-static uint16_t module_by_name(struct dpi_module *m, const struct dpi_state *s)
+/*
+ * nDPI 4.2 takes "xexample.org" for its rule for "example.org": with one more octet before it, not with two. What is under a name
+ * stays under it with a label more before it, what only ends in it does not.
+ */
+static bool module_only_looks_like(struct dpi_module *m, const char *name, uint16_t protocol)
 {
-	char name[sizeof(s->flow.host_server_name)];
-	ndpi_protocol_match_result match;
-	int id;
+	char under[256];
 
-	if (!s->flow.host_server_name[0])
-		return NDPI_PROTOCOL_UNKNOWN;
-	memset(&match, 0, sizeof(match));
-	snprintf(name, sizeof(name), "%s", s->flow.host_server_name);
-	id = ndpi_match_string_subprotocol(m->ndpi, name, (u_int)strlen(name), &match);
-	return id > 0 ? (uint16_t)id : NDPI_PROTOCOL_UNKNOWN;
+	snprintf(under, sizeof(under), "zz.%s", name);
+	return module_match(m, under) != protocol || host_rules_only_looks_like(&m->hosts, name, protocol);
+}
+
+static void state_name_evidence(struct dpi_module *m, const struct dpi_state *s, struct dpi_evidence *e)
+{
+	const char *name = s->flow.host_server_name;
+	uint16_t protocol = name[0] ? module_match(m, name) : NDPI_PROTOCOL_UNKNOWN;
+
+	if (protocol == NDPI_PROTOCOL_UNKNOWN)
+		return;
+	if (module_only_looks_like(m, name, protocol))
+		e->lookalike = protocol;
+	else
+		e->by_name = protocol;
 }
 
 static void state_evidence(struct dpi_module *m, struct dpi_state *s, struct dpi_evidence *e)
@@ -213,7 +281,7 @@ static void state_evidence(struct dpi_module *m, struct dpi_state *s, struct dpi
 	/* One dissected protocol needs no other witness, but for Telegram's (dpi_judge.h). */
 	if (e->raw >= L7_CONF_CACHE && (!e->master || e->master == e->app) && e->app != e->telegram)
 		return;
-	e->by_name = module_by_name(m, s);
+	state_name_evidence(m, s, e);
 	if (!s->flow.is_ipv6) {
 		e->by_source = module_by_address(m, s->flow.saddr, s->flow.sport);
 		e->by_destination = module_by_address(m, s->flow.daddr, s->flow.dport);
@@ -232,15 +300,22 @@ static void state_texts(const struct dpi_state *s, struct dpi_texts *t)
 	memset(t, 0, sizeof(*t));
 	if (!name[0])
 		return;
-	if (state_speaks(s, NDPI_PROTOCOL_TLS) || state_speaks(s, NDPI_PROTOCOL_QUIC) || state_speaks(s, NDPI_PROTOCOL_DTLS) ||
-	    state_speaks(s, NDPI_PROTOCOL_MAIL_SMTPS) || state_speaks(s, NDPI_PROTOCOL_MAIL_IMAPS) ||
-	    state_speaks(s, NDPI_PROTOCOL_MAIL_POPS))
+	if (state_speaks(s, NDPI_PROTOCOL_TLS) || state_speaks(s, NDPI_PROTOCOL_QUIC) ||
+	    state_speaks(s, NDPI_PROTOCOL_DTLS) || state_speaks(s, NDPI_PROTOCOL_MAIL_SMTPS) ||
+	    state_speaks(s, NDPI_PROTOCOL_MAIL_IMAPS) || state_speaks(s, NDPI_PROTOCOL_MAIL_POPS))
 		t->sni = name;
 	else if (state_speaks(s, NDPI_PROTOCOL_HTTP))
 		t->http_host = name;
 	else if (state_speaks(s, NDPI_PROTOCOL_DNS) || state_speaks(s, NDPI_PROTOCOL_MDNS) ||
-	         state_speaks(s, NDPI_PROTOCOL_LLMNR))
+		 state_speaks(s, NDPI_PROTOCOL_LLMNR))
 		t->dns_query = name;
+}
+
+static uint16_t module_category(struct dpi_module *m, uint16_t app)
+{
+	ndpi_protocol p = {NDPI_PROTOCOL_UNKNOWN, app, NDPI_PROTOCOL_CATEGORY_UNSPECIFIED};
+
+	return app ? (uint16_t)ndpi_get_proto_category(m->ndpi, p) : 0;
 }
 
 void dpi_verdict(struct dpi_module *m, void *state, struct dpi_verdict *v, struct dpi_texts *texts)
@@ -255,11 +330,11 @@ void dpi_verdict(struct dpi_module *m, void *state, struct dpi_verdict *v, struc
 	state_evidence(m, s, &e);
 	memset(v, 0, sizeof(*v));
 	dpi_judge(&e, v);
-	if (v->app == s->protocol.app_protocol)
+	/* A rule of a file brings no category with it, not even one for a protocol that has one. */
+	if (v->app == s->protocol.app_protocol && s->protocol.category != NDPI_PROTOCOL_CATEGORY_UNSPECIFIED)
 		v->category = (uint16_t)s->protocol.category;
-	else if (v->app)
-		v->category = (uint16_t)ndpi_get_proto_category(
-			m->ndpi, (ndpi_protocol){NDPI_PROTOCOL_UNKNOWN, v->app, NDPI_PROTOCOL_CATEGORY_UNSPECIFIED});
+	else
+		v->category = module_category(m, v->app);
 	v->risks = s->flow.risk;
 	v->risk_score = s->flow.risk ? ndpi_risk2score(s->flow.risk, &client, &server) : 0;
 	if (texts)
@@ -277,7 +352,8 @@ void dpi_guess(struct dpi_module *m, const struct dpi_ends *ends, struct dpi_ver
 		memcpy(&src, ends->src_ip + 12, 4);
 		memcpy(&dst, ends->dst_ip + 12, 4);
 	}
-	p = ndpi_guess_undetected_protocol(m->ndpi, NULL, ends->protocol, ntohl(src), ends->src_port, ntohl(dst), ends->dst_port);
+	p = ndpi_guess_undetected_protocol(m->ndpi, NULL, ends->protocol, ntohl(src), ends->src_port, ntohl(dst),
+					   ends->dst_port);
 	e.master = p.master_protocol;
 	e.app = p.app_protocol;
 	e.custom = p.app_protocol >= NDPI_MAX_SUPPORTED_PROTOCOLS;
@@ -288,9 +364,7 @@ void dpi_guess(struct dpi_module *m, const struct dpi_ends *ends, struct dpi_ver
 	e.raw = ports ? L7_CONF_PORT : L7_CONF_DPI;
 	memset(v, 0, sizeof(*v));
 	dpi_judge(&e, v);
-	v->category = v->app ? (uint16_t)ndpi_get_proto_category(m->ndpi, (ndpi_protocol){NDPI_PROTOCOL_UNKNOWN, v->app,
-	                                                                   NDPI_PROTOCOL_CATEGORY_UNSPECIFIED})
-	                     : 0;
+	v->category = module_category(m, v->app);
 }
 
 uint32_t dpi_app_count(const struct dpi_module *m)

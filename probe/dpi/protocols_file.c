@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_MAX_OCTETS 8192
+#define LINE_MAX_OCTETS 2046 /* newline with it: nDPI 4.2 reads chunks of 1,023 and keeps the first and the last */
 #define PROTOCOL_NAME_MAX 31
 
 static bool rule_port(const char *s)
@@ -76,7 +76,7 @@ static const char *rule_item(const char *item)
 }
 
 /* Checks one rule; cuts it up. */
-static const char *rule_check(char *line)
+static const char *rule_check(char *line, const struct protocols_file_more *more)
 {
 	char *at = strrchr(line, '@');
 	char *item, *rest = line;
@@ -87,23 +87,25 @@ static const char *rule_check(char *line)
 	if (!*at || strlen(at) > PROTOCOL_NAME_MAX)
 		return "the protocol's name after @ has 1 to 31 characters";
 	for (const char *c = at; *c; c++)
-		if (!isgraph((unsigned char)*c))
-			return "the protocol's name has a blank or a control character";
+		if (!isgraph((unsigned char)*c) || strchr("/&^:;'\"", *c))
+			return "the protocol's name has a blank, a control character or one of / & ^ : ; ' \"";
 	if (!*line)
 		return "nothing stands before the @";
 	while ((item = strsep(&rest, ","))) {
 		const char *wrong = rule_item(item);
 
+		if (!wrong && more)
+			wrong = more->item(more->arg, item, at);
 		if (wrong)
 			return wrong;
 	}
 	return NULL;
 }
 
-int protocols_file_check(const char *path, char *err, size_t err_size)
+int protocols_file_check(const char *path, const struct protocols_file_more *more, char *err, size_t err_size)
 {
 	FILE *f = fopen(path, "re");
-	char line[LINE_MAX_OCTETS];
+	char line[LINE_MAX_OCTETS + 1];
 	const char *wrong = NULL;
 	unsigned number = 0;
 
@@ -118,12 +120,13 @@ int protocols_file_check(const char *path, char *err, size_t err_size)
 
 		number++;
 		if (len == 0 || line[len - 1] != '\n') {
-			wrong = feof(f) ? "the last line does not end in a newline" : "the line is too long or has an octet 0";
+			wrong = feof(f) ? "the last line does not end in a newline"
+					: "the line is too long or has an octet 0";
 			break;
 		}
 		line[len - 1] = '\0';
 		if (line[0] && line[0] != '#')
-			wrong = rule_check(line);
+			wrong = rule_check(line, more);
 	}
 	if (!wrong && ferror(f))
 		wrong = strerror(errno);

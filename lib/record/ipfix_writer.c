@@ -353,6 +353,8 @@ static void writer_step_text(struct ipfix_writer *w, const struct writer_step *s
 
 static void writer_pack(struct ipfix_writer *w, const struct writer_layout *layout, const struct l7_record *r)
 {
+	uint32_t four;
+
 	w->clean_used = 0;
 	for (size_t i = 0; i < layout->n; i++) {
 		const struct writer_step *s = &layout->steps[i];
@@ -378,7 +380,8 @@ static void writer_pack(struct ipfix_writer *w, const struct writer_layout *layo
 			memcpy(to, from, 8);
 			break;
 		case L7_TYPE_IP4:
-			memcpy(to, from + 12, 4);
+			four = wire_be32(from + 12); /* libfixbuf takes it for a number in the machine's order */
+			memcpy(to, &four, 4);
 			break;
 		case L7_TYPE_IP6:
 			memcpy(to, from, 16);

@@ -22,7 +22,7 @@
 #define IPFIX_MESSAGE_MIN 512 /* that any record and any template fits is checked by the caller of add */
 #define IPFIX_MESSAGE_MAX 65535
 
-enum ipfix_template {
+enum ipfix_template_id {
 	IPFIX_TEMPLATE_V4 = 256,
 	IPFIX_TEMPLATE_V6 = 257,
 	IPFIX_TEMPLATE_APPS = 258,   /* options: applicationId > name, description (RFC 6759) */

@@ -61,24 +61,53 @@ static const char json_digits[] = "000102030405060708091011121314151617181920212
 				  "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
 				  "8081828384858687888990919293949596979899";
 
-static char *json_u64(char *to, uint64_t v)
+static const uint64_t json_tens[20] = {
+	0,
+	10,
+	100,
+	1000,
+	10000,
+	100000,
+	1000000,
+	10000000,
+	100000000,
+	1000000000,
+	10000000000,
+	100000000000,
+	1000000000000,
+	10000000000000,
+	100000000000000,
+	1000000000000000,
+	10000000000000000,
+	100000000000000000,
+	1000000000000000000,
+	10000000000000000000u,
+};
+
+/* Digits of v: by the position of its highest bit, times log10(2), and a look whether that is one short. */
+static inline unsigned json_length(uint64_t v)
 {
-	char digits[20];
-	size_t i = sizeof(digits);
+	unsigned guess = (unsigned)(64 - __builtin_clzll(v | 1)) * 1233 >> 12;
+
+	return guess + (v >= json_tens[guess]);
+}
+
+/* Straight to its place, from the end. */
+static inline char *json_u64(char *to, uint64_t v)
+{
+	char *end = to + json_length(v);
+	char *at = end;
 
 	while (v >= 100) {
-		i -= 2;
-		memcpy(digits + i, json_digits + v % 100 * 2, 2);
+		at -= 2;
+		memcpy(at, json_digits + v % 100 * 2, 2);
 		v /= 100;
 	}
-	if (v >= 10) {
-		i -= 2;
-		memcpy(digits + i, json_digits + v * 2, 2);
-	} else {
-		digits[--i] = (char)('0' + v);
-	}
-	memcpy(to, digits + i, sizeof(digits) - i);
-	return to + sizeof(digits) - i;
+	if (v >= 10)
+		memcpy(at - 2, json_digits + v * 2, 2);
+	else
+		at[-1] = (char)('0' + v);
+	return end;
 }
 
 static char *json_quoted_u64(char *to, uint64_t v)

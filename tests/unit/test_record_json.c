@@ -137,6 +137,30 @@ static void test_left_out(void **state)
 	json_decref(j);
 }
 
+/* Numbers of every length, and those next to the powers of ten. */
+static void test_numbers(void **state)
+{
+	struct l7_record r;
+	uint64_t ten = 1;
+
+	(void)state;
+	memset(&r, 0, sizeof(r));
+	r.ip_version = 4;
+	l7_mark(&r, L7_F_flowId);
+	for (int i = 0; i < 20 * 5; i++) {
+		char want[24];
+		json_t *j;
+
+		r.flow_id = (uint64_t[]){ten - 1, ten, ten + 1, ten * 9, UINT64_MAX / ten}[i % 5];
+		snprintf(want, sizeof(want), "%llu", (unsigned long long)r.flow_id);
+		j = parse(&r);
+		assert_string_equal(text_of(j, "flow_id"), want);
+		json_decref(j);
+		if (i % 5 == 4)
+			ten *= 10;
+	}
+}
+
 /* The longest strings, each octet of which needs six: they fit, and come back as what they were. */
 static void test_hostile_text(void **state)
 {
@@ -218,8 +242,10 @@ static void test_cost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole_record), cmocka_unit_test(test_addresses), cmocka_unit_test(test_left_out),
-		cmocka_unit_test(test_hostile_text), cmocka_unit_test(test_rows),      cmocka_unit_test(test_cost),
+		cmocka_unit_test(test_whole_record), cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_left_out),     cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_hostile_text), cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Prints docs/fields.md from the table of fields and the template profiles. A test compares it with what is committed. */
+#include <stdio.h>
+#include <string.h>
+
+#include "l7/fields.h"
+#include "record/profile.h"
+
+static const char *const doc_types[] = {
+	[L7_TYPE_U8] = "number",
+	[L7_TYPE_U16] = "number",
+	[L7_TYPE_U32] = "number",
+	[L7_TYPE_U64] = "number",
+	[L7_TYPE_ID64] = "string of digits",
+	[L7_TYPE_MSEC] = "number",
+	[L7_TYPE_IP4] = "string",
+	[L7_TYPE_IP6] = "string",
+	[L7_TYPE_APPID] = "number",
+	[L7_TYPE_CONF] = "word",
+	[L7_TYPE_REASON] = "word",
+	[L7_TYPE_STATE] = "words, joined by commas",
+	[L7_TYPE_TEXT] = "string",
+};
+
+static const char doc_start[] = "<!-- Made by build/release/bin/fields_doc from templates/; do not edit. -->\n"
+				"# Fields of a flow record\n"
+				"\n"
+				"One record is one flow, both directions: the source is the initiator, `rev_` counts "
+				"what came back. Counters are of\n"
+				"this record only (deltas): a long flow has several records with one `flow_id`, and "
+				"their sums are the flow's.\n"
+				"\n"
+				"An **early** record (`early=1` on an output) comes as soon as classification is "
+				"final, with the counters until then and\n"
+				"`end_reason` active; the records after it carry only what came later. An output "
+				"without `early=1` gets the same sums\n"
+				"without the early record.\n"
+				"\n"
+				"## JSON\n"
+				"\n"
+				"One object per line, keys in this order. What a flow does not have is left out: no "
+				"`tcp_flags` without TCP, no `sni`\n"
+				"where none was seen, no `vlan_id` untagged, no `risks` without one. 64-bit "
+				"identifiers and bitmaps are strings,\n"
+				"because many readers of JSON round numbers past 2^53. Octets from the network that "
+				"are no UTF-8 become U+FFFD.\n"
+				"\n"
+				"| key | value | meaning |\n"
+				"|---|---|---|\n";
+
+static const char doc_words[] =
+	"\n"
+	"Words of `confidence` and `master_confidence`, from nothing to sight: `none` `port` `ip` `partial` `cache` "
+	"`dpi`. Below\n"
+	"`cache` a protocol is a guess.\n"
+	"`state` holds any of `final` (classification is final) `early` `last` (the flow ends here) `midstream` "
+	"(picked up in the\n"
+	"middle). `end_reason`: `idle` `active` `end` `forced` `resources`.\n"
+	"\n"
+	"## IPFIX\n"
+	"\n"
+	"Enterprise 29305 marks the reverse direction (RFC 5103), 35632 is ntop's with ntop's numbers and meanings. "
+	"*pen* is\n"
+	"the number of the `pen` setting, 32473 (for documentation) by default. Length `v` is variable.\n"
+	"\n"
+	"| element | enterprise | id | octets | JSON key | template |\n"
+	"|---|---|---|---|---|---|\n";
+
+static const char doc_standard[] = "\n"
+				   "### Template `standard`\n"
+				   "\n"
+				   "The default. One template for IPv4 flows (id 256) and one for IPv6 (257), the same "
+				   "but for the addresses, in this order:\n"
+				   "\n";
+
+static const char doc_end[] =
+	"\n"
+	"applicationId is the octet 22 (engine nDPI, RFC 6759) and the 24-bit nDPI number of the application. Numbers "
+	"differ\n"
+	"between versions of nDPI, names do not: match on applicationName.\n"
+	"\n"
+	"Options records, sent after the templates at the start of every connection, and again every `refresh` seconds "
+	"over UDP:\n"
+	"\n"
+	"| template | scope | elements |\n"
+	"|---|---|---|\n"
+	"| 258, the application table (RFC 6759) | applicationId 95 (4) | applicationName 96 (24, zero padded), "
+	"applicationDescription 94 (55, zero padded) |\n"
+	"| 259, the name of the probe | observationDomainId 149 (4) | observationDomainName 300 (v) |\n"
+	"\n"
+	"A record is known by exporter, streamId and recordSequence: what a receiver got twice after a reconnect shows "
+	"there, and\n"
+	"what it never got. The sequence number of the message header counts per connection (RFC 7011 section 3.1).\n"
+	"\n"
+	"### Options of the IPFIX outputs\n"
+	"\n"
+	"| option | of | default | meaning |\n"
+	"|---|---|---|---|\n"
+	"| `early=` | all outputs | 0 | 1: early records too |\n"
+	"| `template=` | ipfix+tcp, ipfix+udp | standard | profile |\n"
+	"| `domain=` | ipfix+tcp, ipfix+udp | the probe's | observation domain in the message headers |\n"
+	"| `app_name=` | ipfix+tcp, ipfix+udp | varlen | `fixed32`: applicationName as 32 octets, zero padded |\n"
+	"| `queue=` | ipfix+tcp, ipfix+udp | 16777216 | octets kept in memory until sent; when full, capturing drops "
+	"the newest "
+	"records and counts them, reading a file waits |\n"
+	"| `mtu=` | ipfix+udp | 1400 | MTU of the path; messages are 48 octets shorter |\n"
+	"| `refresh=` | ipfix+udp | 60 | seconds after which templates are sent again |\n"
+	"| `rate=` | ipfix+udp | 0 | records per second at most, 0 for no limit |\n"
+	"\n"
+	"Sent means: over UDP, given to the kernel; over TCP, acknowledged by the peer's TCP. After a reconnect what "
+	"was not\n"
+	"acknowledged is sent again.\n";
+
+static const char *doc_key(size_t f)
+{
+	while (!l7_fields[f].json) /* the row of an IPv6 address follows that of the IPv4 one */
+		f--;
+	return l7_fields[f].json;
+}
+
+static void doc_json(void)
+{
+	for (size_t i = 0; i < L7_FIELD_COUNT; i++)
+		if (l7_fields[i].json)
+			printf("| `%s` | %s | %s |\n", l7_fields[i].json, doc_types[l7_fields[i].type],
+			       l7_fields[i].description);
+}
+
+static void doc_ipfix(const struct profile *p)
+{
+	for (size_t i = 0; i < L7_FIELD_COUNT; i++) {
+		const struct l7_field_info *f = &l7_fields[i];
+		char pen[16], len[8];
+		int listed = memchr(p->v4, (int)i, p->n4) || memchr(p->v6, (int)i, p->n6);
+
+		if (f->pen == L7_PEN_NONE)
+			continue;
+		snprintf(pen, sizeof(pen), "%u", f->pen);
+		snprintf(len, sizeof(len), "%u", f->len);
+		printf("| %s | %s | %u | %s | `%s` | %s |\n", f->name,
+		       f->pen == L7_PEN_OWN    ? "*pen*"
+		       : f->pen == L7_PEN_IANA ? ""
+					       : pen,
+		       f->ie, f->len == L7_VARLEN ? "v" : len, doc_key(i), listed ? "standard" : "");
+	}
+}
+
+static void doc_order(const struct profile *p)
+{
+	for (size_t i = 0; i < p->n4; i++) {
+		const char *four = l7_fields[p->v4[i]].name;
+		const char *six = l7_fields[p->v6[i]].name;
+
+		printf("%zu. %s", i + 1, four);
+		if (strcmp(four, six) != 0)
+			printf(" or %s", six);
+		putchar('\n');
+	}
+}
+
+int main(void)
+{
+	struct profile p;
+	char err[256];
+
+	if (profile_load(&p, "standard", err, sizeof(err))) {
+		fprintf(stderr, "%s\n", err);
+		return 1;
+	}
+	fputs(doc_start, stdout);
+	doc_json();
+	fputs(doc_words, stdout);
+	doc_ipfix(&p);
+	fputs(doc_standard, stdout);
+	doc_order(&p);
+	fputs(doc_end, stdout);
+	return fflush(stdout) ? 1 : 0;
+}

@@ -91,9 +91,19 @@ def yaml():
     }
 
 
+def record_slot():
+    def patch(at, octets):
+        return struct.pack(">HB", at, len(octets)) + octets
+
+    return {"whole": b"", "whole-ipv6": b"x", "ids": patch(136, b"\xff" * 12), "zeros": patch(0, bytes(255)),
+            "ones": patch(0, b"\xff" * 255), "text": patch(300, b"\xff\n<\x1b\0" * 50),
+            "places": b"".join(patch(at, b"\xff\xff") for at in range(176, 300, 6))}
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
-    for target, inputs in (("fuzz_ipfix", ipfix()), ("fuzz_yaml", yaml())):
+    for target, inputs in (("fuzz_ipfix", ipfix()), ("fuzz_yaml", yaml()),
+                           ("fuzz_record", record_slot())):
         os.makedirs(os.path.join(folder, target), exist_ok=True)
         for name, octets in inputs.items():
             with open(os.path.join(folder, target, name), "wb") as f:

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A slot of a worker's ring, as a worker that was taken over might write it, through the exporter's checks to every writer. The
+ * input is patches over a whole record: offset (2 octets), length (1), octets. What passes the check is written as JSON,
+ * text and IPFIX, and our own reader finds nothing wrong with the IPFIX.
+ */
+#include <string.h>
+
+#include "../unit/record_sample.h"
+#include "export/complete.h"
+#include "export/text_line.h"
+#include "fuzz.h"
+#include "record/ipfix_reader.h"
+#include "record/ipfix_writer.h"
+#include "record/record_json.h"
+
+struct fuzz_state {
+	struct ipfix_writer *writer;
+	struct ipfix_session session;
+	struct ipfix_counters counters;
+	struct profile profile;
+	uint32_t sequence;
+	uint64_t records;
+	struct l7_record want;
+};
+
+static void fuzz_same(void *arg, const struct l7_record *r)
+{
+	struct fuzz_state *f = arg;
+
+	f->records++;
+	FUZZ_CHECK(r->octets == f->want.octets && r->flow_id == f->want.flow_id && r->state == f->want.state);
+	FUZZ_CHECK(memcmp(r->src_ip + 12, f->want.src_ip + 12, 4) == 0);
+	FUZZ_CHECK(r->app.len == f->want.app.len); /* cleaned, octet for octet */
+}
+
+static void fuzz_message(void *arg, uint8_t *data, size_t len, uint32_t records)
+{
+	struct fuzz_state *f = arg;
+	struct ipfix_reader_sink sink = {fuzz_same, f};
+
+	ipfix_message_stamp(data, f->sequence, 1700000000);
+	f->sequence += records;
+	FUZZ_CHECK(ipfix_read(&f->session, data, len, &sink) == 0);
+}
+
+static struct fuzz_state *fuzz_new(void)
+{
+	static struct fuzz_state f;
+	struct ipfix_writer_config c = {
+		.profile = &f.profile, .pen = 32473, .message_max = 1352, .data = {fuzz_message, &f}};
+	static const struct ipfix_tables none;
+	char err[256];
+
+	FUZZ_CHECK(profile_load(&f.profile, "standard", err, sizeof(err)) == 0);
+	FUZZ_CHECK(ipfix_writer_new(&f.writer, &c, err, sizeof(err)) == 0);
+	ipfix_session_init(&f.session, &f.counters, "192.0.2.1", 32473, false);
+	FUZZ_CHECK(ipfix_writer_templates(f.writer, &none, c.data) == 0);
+	return &f;
+}
+
+static void fuzz_patch(struct l7_record *slot, const uint8_t *data, size_t size)
+{
+	while (size >= 3) {
+		size_t at = (size_t)(data[0] << 8 | data[1]) % sizeof(*slot);
+		size_t len = data[2];
+
+		data += 3;
+		size -= 3;
+		if (len > size)
+			len = size;
+		if (len > sizeof(*slot) - at)
+			len = sizeof(*slot) - at;
+		memcpy((uint8_t *)slot + at, data, len);
+		data += len;
+		size -= len;
+	}
+}
+
+static void fuzz_json(const struct l7_record *r)
+{
+	struct buf b;
+
+	buf_init(&b, RECORD_JSON_MAX);
+	record_json(&b, r);
+	FUZZ_CHECK(!b.failed && b.len >= 2 && b.data[0] == '{' && b.data[b.len - 1] == '}');
+	for (size_t i = 0; i < b.len; i++)
+		FUZZ_CHECK((unsigned char)b.data[i] >= 0x20 && b.data[i] != 0x7f && b.data[i] != '<');
+	buf_reset(&b);
+	text_line(&b, r);
+	FUZZ_CHECK(!b.failed && !memchr(b.data, '\n', b.len) && !memchr(b.data, 0x1b, b.len));
+	buf_deinit(&b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char *apps[200] = {[91] = "TLS", [185] = "Telegram"};
+	static const char *categories[10] = {[9] = "Chat"};
+	static const struct exporter_names names = {apps, 200, categories, 10};
+	static const struct exporter_config config = {.names = &names, .exporter = "probe1", .interface = "eth0"};
+	static struct fuzz_state *f;
+	struct l7_record *slot = malloc(sizeof(*slot)), r;
+	uint64_t before;
+
+	if (!f)
+		f = fuzz_new();
+	FUZZ_CHECK(slot);
+	record_sample(slot, size & 1);
+	slot->text_len = 0;
+	slot->app = slot->master = slot->application = slot->category = slot->interface = slot->exporter =
+		slot->http_host = slot->dns_query = (struct l7_text){0, 0};
+	record_sample_text(slot, &slot->sni, L7_F_tlsServerName, "api.telegram.org");
+	fuzz_patch(slot, data, size);
+	if (complete_copy(&r, slot)) {
+		complete_fill(&r, &config);
+		FUZZ_CHECK(l7_record_check(&r, l7_record_used(&r)));
+		FUZZ_CHECK(r.app.len > 0 && r.exporter.len == 6);
+		fuzz_json(&r);
+		l7_record_fold(&r);
+		f->want = r;
+		before = f->records;
+		FUZZ_CHECK(ipfix_writer_add(f->writer, &r) == 0);
+		ipfix_writer_flush(f->writer);
+		FUZZ_CHECK(f->records == before + 1 && f->counters.lost == 0);
+	}
+	free(slot);
+	return 0;
+}

@@ -42,7 +42,7 @@ static const char *conf_key(const struct conf_row *row, char key[CONF_KEY_MAX])
 {
 	size_t i = 0;
 
-	for (; row->name[i] && i < CONF_KEY_MAX - 1; i++)
+	for (; i < CONF_KEY_MAX - 1 && row->name[i]; i++)
 		key[i] = row->name[i] == '-' ? '_' : row->name[i];
 	key[i] = '\0';
 	return key;

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where alerts are written, a line each: json:- and json+file:///path. */
+#ifndef WATCH_ALERT_OUTPUT_H
+#define WATCH_ALERT_OUTPUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/conf.h"
+
+#define ALERT_OUTPUTS_MAX 16
+#define ALERT_PENDING_MAX (4u << 20) /* octets that wait for a reader of a pipe */
+
+struct alert_output {
+	char *uri;  /* owned */
+	char *path; /* owned; NULL for standard output */
+	int fd;
+	struct buf pending; /* a pipe that is full: what is still to be written */
+	bool torn;          /* a line was written in part */
+	bool said;          /* that it fails; once, until it works again */
+};
+
+struct alert_outputs {
+	size_t n;
+	struct alert_output list[ALERT_OUTPUTS_MAX];
+	uint64_t n_lost; /* lines that could not be written */
+};
+
+/* Checks the URIs and opens nothing. Returns 0, or -EINVAL with a sentence. */
+int alert_outputs_check(const struct conf_list *uris, char *err, size_t err_size);
+/* Opens all. Returns 0, or a negative errno with a sentence. */
+int alert_outputs_init(struct alert_outputs *o, const struct conf_list *uris, char *err, size_t err_size);
+/* Writes what waits, for at most two seconds, and closes all. */
+void alert_outputs_deinit(struct alert_outputs *o);
+
+/* Writes a line, which ends with a newline, to all. A failure is said once per output, and counted. */
+void alert_outputs_write(struct alert_outputs *o, const char *line, size_t len);
+/* Tries to write what waits; called now and then. */
+void alert_outputs_flush(struct alert_outputs *o);
+/* Opens files anew, after they were moved away. */
+void alert_outputs_reopen(struct alert_outputs *o);
+
+#endif

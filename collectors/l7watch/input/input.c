@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "input/input.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/uri.h"
+#include "input/input_internal.h"
+
+#define INPUT_PORT "4739"
+#define INPUT_RECEIVE_BUFFER (8 << 20) /* asked for; the kernel gives what net.core.rmem_max allows */
+#define INPUT_BACKLOG 128
+#define INPUT_SAY_MS 10000
+
+void input_say(struct input_log *log, const char *fmt, ...)
+{
+	uint64_t now = clock_mono_ms();
+	char line[256];
+	va_list ap;
+
+	if (now < log->next_ms) {
+		log->silent++;
+		return;
+	}
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (log->silent)
+		log_warn("%s (and %llu like it before)", line, (unsigned long long)log->silent);
+	else
+		log_warn("%s", line);
+	log->next_ms = now + INPUT_SAY_MS;
+	log->silent = 0;
+}
+
+void input_peer_of(const struct sockaddr_storage *a, struct input_peer *p)
+{
+	memset(p, 0, sizeof(*p));
+	if (a->ss_family == AF_INET) {
+		const struct sockaddr_in *four = (const void *)a;
+
+		addr_from4(p->ip, (const uint8_t *)&four->sin_addr);
+		p->port = ntohs(four->sin_port);
+	} else {
+		const struct sockaddr_in6 *six = (const void *)a;
+
+		memcpy(p->ip, &six->sin6_addr, 16);
+		p->port = ntohs(six->sin6_port);
+	}
+	addr_format(p->ip, p->text);
+}
+
+/* ---- listeners ---- */
+
+static int input_uri(struct uri *u, const char *text, char *err, size_t err_size)
+{
+	static const char *const options[] = {NULL};
+	int rc = uri_parse(u, text, err, err_size);
+
+	if (rc)
+		return rc;
+	rc = uri_check_options(u, options, err, err_size);
+	if (!rc && strcmp(u->scheme, "ipfix+tcp") != 0 && strcmp(u->scheme, "ipfix+udp") != 0) {
+		snprintf(err, err_size,
+			 "%s: an input is ipfix+tcp://address:port or ipfix+udp://address:port; %s is "
+			 "not supported yet",
+			 text, u->scheme);
+		rc = -EINVAL;
+	} else if (!rc && *u->path && strcmp(u->path, "/") != 0) {
+		snprintf(err, err_size, "%s: an input has no path", text);
+		rc = -EINVAL;
+	}
+	if (rc)
+		uri_deinit(u);
+	return rc;
+}
+
+int input_check(const struct conf_list *uris, char *err, size_t err_size)
+{
+	if (uris->n == 0 || uris->n > INPUT_LISTENERS_MAX) {
+		snprintf(err, err_size, "%zu inputs; from 1 to %d are possible", uris->n, INPUT_LISTENERS_MAX);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < uris->n; i++) {
+		struct uri u;
+		int rc = input_uri(&u, uris->items[i], err, err_size);
+
+		if (rc)
+			return rc;
+		uri_deinit(&u);
+	}
+	return 0;
+}
+
+static void input_socket_options(int fd, const struct addrinfo *a, bool tcp)
+{
+	static const int on = 1, off = 0, room = INPUT_RECEIVE_BUFFER;
+
+	/* [::] hears IPv4 too, whatever the system's default. */
+	if (a->ai_family == AF_INET6)
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+	if (tcp) {
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+		return;
+	}
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)) < 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	(void)setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
+}
+
+/* Returns a descriptor or a negative errno. */
+static int input_bind(const struct addrinfo *a, bool tcp)
+{
+	int fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	input_socket_options(fd, a, tcp);
+	if (bind(fd, a->ai_addr, a->ai_addrlen) == 0 && (!tcp || listen(fd, INPUT_BACKLOG) == 0))
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* Opens the first address that works: [::] where there is IPv6, else 0.0.0.0, if no address is given. */
+static int input_open(const struct uri *u, bool tcp, const char **why)
+{
+	struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = tcp ? SOCK_STREAM : SOCK_DGRAM};
+	struct addrinfo *list = NULL;
+	bool any = !*u->host || strcmp(u->host, "::") == 0;
+	int fd, rc;
+
+	hints.ai_family = any ? AF_INET6 : AF_UNSPEC;
+	rc = getaddrinfo(any ? "::" : u->host, *u->port ? u->port : INPUT_PORT, &hints, &list);
+	fd = rc ? -EADDRNOTAVAIL : -EAFNOSUPPORT;
+	for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
+		fd = input_bind(a, tcp);
+	if (list)
+		freeaddrinfo(list);
+	list = NULL;
+	if (any && fd == -EAFNOSUPPORT) {
+		hints.ai_family = AF_INET;
+		if (getaddrinfo(NULL, *u->port ? u->port : INPUT_PORT, &hints, &list) == 0)
+			fd = input_bind(list, tcp);
+		if (list)
+			freeaddrinfo(list);
+	}
+	*why = rc ? gai_strerror(rc) : fd < 0 ? strerror(-fd) : "";
+	return fd;
+}
+
+static int input_listen(struct input *in, const char *text, char *err, size_t err_size)
+{
+	struct input_listener *l = &in->listeners[in->n_listeners];
+	const char *why = "";
+	struct uri u;
+	int fd, rc = input_uri(&u, text, err, err_size);
+
+	if (rc)
+		return rc;
+	*l = (struct input_listener){.input = in, .tcp = strcmp(u.scheme, "ipfix+tcp") == 0, .uri = strdup(text)};
+	fd = input_open(&u, l->tcp, &why);
+	uri_deinit(&u);
+	rc = fd < 0 ? fd : !l->uri ? -ENOMEM : 0;
+	if (!rc && !l->tcp && !in->datagrams)
+		rc = input_udp_init(in);
+	l->handler = (struct loop_handler){.fd = fd, .ready = l->tcp ? input_tcp_ready : input_udp_ready};
+	if (!rc)
+		rc = loop_add(in->loop, &l->handler, EPOLLIN);
+	if (!rc) {
+		in->n_listeners++;
+		return 0;
+	}
+	snprintf(err, err_size, "cannot listen on %s: %s", text, *why ? why : strerror(-rc));
+	if (fd >= 0)
+		close(fd);
+	free(l->uri);
+	return rc;
+}
+
+int input_init(struct input *in, struct loop *loop, const struct conf_list *uris, struct ipfix_reader_sink sink,
+	       uint32_t pen, char *err, size_t err_size)
+{
+	int rc = 0;
+
+	memset(in, 0, sizeof(*in));
+	in->loop = loop;
+	in->sink = sink;
+	in->pen = pen;
+	in->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	for (size_t i = 0; i < uris->n && !rc; i++)
+		rc = input_listen(in, uris->items[i], err, err_size);
+	if (rc)
+		input_deinit(in);
+	return rc;
+}
+
+void input_deinit(struct input *in)
+{
+	input_tcp_deinit(in);
+	for (size_t i = 0; i < in->n_listeners; i++) {
+		loop_remove(in->loop, &in->listeners[i].handler);
+		close(in->listeners[i].handler.fd);
+		free(in->listeners[i].uri);
+	}
+	in->n_listeners = 0;
+	input_udp_deinit(in);
+	if (in->reserve >= 0)
+		close(in->reserve);
+	in->reserve = -1;
+}
+
+void input_tick(struct input *in, uint64_t now_ms)
+{
+	input_tcp_tick(in, now_ms);
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/nearest.h"
+#include "rules/rules_internal.h"
+
+#define RULES_LINE_MAX 256 /* octets of a line in a list's file */
+#define RULES_DAY_MS UINT64_C(86400000)
+
+int rules_error(struct rules_loader *l, const struct yaml_node *at, const char *fmt, ...)
+{
+	char sentence[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(sentence, sizeof(sentence), fmt, ap);
+	va_end(ap);
+	return yaml_error(l->yaml, at, l->err, l->err_size, "%s", sentence);
+}
+
+int rules_item_error(struct rules_loader *l, const struct rules_item *i, const char *fmt, ...)
+{
+	char sentence[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(sentence, sizeof(sentence), fmt, ap);
+	va_end(ap);
+	return yaml_error(i->where, &i->at, l->err, l->err_size, "%s", sentence);
+}
+
+void rules_warn_item(struct rules_loader *l, const struct rules_item *i, const char *fmt, ...)
+{
+	char sentence[512], whole[700];
+	va_list ap;
+
+	if (!l->warnings.warn)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(sentence, sizeof(sentence), fmt, ap);
+	va_end(ap);
+	yaml_error(i->where, &i->at, whole, sizeof(whole), "%s", sentence);
+	l->warnings.warn(l->warnings.arg, whole);
+}
+
+int rules_no_memory(struct rules_loader *l)
+{
+	snprintf(l->err, l->err_size, "%s: no memory", l->yaml->file);
+	return -ENOMEM;
+}
+
+/* ---- items ---- */
+
+/* Name of a file that rules name: beside the rules unless it is absolute. */
+static char *rules_beside(const struct rules_loader *l, const char *path)
+{
+	const char *slash = strrchr(l->yaml->file, '/');
+	size_t folder = slash && *path != '/' ? (size_t)(slash - l->yaml->file) + 1 : 0;
+	char *whole = malloc(folder + strlen(path) + 1);
+
+	if (whole) {
+		memcpy(whole, l->yaml->file, folder);
+		strcpy(whole + folder, path);
+	}
+	return whole;
+}
+
+/* One line: an item, empty, or a comment after #. */
+static int rules_line(struct rules_loader *l, struct rules_item *item, char *line, rules_each_fn *fn, void *arg)
+{
+	char *end = line + strcspn(line, "#\r\n");
+
+	if (strlen(line) + 1 >= RULES_LINE_MAX)
+		return rules_item_error(l, item, "the line is longer than %d octets", RULES_LINE_MAX - 2);
+	while (end > line && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	*end = '\0';
+	line += strspn(line, " \t");
+	if (!*line)
+		return 0;
+	item->text = line;
+	return fn(l, item, arg);
+}
+
+static int rules_file(struct rules_loader *l, const struct yaml_node *node, rules_each_fn *fn, void *arg)
+{
+	static const char *const keys[] = {"file", NULL}, *const later[] = {NULL};
+	const struct yaml_node *name = yaml_get(node, "file");
+	struct yaml where = {0};
+	struct rules_item item = {.where = &where, .at = {.line = 0, .column = 1}};
+	char line[RULES_LINE_MAX];
+	FILE *in;
+	int rc = rules_check_keys(l, node, keys, later, "a list");
+
+	if (rc || !rules_text(l, name ? name : node, "file"))
+		return -EINVAL;
+	where.file = rules_beside(l, name->value);
+	if (!where.file)
+		return rules_no_memory(l);
+	in = fopen(where.file, "re");
+	if (!in)
+		rc = rules_error(l, name, "%s: %s", where.file, strerror(errno));
+	while (!rc && fgets(line, sizeof(line), in)) {
+		item.at.line++;
+		rc = rules_line(l, &item, line, fn, arg);
+	}
+	if (!rc && ferror(in))
+		rc = rules_error(l, name, "%s: cannot be read", where.file);
+	if (in)
+		fclose(in);
+	free(where.file);
+	return rc;
+}
+
+static int rules_scalar(struct rules_loader *l, const struct yaml_node *node, rules_each_fn *fn, void *arg)
+{
+	struct rules_item item = {.text = node->value, .where = l->yaml, .at = *node};
+
+	if (node->kind != YAML_SCALAR)
+		return rules_error(l, node, "a list holds single words");
+	if (!*item.text)
+		return rules_error(l, node, "an empty item; for nothing at all write []");
+	if (*item.text == '!') {
+		item.negated = true;
+		item.text++;
+	}
+	return fn(l, &item, arg);
+}
+
+int rules_each_plain(struct rules_loader *l, const struct yaml_node *value, rules_each_fn *fn, void *arg)
+{
+	int rc = 0;
+
+	if (value->kind == YAML_MAP)
+		return rules_file(l, value, fn, arg);
+	if (value->kind == YAML_SCALAR)
+		return rules_scalar(l, value, fn, arg);
+	for (size_t i = 0; i < value->n && !rc; i++)
+		rc = rules_scalar(l, value->items[i], fn, arg);
+	return rc;
+}
+
+static const char *rules_list_name(const void *arg, size_t i)
+{
+	const struct yaml_node *lists = arg;
+
+	return lists->keys[i]->value;
+}
+
+const struct yaml_node *rules_named_list(struct rules_loader *l, const struct rules_item *i)
+{
+	const struct yaml_node *list = l->lists ? yaml_get(l->lists, i->text + 1) : NULL;
+	const char *near;
+
+	if (list)
+		return list;
+	near = l->lists ? nearest_name(i->text + 1, rules_list_name, l->lists, l->lists->n) : NULL;
+	rules_item_error(l, i, "there is no list %s%s%s%s", i->text + 1, near ? "; did you mean @" : "",
+			 near ? near : "", near ? "?" : "");
+	return NULL;
+}
+
+/* Passes an item on, or the items of the list that it names. */
+struct rules_expansion {
+	rules_each_fn *fn;
+	void *arg;
+	bool negated;
+};
+
+static int rules_expand_one(struct rules_loader *l, const struct rules_item *item, void *arg)
+{
+	struct rules_expansion *e = arg;
+	struct rules_item i = *item;
+
+	if (*i.text == '@' || i.negated)
+		return rules_item_error(l, item, "a list holds neither other lists nor negations");
+	i.negated = e->negated;
+	return e->fn(l, &i, e->arg);
+}
+
+static int rules_expand(struct rules_loader *l, const struct rules_item *item, void *arg)
+{
+	struct rules_expansion e = *(struct rules_expansion *)arg;
+	const struct yaml_node *list;
+
+	if (*item->text != '@')
+		return e.fn(l, item, e.arg);
+	list = rules_named_list(l, item);
+	if (!list)
+		return -EINVAL;
+	e.negated = item->negated;
+	return rules_each_plain(l, list, rules_expand_one, &e);
+}
+
+int rules_each(struct rules_loader *l, const struct yaml_node *value, rules_each_fn *fn, void *arg)
+{
+	struct rules_expansion e = {.fn = fn, .arg = arg};
+
+	return rules_each_plain(l, value, rules_expand, &e);
+}
+
+/* ---- single values ---- */
+
+static size_t rules_count_names(const char *const *names)
+{
+	size_t n = 0;
+
+	while (names[n])
+		n++;
+	return n;
+}
+
+static bool rules_has_name(const char *const *names, const char *name)
+{
+	for (; *names; names++)
+		if (strcmp(*names, name) == 0)
+			return true;
+	return false;
+}
+
+int rules_check_keys(struct rules_loader *l, const struct yaml_node *map, const char *const *names,
+		     const char *const *later, const char *what)
+{
+	if (map->kind != YAML_MAP)
+		return rules_error(l, map, "%s is a map of keys and values", what);
+	for (size_t i = 0; i < map->n; i++) {
+		const char *key = map->keys[i]->value;
+		const char *near;
+
+		if (rules_has_name(names, key))
+			continue;
+		if (rules_has_name(later, key))
+			return rules_error(l, map->keys[i], "key %s is not supported yet", key);
+		near = nearest_string(key, names, rules_count_names(names));
+		return rules_error(l, map->keys[i], "unknown key %s in %s%s%s%s", key, what,
+				   near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+	}
+	return 0;
+}
+
+const char *rules_text(struct rules_loader *l, const struct yaml_node *node, const char *what)
+{
+	if (node->kind == YAML_SCALAR && *node->value)
+		return node->value;
+	rules_error(l, node, "%s needs a text", what);
+	return NULL;
+}
+
+int rules_number(struct rules_loader *l, const struct yaml_node *node, const char *what, uint64_t max, uint64_t *out)
+{
+	const char *text = rules_text(l, node, what);
+	char *end;
+
+	if (!text)
+		return -EINVAL;
+	errno = 0;
+	*out = strtoull(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end || errno || *out > max)
+		return rules_error(l, node, "%s is \"%s\", not a number up to %llu", what, text,
+				   (unsigned long long)max);
+	return 0;
+}
+
+int rules_duration(struct rules_loader *l, const struct yaml_node *node, const char *what, uint64_t *ms)
+{
+	static const struct {
+		char unit;
+		uint64_t ms;
+	} units[] = {{'s', 1000}, {'m', 60000}, {'h', 3600000}, {'d', RULES_DAY_MS}};
+	const char *text = rules_text(l, node, what);
+	unsigned long n;
+	char *end;
+
+	if (!text)
+		return -EINVAL;
+	n = strtoul(text, &end, 10);
+	if (*text >= '0' && *text <= '9' && n <= 1000000 && *end && !end[1])
+		for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+			if (units[i].unit == *end) {
+				*ms = n * units[i].ms;
+				return 0;
+			}
+	return rules_error(l, node, "%s is \"%s\", not a time such as 30s, 15m, 1h or 7d", what, text);
+}
+
+int rules_date(struct rules_loader *l, const struct yaml_node *node, uint64_t *end_ms)
+{
+	const char *text = rules_text(l, node, "until");
+	struct tm day = {0};
+	time_t start = -1;
+	int year, month, mday, used = 0;
+
+	if (!text)
+		return -EINVAL;
+	if (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &mday, &used) == 3 && used == 10 && !text[used]) {
+		day.tm_year = year - 1900;
+		day.tm_mon = month - 1;
+		day.tm_mday = mday;
+		start = timegm(&day);
+	}
+	/* timegm() makes 2 March of 30 February. */
+	if (start < 0 || day.tm_mon != month - 1 || day.tm_mday != mday)
+		return rules_error(l, node, "until is \"%s\", not a day such as 2027-01-31", text);
+	*end_ms = (uint64_t)start * 1000 + RULES_DAY_MS;
+	return 0;
+}
+
+int rules_word(struct rules_loader *l, const struct yaml_node *node, const char *what, const char *const *words,
+	       size_t n)
+{
+	const char *text = rules_text(l, node, what);
+	const char *near;
+	char list[256] = "";
+
+	if (!text)
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++) {
+		size_t used = strlen(list);
+
+		if (strcmp(words[i], text) == 0)
+			return (int)i;
+		snprintf(list + used, sizeof(list) - used, "%s%s", i ? ", " : "", words[i]);
+	}
+	near = nearest_string(text, words, n);
+	if (near)
+		return rules_error(l, node, "%s is \"%s\"; did you mean %s?", what, text, near);
+	return rules_error(l, node, "%s is \"%s\", not one of %s", what, text, list);
+}

@@ -96,9 +96,10 @@ class Town:
     def start(self, space, *argv, **options):
         """Starts a program in a namespace; it lives until close() at most."""
         options.setdefault("stdin", subprocess.DEVNULL)
-        options.setdefault("stdout", open(f"{self.folder}/{os.path.basename(argv[0])}.log", "ab"))
         options.setdefault("stderr", subprocess.STDOUT)
-        child = subprocess.Popen(("ip", "netns", "exec", space) + argv, **options)
+        with open(f"{self.folder}/{os.path.basename(argv[0])}.log", "ab") as log:
+            options.setdefault("stdout", log)
+            child = subprocess.Popen(("ip", "netns", "exec", space) + argv, **options)
         self.children.append(child)
         return child
 

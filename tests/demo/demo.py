@@ -216,7 +216,8 @@ def main():
         print(f"Live, in two network namespaces: {places.HOST} may speak DNS, TLS, TLS.Github and SSH.")
         live()
     else:
-        print(f"Not root, so the story comes from {os.path.relpath(STORY, os.getcwd())}: "
+        why = "No namespaces may be made here" if os.geteuid() == 0 else "Not root"
+        print(f"{why}, so the story comes from {os.path.relpath(STORY, os.getcwd())}: "
               f"{places.HOST} may speak DNS, TLS, TLS.Github and SSH.\n")
         began = replay()
     alerts = engaged()

@@ -5,6 +5,9 @@ import os
 import struct
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import frames  # noqa: E402
+
 VAR = 65535
 REVERSE, NTOP, OWN = 29305, 35632, 32473
 STANDARD = [(0, 152, 8), (0, 153, 8), (0, 1, 8), (0, 2, 8), (REVERSE, 1, 8), (REVERSE, 2, 8), (0, 8, 4), (0, 12, 4),
@@ -100,10 +103,78 @@ def record_slot():
             "places": b"".join(patch(at, b"\xff\xff") for at in range(176, 300, 6))}
 
 
+def hello(name):
+    """A ClientHello without chance: the same octets each time."""
+    name = name.encode()
+    sni = struct.pack(">HHHBH", 0, len(name) + 5, len(name) + 3, 0, len(name)) + name
+    rest = sni + bytes.fromhex("000a00040002001d" "000d00040002 0403" "002b0003020304")
+    body = b"\3\3" + bytes(range(32)) + b"\0" + bytes.fromhex("0004 1301 c02f 0100") + struct.pack(">H", len(rest)) + rest
+    return b"\x16\3\1" + struct.pack(">HHH", len(body) + 4, 0x0100, len(body)) + body
+
+
+def decode():
+    a, b, c, d = "192.0.2.1", "198.51.100.2", "2001:db8::1", "2001:db8::2"
+    tcp = frames.tcp(a, b, 40000, 443, 1, 1, frames.PSH | frames.ACK, b"hello")
+    udp = frames.udp(a, b, 40000, 53, b"question")
+    six = frames.udp(c, d, 40000, 53, b"question")
+    chain = (frames.HOP_BY_HOP, frames.DESTINATION, frames.ROUTING, frames.fragment6(0, True))
+    packets = {
+        "tcp4": frames.ethernet(frames.ip4(a, b, frames.TCP, tcp)),
+        "udp4-tagged": frames.ethernet(frames.ip4(a, b, frames.UDP, udp), tags=((0x88A8, 100), (0x8100, 7))),
+        "udp4-options": frames.ethernet(frames.ip4(a, b, frames.UDP, udp, options=bytes(8))),
+        "later-fragment4": frames.ethernet(frames.ip4(a, b, frames.UDP, udp, fragment=0x2010)),
+        "offload": frames.ethernet(frames.ip4(a, b, frames.TCP, tcp, length=0)),
+        "icmp4": frames.ethernet(frames.ip4(a, b, frames.ICMP, b"\3\1" + bytes(30))),
+        "udp6": frames.ethernet(frames.ip6(c, d, frames.UDP, six)),
+        "udp6-extensions": frames.ethernet(frames.ip6(c, d, frames.UDP, six, chain)),
+        "jumbo": frames.ethernet(frames.ip6(c, d, frames.UDP, six, (frames.HOP_BY_HOP,), length=0)),
+        "snap": frames.ethernet(b"\xaa\xaa\3\0\0\0\x08\0" + frames.ip4(a, b, frames.UDP, udp), 60),
+        "arp": frames.ethernet(bytes(46), 0x0806), "mpls": frames.ethernet(bytes(46), 0x8847),
+    }
+    return {name: b"\0" + octets for name, octets in packets.items()}
+
+
+BACK, TCP, SCALE, EXPIRE, SIX, RAW = 4, 8, 16, 64, 128, 3
+LIMITED, IDLE, ACTIVE, EARLY, AT_ZERO = 1, 2, 4, 8, 16
+
+
+def packet(kind, step=10, flags=0, payload=b""):
+    payload = payload + bytes(-len(payload) % 4)
+    return struct.pack(">BhBB", kind, step, flags, len(payload) // 4) + payload
+
+
+def flow():
+    syn, fin, rst, ack, push = 2, 17, 4, 16, 24
+    opening = packet(TCP, 0, syn) + packet(TCP | BACK, 1, 18) + packet(TCP, 1, ack)
+    tls = opening + packet(TCP, 5, push, hello("api.telegram.org")) + packet(TCP | BACK, 5, push, b"\x16\3\3\0\2hi")
+    close = packet(TCP, 5, fin) + packet(TCP | BACK, 5, fin) + packet(TCP, 5, ack)
+    dns = packet(1, 1, 0, frames.dns_query(7, "www.example.org"))
+    fragments = [frames.ethernet(frames.ip4("192.0.2.9", "192.0.2.8", frames.UDP, b"\0\1\0\2" + bytes(12), fragment=f))
+                 for f in (0x2000, 0x2002, 0x0004)]
+    usual = IDLE | ACTIVE
+
+    def session(settings, *packets):
+        return bytes([settings, 0]) + b"".join(packets)
+
+    return {
+        "tls-early": session(usual | EARLY, tls, close, packet(TCP | EXPIRE | SCALE, 5, syn)),
+        "tls-midstream": session(usual, packet(TCP, 5, push, hello("t.me")), packet(TCP | BACK, 9, rst)),
+        "long-early": session(usual | EARLY, dns, *[packet(1, 20000 // 2, 0, b"abcdefgh")] * 14),
+        "idle": session(usual, dns, packet(2 | EXPIRE, 16000), packet(1, 16000, 0, b"more"), packet(1 | EXPIRE, 1000)),
+        "evicted": session(usual | LIMITED | EARLY, dns, opening, packet(2, 1, 0, b"x"), packet(2 | SIX, 1), dns, close),
+        "clock": session(usual | EARLY, dns, packet(2 | EXPIRE | 3 * SCALE, 32767), packet(1, -30000), packet(2, -9000),
+                         packet(1 | EXPIRE | 2 * SCALE, -32768), packet(1, 5), close),
+        "from-zero": session(usual | AT_ZERO | EARLY, tls, packet(TCP, -2000, ack), packet(TCP | 2 * SCALE, 9, ack), close),
+        "timeouts-off": session(EARLY, dns, packet(1 | EXPIRE | 2 * SCALE, 900), close, packet(1, -5)),
+        "fragments": session(usual, *[packet(RAW, 1, 0, f) for f in fragments]),
+        "six": session(usual | EARLY, packet(SIX | TCP, 0, syn), packet(SIX | TCP, 1, push, hello("www.example.org"))),
+    }
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
     for target, inputs in (("fuzz_ipfix", ipfix()), ("fuzz_yaml", yaml()),
-                           ("fuzz_record", record_slot())):
+                           ("fuzz_record", record_slot()), ("fuzz_decode", decode()), ("fuzz_flow", flow())):
         os.makedirs(os.path.join(folder, target), exist_ok=True)
         for name, octets in inputs.items():
             with open(os.path.join(folder, target, name), "wb") as f:

@@ -370,6 +370,13 @@ static void test_ip6_extensions(void **state)
 	frame_ip6_chain(&f, 60, 2);
 	for (uint32_t n = 54; n < 70; n++)
 		assert_int_equal(decode_cut(&f, n, &p), DECODE_TRUNCATED);
+	frame_ip6_chain(&f, 60, 3);
+	f.octets[14 + 40] = IPPROTO_UDP; /* the three as one header of 24 octets */
+	f.octets[14 + 40 + 1] = 2;
+	assert_int_equal(decode_whole(&f, &p), DECODE_OK);
+	assert_int_equal(p.dst_port, 6);
+	for (uint32_t n = 54; n < 54 + 24; n++)
+		assert_int_equal(decode_cut(&f, n, &p), DECODE_TRUNCATED);
 	frame_ip(&f, &six, 60, 4, 0, 0); /* the packet ends within the extension header */
 	frame_zero(&f, 4);
 	assert_int_equal(decode_whole(&f, &p), DECODE_IP6_EXT);

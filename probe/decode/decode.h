@@ -9,9 +9,9 @@
 /* What became of a frame. All but DECODE_OK are refusals, each counted by kind. */
 enum decode_result {
 	DECODE_OK,
-	DECODE_TRUNCATED,    /* cut before the end of the link or IP header */
-	DECODE_NOT_IP,       /* an ethertype or LLC frame that carries no IP: ARP, LLDP, STP ... */
-	DECODE_VLAN_DEPTH,   /* more than DECODE_VLANS_MAX tags */
+	DECODE_TRUNCATED,  /* cut before the end of the link or IP header */
+	DECODE_NOT_IP,     /* an ethertype or LLC frame that carries no IP: ARP, LLDP, STP ... */
+	DECODE_VLAN_DEPTH, /* more than DECODE_VLANS_MAX tags */
 	DECODE_MPLS,
 	DECODE_PPPOE,
 	DECODE_IP_HEADER,    /* wrong version, header length or total length */
@@ -25,25 +25,25 @@ enum decode_result {
 
 /* One packet, decoded. Pointers are into the captured frame and live as long as it. */
 struct packet {
-	uint64_t time_ms;     /* since the epoch */
-	uint8_t src_ip[16];   /* IPv4 mapped */
+	uint64_t time_ms;   /* since the epoch */
+	uint8_t src_ip[16]; /* IPv4 mapped */
 	uint8_t dst_ip[16];
-	uint16_t src_port;    /* 0 where the protocol has none, and in later fragments */
+	uint16_t src_port; /* 0 where the protocol has none, and in later fragments */
 	uint16_t dst_port;
-	uint16_t vlan_id;     /* outermost, 0 untagged */
+	uint16_t vlan_id; /* outermost, 0 untagged */
 	uint8_t ip_version;
-	uint8_t protocol;     /* after IPv6 extension headers */
+	uint8_t protocol; /* after IPv6 extension headers */
 	uint8_t tos;
 	uint8_t ttl;
 	uint8_t tcp_flags;
-	bool fragment;        /* any fragment */
-	bool later_fragment;  /* not the first: no ports here */
+	bool fragment;       /* any fragment */
+	bool later_fragment; /* not the first: no ports here */
 	uint16_t icmp_type_code;
 	uint32_t fragment_id;
-	uint32_t octets;      /* IP total length, header with it */
-	uint32_t interface;   /* ifIndex, set by who captured it */
-	const uint8_t *ip;    /* IP header */
-	uint32_t ip_captured; /* octets there, never past the IP total length */
+	uint32_t octets;        /* IP total length, header with it */
+	uint32_t interface;     /* ifIndex, set by who captured it */
+	const uint8_t *ip;      /* IP header */
+	uint32_t ip_captured;   /* octets there, never past the IP total length */
 	const uint8_t *payload; /* after the L4 header */
 	uint32_t payload_captured;
 	uint32_t payload_len; /* as the IP header has it: may be more than captured */

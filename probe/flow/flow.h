@@ -30,38 +30,38 @@ _Static_assert(sizeof(struct flow_key) == 40, "a key has no padding: it is hashe
 enum { FLOW_FORWARD, FLOW_REVERSE };
 
 enum {
-	FLOW_INITIATOR_IS_1 = 1 << 0,  /* the initiator is end 1 of the key, else end 0 */
-	FLOW_MIDSTREAM = 1 << 1,       /* TCP, and its first packet seen was no SYN */
-	FLOW_FINAL = 1 << 2,           /* classification is final */
-	FLOW_ENDED = 1 << 3,           /* both FINs or a RST seen: lingers for late segments */
+	FLOW_INITIATOR_IS_1 = 1 << 0, /* the initiator is end 1 of the key, else end 0 */
+	FLOW_MIDSTREAM = 1 << 1,      /* TCP, and its first packet seen was no SYN */
+	FLOW_FINAL = 1 << 2,          /* classification is final */
+	FLOW_ENDED = 1 << 3,          /* both FINs or a RST seen: lingers for late segments */
 	FLOW_FIN_FORWARD = 1 << 4,
 	FLOW_FIN_REVERSE = 1 << 5,
-	FLOW_KEEP = 1 << 6,            /* answered or classified: evicted only when no other flow is left */
-	FLOW_EARLY = 1 << 7,           /* an early record went out in this interval */
-	FLOW_DELTA_EMPTY = 1 << 8,     /* no packet since that record */
+	FLOW_KEEP = 1 << 6,        /* answered or classified: evicted only when no other flow is left */
+	FLOW_EARLY = 1 << 7,       /* an early record went out in this interval */
+	FLOW_DELTA_EMPTY = 1 << 8, /* no packet since that record */
 
 };
 
 struct flow {
 	/* line 0: found and updated by every packet */
 	struct flow_key key;
-	uint32_t next;        /* in its bucket */
-	uint32_t cold;        /* index of its classification state, 0 none */
-	uint64_t last_ms;     /* last packet */
+	uint32_t next;    /* in its bucket */
+	uint32_t cold;    /* index of its classification state, 0 none */
+	uint64_t last_ms; /* last packet */
 	uint32_t hash;
-	uint16_t flags;       /* FLOW_* */
+	uint16_t flags; /* FLOW_* */
 	uint8_t tcp_flags[2];
 	/* line 1 */
-	uint64_t packets[2];  /* since the last record, early ones with them */
+	uint64_t packets[2]; /* since the last record, early ones with them */
 	uint64_t octets[2];
-	uint64_t start_ms;    /* first packet of this interval: since the last record that was not early */
+	uint64_t start_ms; /* first packet of this interval: since the last record that was not early */
 	uint64_t flow_id;
 	uint32_t wheel_prev;
 	uint32_t wheel_next;
-	uint16_t wheel_slot;  /* which list of the wheel it is in */
+	uint16_t wheel_slot; /* which list of the wheel it is in */
 	uint8_t tos;
 	uint8_t free_bits;
-	uint32_t interface;   /* ifIndex it was first seen on */
+	uint32_t interface; /* ifIndex it was first seen on */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow) == 128, "the hot part is two cache lines");
 
@@ -72,8 +72,8 @@ struct flow_info {
 		uint64_t octets[2];
 		uint64_t packets[2];
 		uint8_t tcp_flags[2];
-	} early;                 /* what the early record of this interval has reported */
-	uint32_t text;           /* handle of its strings, 0 none */
+	} early;       /* what the early record of this interval has reported */
+	uint32_t text; /* handle of its strings, 0 none */
 	uint16_t icmp_type_code;
 };
 _Static_assert(sizeof(struct flow_info) <= 128, "the warm part is two cache lines");

@@ -16,7 +16,8 @@ int flow_cold_init(struct flow_cold_pool *p, uint32_t max, size_t state_size)
 	p->size = (state_size + 63) & ~(size_t)63;
 	p->max = max;
 	p->fresh = 1;
-	p->memory = mmap(NULL, cold_bytes(p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	p->memory =
+		mmap(NULL, cold_bytes(p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (p->memory == MAP_FAILED) {
 		p->memory = NULL;
 		return -ENOMEM;

@@ -51,7 +51,8 @@ bool flow_fragments_find(const struct flow_fragments *f, struct packet *p)
 	const struct flow_fragment *e = &f->places[fragment_place(p)];
 
 	if (!e->time_ms || p->time_ms > e->time_ms + FRAGMENT_LIFE_MS || e->id != p->fragment_id ||
-	    e->protocol != p->protocol || memcmp(e->src_ip, p->src_ip, 16) != 0 || memcmp(e->dst_ip, p->dst_ip, 16) != 0)
+	    e->protocol != p->protocol || memcmp(e->src_ip, p->src_ip, 16) != 0 ||
+	    memcmp(e->dst_ip, p->dst_ip, 16) != 0)
 		return false;
 	p->src_port = e->src_port;
 	p->dst_port = e->dst_port;

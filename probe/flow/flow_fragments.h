@@ -13,7 +13,8 @@
 #include "decode/decode.h"
 
 #define FRAGMENT_PLACES 16384
-#define FRAGMENT_LIFE_MS 30000 /* an identification may be used again after this (RFC 791 suggests 15 s, RFC 8200 60 s to reassemble) */
+#define FRAGMENT_LIFE_MS                                                                                               \
+	30000 /* an identification may be used again after this (RFC 791 suggests 15 s, RFC 8200 60 s to reassemble) */
 
 struct flow_fragments {
 	struct flow_fragment {

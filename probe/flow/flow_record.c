@@ -83,11 +83,23 @@ static unsigned record_texts(struct l7_record *r, const struct flow_texts *t)
 /* Fields of every record; the exporter adds those it knows. */
 static void record_marks(struct l7_record *r)
 {
-	static const uint8_t always[] = {
-		L7_F_flowId, L7_F_flowStartMilliseconds, L7_F_flowEndMilliseconds, L7_F_sourceTransportPort,
-		L7_F_destinationTransportPort, L7_F_protocolIdentifier, L7_F_packetDeltaCount, L7_F_octetDeltaCount,
-		L7_F_reversePacketDeltaCount, L7_F_reverseOctetDeltaCount, L7_F_ipClassOfService, L7_F_flowEndReason,
-		L7_F_biflowDirection, L7_F_recordState, L7_F_applicationId, L7_F_appConfidence, L7_F_masterConfidence};
+	static const uint8_t always[] = {L7_F_flowId,
+					 L7_F_flowStartMilliseconds,
+					 L7_F_flowEndMilliseconds,
+					 L7_F_sourceTransportPort,
+					 L7_F_destinationTransportPort,
+					 L7_F_protocolIdentifier,
+					 L7_F_packetDeltaCount,
+					 L7_F_octetDeltaCount,
+					 L7_F_reversePacketDeltaCount,
+					 L7_F_reverseOctetDeltaCount,
+					 L7_F_ipClassOfService,
+					 L7_F_flowEndReason,
+					 L7_F_biflowDirection,
+					 L7_F_recordState,
+					 L7_F_applicationId,
+					 L7_F_appConfidence,
+					 L7_F_masterConfidence};
 
 	for (size_t i = 0; i < sizeof(always); i++)
 		l7_mark(r, always[i]);
@@ -123,7 +135,7 @@ unsigned flow_record_fill(struct l7_record *r, const struct flow_record_source *
 	r->icmp_type_code = s->info->icmp_type_code;
 	r->end_reason = (uint8_t)s->reason;
 	r->state = (uint8_t)((f->flags & FLOW_FINAL ? L7_STATE_FINAL : 0) | (s->early ? L7_STATE_EARLY : 0) |
-	                     (s->last ? L7_STATE_LAST : 0) | (f->flags & FLOW_MIDSTREAM ? L7_STATE_MIDSTREAM : 0));
+			     (s->last ? L7_STATE_LAST : 0) | (f->flags & FLOW_MIDSTREAM ? L7_STATE_MIDSTREAM : 0));
 	record_marks(r);
 	return record_texts(r, s->texts);
 }

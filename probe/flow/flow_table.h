@@ -15,15 +15,15 @@
 #include "flow/flow_wheel.h"
 
 struct flow_table {
-	struct flow *flows;       /* [max + 1], index 0 unused */
-	struct flow_info *infos;  /* the same indices */
-	uint32_t *buckets;        /* first flow of each */
+	struct flow *flows;      /* [max + 1], index 0 unused */
+	struct flow_info *infos; /* the same indices */
+	uint32_t *buckets;       /* first flow of each */
 	uint32_t bucket_mask;
 	uint32_t max;
-	uint32_t fresh;           /* flows from this index on were never used */
-	uint32_t free;            /* list of used places, linked by `next` */
+	uint32_t fresh; /* flows from this index on were never used */
+	uint32_t free;  /* list of used places, linked by `next` */
 	uint32_t active;
-	uint64_t seed;            /* of the hash: not to be guessed by who sends packets */
+	uint64_t seed; /* of the hash: not to be guessed by who sends packets */
 	struct flow_wheel wheel;
 };
 

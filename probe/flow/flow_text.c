@@ -70,12 +70,12 @@ uint32_t flow_text_put(struct flow_text_pool *p, const struct flow_texts *t)
 	if (need == 2)
 		return 0;
 	while (((size_t)TEXT_UNIT << class) < need)
-		class++;
+		class ++;
 	handle = text_take(p, class);
 	if (!handle)
 		return 0;
 	b = text_block(p, handle);
-	b[0] = (uint8_t)class;
+	b[0] = (uint8_t) class;
 	b[1] = 0;
 	need = 2;
 	for (int i = 0; i < FLOW_TEXT_KINDS; i++) {
@@ -114,4 +114,4 @@ void flow_text_drop(struct flow_text_pool *p, uint32_t handle)
 	p->free[class] = handle;
 }
 _Static_assert(((size_t)TEXT_UNIT << (FLOW_TEXT_CLASSES - 1)) >= 2 + FLOW_TEXT_KINDS * (2 + L7_STRING_MAX),
-               "the largest block holds every string of a flow");
+	       "the largest block holds every string of a flow");

@@ -14,8 +14,8 @@
 enum flow_text_kind { FLOW_TEXT_SNI, FLOW_TEXT_HTTP_HOST, FLOW_TEXT_DNS_QUERY, FLOW_TEXT_KINDS };
 
 struct flow_text_pool {
-	uint8_t *memory;  /* one reservation; pages come as they are touched */
-	size_t used;      /* octets cut so far */
+	uint8_t *memory; /* one reservation; pages come as they are touched */
+	size_t used;     /* octets cut so far */
 	size_t max;
 	uint32_t free[FLOW_TEXT_CLASSES];
 };

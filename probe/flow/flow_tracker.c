@@ -10,7 +10,7 @@
 enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK = 0x10 };
 
 int flow_tracker_init(struct flow_tracker *t, const struct flow_tracker_config *c, struct dpi_module *dpi,
-                      struct shared_worker *shared, struct flow_sink sink)
+		      struct shared_worker *shared, struct flow_sink sink)
 {
 	uint32_t states = c->max_flows / 4 < 1024 ? 1024 : c->max_flows / 4;
 	int rc;
@@ -51,11 +51,11 @@ static void tracker_report(struct flow_tracker *t, uint32_t index, enum l7_end_r
 {
 	struct flow_texts texts;
 	struct flow_record_source source = {.flow = &t->table.flows[index],
-	                                    .info = &t->table.infos[index],
-	                                    .texts = &texts,
-	                                    .reason = reason,
-	                                    .early = early,
-	                                    .last = last};
+					    .info = &t->table.infos[index],
+					    .texts = &texts,
+					    .reason = reason,
+					    .early = early,
+					    .last = last};
 	struct l7_record *r = t->sink.reserve(t->sink.arg);
 	unsigned cut;
 
@@ -90,11 +90,11 @@ static void tracker_guess(struct flow_tracker *t, uint32_t index)
 	struct flow *f = &t->table.flows[index];
 	unsigned initiator = f->flags & FLOW_INITIATOR_IS_1 ? 1 : 0;
 	struct dpi_ends ends = {.src_ip = f->key.ip[initiator],
-	                        .dst_ip = f->key.ip[!initiator],
-	                        .src_port = f->key.port[initiator],
-	                        .dst_port = f->key.port[!initiator],
-	                        .protocol = f->key.protocol,
-	                        .ip_version = f->key.ip_version};
+				.dst_ip = f->key.ip[!initiator],
+				.src_port = f->key.port[initiator],
+				.dst_port = f->key.port[!initiator],
+				.protocol = f->key.protocol,
+				.ip_version = f->key.ip_version};
 
 	dpi_guess(t->dpi, &ends, &t->table.infos[index].verdict);
 }
@@ -122,7 +122,8 @@ static void tracker_conclude(struct flow_tracker *t, uint32_t index)
 	for (int k = 0; k < FLOW_TEXT_KINDS; k++)
 		texts.kind[k].len = texts.kind[k].s ? strlen(texts.kind[k].s) : 0;
 	i->text = flow_text_put(&t->texts, &texts);
-	if (!i->text && (texts.kind[FLOW_TEXT_SNI].len || texts.kind[FLOW_TEXT_HTTP_HOST].len || texts.kind[FLOW_TEXT_DNS_QUERY].len))
+	if (!i->text && (texts.kind[FLOW_TEXT_SNI].len || texts.kind[FLOW_TEXT_HTTP_HOST].len ||
+			 texts.kind[FLOW_TEXT_DNS_QUERY].len))
 		shared_add(&t->shared->counters.text_cut, 1);
 	dpi_end(state);
 	flow_cold_give(&t->cold, f->cold);
@@ -177,7 +178,7 @@ static void tracker_schedule(struct flow_tracker *t, uint32_t index)
 	uint64_t expiry = tracker_expiry(t, f);
 
 	flow_wheel_insert(&t->table.wheel, index, f->flags & FLOW_KEEP ? WHEEL_ROW_KEEP : WHEEL_ROW_EVICT,
-	                  expiry == WHEEL_NO_TIME ? expiry : expiry + FLOW_SLACK_MS);
+			  expiry == WHEEL_NO_TIME ? expiry : expiry + FLOW_SLACK_MS);
 }
 
 static enum l7_end_reason tracker_reason(const struct flow *f)
@@ -202,7 +203,7 @@ static unsigned tracker_key(struct flow_key *k, const struct packet *p)
 }
 
 static uint32_t tracker_new(struct flow_tracker *t, const struct flow_key *k, uint64_t hash, const struct packet *p,
-                            unsigned src)
+			    unsigned src)
 {
 	uint32_t index = flow_table_add(&t->table, k, hash);
 	struct flow *f;
@@ -247,7 +248,7 @@ static bool tracker_is_long(const struct flow_tracker *t, const struct flow *f, 
 }
 
 static uint32_t tracker_find(struct flow_tracker *t, const struct flow_key *k, const struct packet *p, unsigned src,
-                             uint64_t hash)
+			     uint64_t hash)
 {
 	uint32_t index = flow_table_find(&t->table, k, hash);
 

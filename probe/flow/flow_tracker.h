@@ -53,12 +53,12 @@ struct flow_tracker {
 	struct dpi_module *dpi;           /* not owned */
 	struct shared_worker *shared;     /* counters; not owned */
 	struct flow_sink sink;
-	uint64_t clock_ms;                /* latest packet time since it was last set back, or later where the wire is silent */
+	uint64_t clock_ms; /* latest packet time since it was last set back, or later where the wire is silent */
 };
 
 /* Returns 0 or a negative errno. */
 int flow_tracker_init(struct flow_tracker *t, const struct flow_tracker_config *c, struct dpi_module *dpi,
-                      struct shared_worker *shared, struct flow_sink sink);
+		      struct shared_worker *shared, struct flow_sink sink);
 /* Frees memory; flows still open are not reported. */
 void flow_tracker_deinit(struct flow_tracker *t);
 

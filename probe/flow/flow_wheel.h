@@ -14,15 +14,15 @@
 #include "flow/flow.h"
 
 #define WHEEL_SLOTS 256
-#define WHEEL_NEVER WHEEL_SLOTS        /* list of flows without an expiry */
-#define WHEEL_TICK_SHIFT 9             /* 512 ms a slot; longer waits go round again */
+#define WHEEL_NEVER WHEEL_SLOTS /* list of flows without an expiry */
+#define WHEEL_TICK_SHIFT 9      /* 512 ms a slot; longer waits go round again */
 #define WHEEL_NO_TIME UINT64_MAX
 
 enum { WHEEL_ROW_EVICT, WHEEL_ROW_KEEP, WHEEL_ROWS };
 
 struct flow_wheel {
-	struct flow *flows;             /* the table's array, not owned; index 0 is not a flow */
-	uint64_t tick;                  /* every list before this tick has been emptied */
+	struct flow *flows; /* the table's array, not owned; index 0 is not a flow */
+	uint64_t tick;      /* every list before this tick has been emptied */
 	uint32_t head[WHEEL_ROWS][WHEEL_SLOTS + 1];
 };
 

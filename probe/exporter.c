@@ -195,8 +195,9 @@ static void exporter_poll(struct exporter *e, bool rings, int limit)
 			limit = due;
 	}
 	first_ring = n;
+	/* Of finished rings too: one may have been closed since it was put to sleep, and said so here. */
 	for (size_t i = 0; rings && i < e->config->n_rings; i++)
-		if (!e->broken[i] && !ring_closed(&e->config->rings[i]))
+		if (!e->broken[i])
 			p[n++] = (struct pollfd){.fd = e->config->rings[i].event, .events = POLLIN};
 	if (poll(p, n, limit) <= 0)
 		return;
@@ -205,16 +206,20 @@ static void exporter_poll(struct exporter *e, bool rings, int limit)
 			continue; /* another wake-up will come */
 }
 
-/* Sleeps until a worker has something; not at all if one has it already. */
+/* Sleeps until a worker has something; not at all if one has it already, or if none is left. */
 static void exporter_sleep(struct exporter *e)
 {
 	const struct exporter_config *c = e->config;
+	size_t awaited = 0;
 	bool sleep = true;
 
-	for (size_t i = 0; i < c->n_rings; i++)
-		if (!e->broken[i] && !ring_closed(&c->rings[i]))
-			sleep = ring_sleep(&c->rings[i]) && sleep;
-	if (sleep)
+	for (size_t i = 0; i < c->n_rings; i++) {
+		if (e->broken[i] || ring_finished(&c->rings[i]))
+			continue;
+		sleep = ring_sleep(&c->rings[i]) && sleep;
+		awaited++;
+	}
+	if (sleep && awaited)
 		exporter_poll(e, true, -1);
 	for (size_t i = 0; i < c->n_rings; i++)
 		if (!e->broken[i])

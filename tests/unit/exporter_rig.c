@@ -42,6 +42,9 @@ static void *produce(void *arg)
 				usleep(g->pace_us);
 		}
 	}
+	ring_wake(&g->producer);
+	if (g->close_us)
+		usleep(g->close_us);
 	ring_close(&g->producer);
 	return NULL;
 }

@@ -25,9 +25,10 @@ struct rig {
 	struct ring consumer;
 	struct ring producer;
 	pid_t child;
-	int ready;        /* the parent's end */
-	unsigned n;       /* records to produce */
-	unsigned pace_us; /* between bursts of 100 */
+	int ready;         /* the parent's end */
+	unsigned n;        /* records to produce */
+	unsigned pace_us;  /* between bursts of 100 */
+	unsigned close_us; /* between the last record and the end of the ring */
 	void (*make)(struct l7_record *r, unsigned i);
 	pthread_t thread;
 	int stdout_fd; /* what the child has as standard output, -1 its own */

@@ -212,6 +212,24 @@ static void test_no_file(void **state)
 	rig_deinit(&g);
 }
 
+/* The end of the ring comes at any moment of the exporter's first rounds: it is never slept through. */
+static void test_ends_at_once(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 500; i++) {
+		struct rig g;
+
+		rig_init(&g, i % 2);
+		g.close_us = i * 3;
+		rig_output(&g, "json+file:///dev/null");
+		rig_start(&g);
+		alarm(20); /* it would sleep for ever */
+		assert_int_equal(rig_end(&g), 0);
+		alarm(0);
+		rig_deinit(&g);
+	}
+}
+
 /* A reader that takes some and leaves, as `| head` does; nobody else is there, so the exporter ends early and well. */
 static void test_reader_leaves(void **state)
 {
@@ -305,10 +323,11 @@ static void test_hostile_worker(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_options), cmocka_unit_test(test_json_early),
-		cmocka_unit_test(test_names),   cmocka_unit_test(test_full_disk),
-		cmocka_unit_test(test_no_file), cmocka_unit_test(test_reader_leaves),
-		cmocka_unit_test(test_text),    cmocka_unit_test(test_hostile_worker),
+		cmocka_unit_test(test_options),        cmocka_unit_test(test_json_early),
+		cmocka_unit_test(test_names),          cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_no_file),        cmocka_unit_test(test_reader_leaves),
+		cmocka_unit_test(test_ends_at_once),   cmocka_unit_test(test_text),
+		cmocka_unit_test(test_hostile_worker),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

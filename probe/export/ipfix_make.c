@@ -82,7 +82,8 @@ void ipfix_make_templates(struct ipfix_make *m)
 
 bool ipfix_make_full(const struct ipfix_make *m)
 {
-	size_t next = message_queue_cost(m->message_max);
+	/* A record may finish one message, and a flush then makes another of what was left. */
+	size_t next = 2 * message_queue_cost(m->message_max);
 
 	return m->data.octets + next > m->data.max;
 }

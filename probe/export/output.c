@@ -10,7 +10,7 @@
 #include "record/profile.h"
 
 #define OUTPUT_QUEUE (16u << 20)
-#define OUTPUT_QUEUE_MIN (128u << 10) /* two of the longest messages */
+#define OUTPUT_QUEUE_MIN (256u << 10) /* several of the longest messages */
 #define OUTPUT_MTU 1400
 #define OUTPUT_MTU_MIN 560
 #define OUTPUT_REFRESH_S 60

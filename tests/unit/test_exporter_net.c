@@ -183,7 +183,7 @@ static void test_tcp_slow(void **state)
 
 	(void)state;
 	rig_init(&g, 20000);
-	snprintf(uri, sizeof(uri), "ipfix+tcp://127.0.0.1:%d?queue=131072", port);
+	snprintf(uri, sizeof(uri), "ipfix+tcp://127.0.0.1:%d?queue=262144", port);
 	rig_output(&g, uri);
 	rig_start(&g);
 	fd = accept(server, NULL, NULL);
@@ -208,7 +208,7 @@ static void test_tcp_never_reads(void **state)
 
 	(void)state;
 	rig_init(&g, 100000);
-	snprintf(uri, sizeof(uri), "ipfix+tcp://127.0.0.1:%d?queue=131072", port);
+	snprintf(uri, sizeof(uri), "ipfix+tcp://127.0.0.1:%d?queue=262144", port);
 	rig_output(&g, uri);
 	rig_output(&g, "json+file:///dev/null");
 	g.config.lossless = false;
@@ -233,7 +233,7 @@ static void test_tcp_nobody(void **state)
 	(void)state;
 	close(server);
 	rig_init(&g, 20000);
-	snprintf(uri, sizeof(uri), "ipfix+tcp://127.0.0.1:%d?queue=131072", port);
+	snprintf(uri, sizeof(uri), "ipfix+tcp://127.0.0.1:%d?queue=262144", port);
 	rig_output(&g, uri);
 	g.config.drain_timeout_ms = 300;
 	rig_start(&g);

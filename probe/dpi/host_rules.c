@@ -8,7 +8,7 @@
 
 int host_rules_add(struct host_rules *h, const char *host, uint16_t protocol)
 {
-	char *copy;
+	struct host_rule *r;
 
 	if (h->n == h->room) {
 		size_t room = h->room ? 2 * h->room : 32;
@@ -19,10 +19,12 @@ int host_rules_add(struct host_rules *h, const char *host, uint16_t protocol)
 		h->rules = more;
 		h->room = room;
 	}
-	copy = strdup(host);
-	if (!copy)
+	r = &h->rules[h->n];
+	r->host = strdup(host);
+	if (!r->host)
 		return -ENOMEM;
-	h->rules[h->n++] = (struct host_rule){copy, protocol};
+	r->protocol = protocol;
+	h->n++;
 	return 0;
 }
 

@@ -13,8 +13,9 @@
 #include "export/complete.h"
 #include "export/output.h"
 
-#define EXPORTER_BATCH 512   /* records of one ring before the others have their turn */
-#define EXPORTER_NAP_MS 2    /* under load: the ring collects meanwhile, and the workers need not wake us */
+#define EXPORTER_BATCH 512 /* records of one ring before the others have their turn */
+#define EXPORTER_NAP_MS 2  /* under load: the ring collects meanwhile, and the workers need not wake us */
+#define EXPORTER_SAY_MS 60000
 #define EXPORTER_LINGER_MS 5 /* a record waits at most this long for others to share its message */
 
 struct exporter {
@@ -170,11 +171,29 @@ static void exporter_flush(struct exporter *e)
 			e->outputs[i].ops->flush(&e->outputs[i], e->now_ms);
 }
 
+/* That records are being dropped is said when it begins, and then once in a while. */
+static void exporter_say_dropped(struct exporter *e, struct output *o)
+{
+	uint64_t dropped = shared_get(&o->counters->dropped);
+
+	if (dropped == o->said_dropped || e->now_ms < o->say_ms)
+		return;
+	log_warn("%s: it takes less than is made; %llu records dropped so far", o->name, (unsigned long long)dropped);
+	o->said_dropped = dropped;
+	o->say_ms = e->now_ms + EXPORTER_SAY_MS;
+}
+
 static void exporter_step(struct exporter *e)
 {
-	for (size_t i = 0; i < e->n_outputs; i++)
-		if (!e->outputs[i].dead)
-			e->outputs[i].ops->step(&e->outputs[i], e->now_ms);
+	for (size_t i = 0; i < e->n_outputs; i++) {
+		struct output *o = &e->outputs[i];
+
+		if (o->dead)
+			continue;
+		o->ops->step(o, e->now_ms);
+		if (!o->dead)
+			exporter_say_dropped(e, o);
+	}
 }
 
 /* Waits for the outputs and, if asked, for the rings; at most `limit` milliseconds, -1 for no limit of ours. */

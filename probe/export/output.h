@@ -57,8 +57,10 @@ struct output {
 	struct output_options options;
 	char name[128]; /* for messages: without options */
 	uint64_t stream_id;
-	uint64_t sequence;    /* of the next record */
-	uint64_t progress_ms; /* when something was last sent, or there was nothing to send */
+	uint64_t sequence;     /* of the next record */
+	uint64_t progress_ms;  /* when something was last sent, or there was nothing to send */
+	uint64_t said_dropped; /* records, when it was last said */
+	uint64_t say_ms;       /* nothing is said about drops before */
 	bool early;
 	bool dead;   /* failed for good, or its reader has left: takes nothing more */
 	void *state; /* of the ops */

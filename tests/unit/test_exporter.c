@@ -253,6 +253,61 @@ static void test_reader_leaves(void **state)
 	rig_deinit(&g);
 }
 
+/* Live, towards a pipe that nobody reads: what it does not take is dropped and counted, the other output gets everything. */
+static void test_pipe_never_read(void **state)
+{
+	struct rig g;
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+	rig_init(&g, 100000);
+	rig_output(&g, "json:-");
+	rig_output(&g, "json+file:///dev/null");
+	g.config.lossless = false;
+	g.config.drain_timeout_ms = 300;
+	g.stdout_fd = fd[1];
+	g.pace_us = 500; /* so that the ring is never full for long */
+	rig_start(&g);
+	assert_int_equal(rig_end(&g), 0);
+	close(fd[0]);
+	close(fd[1]);
+	rig_check_identity(&g);
+	assert_true(COUNTER(&g, 0, dropped) > 50000);
+	assert_true(COUNTER(&g, 0, sent) > 10);
+	assert_int_equal(COUNTER(&g, 1, sent), 100000);
+	rig_deinit(&g);
+}
+
+/* From a file into a pipe that is read slowly: whole lines, all of them. */
+static void test_pipe_slow(void **state)
+{
+	struct sums s = {0};
+	struct rig g;
+	char line[8192];
+	int fd[2];
+	FILE *f;
+
+	(void)state;
+	assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+	rig_init(&g, 20000);
+	rig_output(&g, "json:-");
+	g.stdout_fd = fd[1];
+	rig_start(&g);
+	close(fd[1]);
+	f = fdopen(fd[0], "r");
+	while (fgets(line, sizeof(line), f)) {
+		json_line(line, &s);
+		if (s.lines % 1000 == 0)
+			usleep(20000);
+	}
+	fclose(f);
+	assert_int_equal(rig_end(&g), 0);
+	assert_int_equal(s.lines, 20000);
+	assert_int_equal(COUNTER(&g, 0, sent), 20000);
+	rig_deinit(&g);
+}
+
 static void test_text(void **state)
 {
 	struct rig g;
@@ -323,10 +378,11 @@ static void test_hostile_worker(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_options),        cmocka_unit_test(test_json_early),
-		cmocka_unit_test(test_names),          cmocka_unit_test(test_full_disk),
-		cmocka_unit_test(test_no_file),        cmocka_unit_test(test_reader_leaves),
-		cmocka_unit_test(test_ends_at_once),   cmocka_unit_test(test_text),
+		cmocka_unit_test(test_options),         cmocka_unit_test(test_json_early),
+		cmocka_unit_test(test_names),           cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_no_file),         cmocka_unit_test(test_reader_leaves),
+		cmocka_unit_test(test_pipe_never_read), cmocka_unit_test(test_pipe_slow),
+		cmocka_unit_test(test_ends_at_once),    cmocka_unit_test(test_text),
 		cmocka_unit_test(test_hostile_worker),
 	};
 

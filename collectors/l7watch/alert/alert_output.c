@@ -117,12 +117,22 @@ int alert_outputs_init(struct alert_outputs *o, const struct conf_list *uris, ch
 	return rc;
 }
 
-static void output_fails(struct alert_outputs *all, struct alert_output *o, const char *why)
+static void output_fails(struct alert_outputs *all, struct alert_output *o, uint64_t lines, const char *why)
 {
-	all->n_lost++;
+	all->n_lost += lines;
 	if (!o->said)
 		log_error("cannot write alerts to %s: %s", o->uri, why);
 	o->said = true;
+}
+
+/* Lines that wait, a begun one too. */
+static uint64_t output_waiting(const struct alert_output *o)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < o->pending.len; i++)
+		n += o->pending.data[i] == '\n';
+	return n;
 }
 
 /* Writes as much as can be; returns the octets taken, or -1 if it fails for another reason than a full pipe. */
@@ -154,11 +164,12 @@ static void output_flush(struct alert_outputs *all, struct alert_output *o)
 		return;
 	n = output_write(o, o->pending.data, o->pending.len);
 	if (n < 0) {
-		output_fails(all, o, strerror(errno));
+		output_fails(all, o, output_waiting(o), strerror(errno));
 		buf_reset(&o->pending);
 		return;
 	}
-	buf_drop(&o->pending, (size_t)n);
+	if (n > 0)
+		buf_drop(&o->pending, (size_t)n);
 }
 
 static void output_line(struct alert_outputs *all, struct alert_output *o, const char *line, size_t len)
@@ -166,7 +177,7 @@ static void output_line(struct alert_outputs *all, struct alert_output *o, const
 	ssize_t n = 0;
 
 	if (o->fd < 0) {
-		output_fails(all, o, "it is not open");
+		output_fails(all, o, 1, "it is not open");
 		return;
 	}
 	output_flush(all, o);
@@ -175,14 +186,14 @@ static void output_line(struct alert_outputs *all, struct alert_output *o, const
 			o->torn = false;
 		n = output_write(o, line, len);
 		if (n < 0) {
-			output_fails(all, o, strerror(errno));
+			output_fails(all, o, 1, strerror(errno));
 			return;
 		}
 	}
 	buf_put(&o->pending, line + n, len - (size_t)n);
 	if (o->pending.failed) {
 		o->pending.failed = false;
-		output_fails(all, o, "nobody reads it, and too much waits");
+		output_fails(all, o, 1, "nobody reads it, and too much waits");
 		return;
 	}
 	if (o->pending.len == 0)
@@ -234,7 +245,7 @@ static void output_drain(struct alert_outputs *all, struct alert_output *o, uint
 		output_flush(all, o);
 	}
 	if (o->pending.len)
-		output_fails(all, o, "nobody reads it");
+		output_fails(all, o, output_waiting(o), "nobody reads it");
 }
 
 void alert_outputs_deinit(struct alert_outputs *o)
@@ -246,7 +257,7 @@ void alert_outputs_deinit(struct alert_outputs *o)
 
 		output_drain(o, out, until);
 		if (out->fd >= 0 && out->path && *out->path && close(out->fd) < 0)
-			output_fails(o, out, strerror(errno));
+			output_fails(o, out, 1, strerror(errno));
 		buf_deinit(&out->pending);
 		free(out->path);
 		free(out->uri);

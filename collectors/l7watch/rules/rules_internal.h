@@ -71,6 +71,8 @@ typedef int rules_each_fn(struct rules_loader *l, const struct rules_item *item,
 int rules_each(struct rules_loader *l, const struct yaml_node *value, rules_each_fn *fn, void *arg);
 /* Items of a list or {file: PATH}, without "@list". */
 int rules_each_plain(struct rules_loader *l, const struct yaml_node *value, rules_each_fn *fn, void *arg);
+/* An error if an item of a named list is a list or negated. */
+int rules_plain_item(struct rules_loader *l, const struct rules_item *item);
 /* The named list that an item "@name" or "!@name" means, or NULL with an error. */
 const struct yaml_node *rules_named_list(struct rules_loader *l, const struct rules_item *i);
 

@@ -57,6 +57,13 @@ static int rules_add_prefix(struct rules_loader *l, const struct rules_item *ite
 	return 0;
 }
 
+static int rules_add_listed(struct rules_loader *l, const struct rules_item *item, void *arg)
+{
+	int rc = rules_plain_item(l, item);
+
+	return rc ? rc : rules_add_prefix(l, item, arg);
+}
+
 /* The prefix set of a named list, one for all rules that use it. */
 static int rules_list_set(struct rules_loader *l, const struct yaml_node *list, uint32_t *set)
 {
@@ -73,7 +80,7 @@ static int rules_list_set(struct rules_loader *l, const struct yaml_node *list, 
 	l->list_sets = sets;
 	*set = l->n_sets++;
 	l->list_sets[l->n_list_sets++] = (struct rules_list_set){.list = list, .set = *set};
-	return rules_each_plain(l, list, rules_add_prefix, set);
+	return rules_each_plain(l, list, rules_add_listed, set);
 }
 
 static int rules_hosts_add(struct rules_loader *l, struct rules_hosts *h, uint32_t set, bool negated)

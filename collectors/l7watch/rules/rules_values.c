@@ -124,7 +124,7 @@ static int rules_scalar(struct rules_loader *l, const struct yaml_node *node, ru
 	if (node->kind != YAML_SCALAR)
 		return rules_error(l, node, "a list holds single words");
 	if (!*item.text)
-		return rules_error(l, node, "an empty item; for nothing at all write []");
+		return rules_error(l, node, "a value is missing here; an empty list is []");
 	if (*item.text == '!') {
 		item.negated = true;
 		item.text++;
@@ -172,15 +172,21 @@ struct rules_expansion {
 	bool negated;
 };
 
+int rules_plain_item(struct rules_loader *l, const struct rules_item *item)
+{
+	if (*item->text == '@' || item->negated)
+		return rules_item_error(l, item, "a list holds neither other lists nor negations");
+	return 0;
+}
+
 static int rules_expand_one(struct rules_loader *l, const struct rules_item *item, void *arg)
 {
 	struct rules_expansion *e = arg;
 	struct rules_item i = *item;
+	int rc = rules_plain_item(l, item);
 
-	if (*i.text == '@' || i.negated)
-		return rules_item_error(l, item, "a list holds neither other lists nor negations");
 	i.negated = e->negated;
-	return e->fn(l, &i, e->arg);
+	return rc ? rc : e->fn(l, &i, e->arg);
 }
 
 static int rules_expand(struct rules_loader *l, const struct rules_item *item, void *arg)

@@ -171,9 +171,24 @@ def flow():
     }
 
 
+def rules():
+    head = b"version: 1\nlists: {a: [192.0.2.0/24, '2001:db8::/32'], n: [DNS, TLS.*]}\nrules:\n"
+    return {
+        "deny": head + b"- {id: 1, name: n, type: deny, severity: high, match: {host: '@a', app: [Telegram, '!SSH'],\n"
+                       b"   port: [443, '!80-90'], l4: tcp, confidence: ip}, except: [{peer: 10.0.0.0/8,\n"
+                       b"   until: 2027-01-31}]}\n# TLS.Telegram",
+        "allow": head + b"- {id: 2, name: n, type: allow, severity: low, match: {client: 192.0.2.10},\n"
+                        b"   allow: {client: ['@n', 'category:Web'], server: []}, on_unknown: {alert_after: 3},\n"
+                        b"   window: 10m, dedup: {key: [subject, peer], for: 1h}, tags: [a], mitre: T1071}\n#SSH",
+        "keys": head + b"- {id: 3, name: n, type: deny, severity: info, enabled: true, description: d, actions: [log],\n"
+                       b"   match: {server: '!@a', side: server, master: [TLS], category: [Chat, '!Web']}}\n#TLS.Viber",
+        "defaults": b"version: 1\ndefaults: {dedup: {key: port, for: 5s}}\nrules: []\n",
+    }
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
-    for target, inputs in (("fuzz_ipfix", ipfix()), ("fuzz_yaml", yaml()),
+    for target, inputs in (("fuzz_ipfix", ipfix()), ("fuzz_yaml", yaml()), ("fuzz_rules", rules()),
                            ("fuzz_record", record_slot()), ("fuzz_decode", decode()), ("fuzz_flow", flow())):
         os.makedirs(os.path.join(folder, target), exist_ok=True)
         for name, octets in inputs.items():

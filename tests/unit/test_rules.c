@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "rules/rules.h"
+#include "rules/rules_internal.h"
 #include "watch_flow.h"
 
 #define HEAD "version: 1\nlists:\n  dmz: [192.0.2.10, \"2001:db8:1::/64\"]\n  chats: [Telegram, WhatsApp]\nrules:\n"
@@ -320,6 +320,80 @@ static void test_many_rules(void **state)
 	free(text);
 }
 
+/* Every word of the index as if it knew nothing of names. */
+static void blind(struct rule_set *set)
+{
+	struct rules_index *x = &set->index;
+	uint64_t *masks[] = {x->app_app, x->app_master, x->app_category, x->master, x->category};
+
+	for (size_t m = 0; m < sizeof(masks) / sizeof(masks[0]); m++)
+		for (size_t i = 0; i < set->names.n * set->words; i++)
+			masks[m][i] = UINT64_MAX;
+}
+
+/* The index leaves out no rule that would fire. */
+static void test_index(void **state)
+{
+	static const char *const patterns[] = {
+		"app: TLS",
+		"app: TLS.*",
+		"app: Telegram",
+		"app: TLS.Telegram",
+		"app: category:Chat",
+		"app: Unknown",
+		"app: \"!TLS\"",
+		"app: [\"TLS.*\", \"!Telegram\"]",
+		"app: [SSH, \"DNS.*\", Unknown]",
+		"app: DNS",
+		"app: DNS.Telegram",
+		"app: Unknown.*",
+		"app: TLS.Unknown",
+		"master: TLS",
+		"master: Unknown",
+		"master: [\"!TLS\", \"!DNS\"]",
+		"category: Chat",
+		"category: \"!Chat\"",
+		"category: Unknown",
+		"app: Telegram, category: Chat",
+		"app: Telegram, master: TLS",
+		"app: \"!SSH\", master: [TLS, DNS]",
+	};
+	static const char *const names[] = {"TLS",          "TLS.Telegram", "Telegram", "DNS",
+					    "DNS.Telegram", "SSH",          "Other",    "TLS.Other",
+					    "Unknown",      "DNS.Other",    NULL};
+	static const char *const sure[] = {"dpi", "partial", "port", "-"};
+	static const char *const categories[] = {"Chat", "Web", NULL};
+	struct rules_verdict with[RULES_VERDICTS_MAX], without[RULES_VERDICTS_MAX];
+	size_t n_patterns = sizeof(patterns) / sizeof(patterns[0]), used, fired = 0;
+	struct rule_set *set, *seeing;
+	char text[8192];
+
+	(void)state;
+	used = (size_t)sprintf(text, "version: 1\nrules:\n");
+	for (size_t i = 0; i < n_patterns * 2; i++)
+		used += (size_t)sprintf(text + used, "- {id: %zu, name: n, type: deny, severity: low, match: {%s%s}}\n",
+					i, patterns[i / 2], i % 2 ? ", confidence: ip" : "");
+	set = load(text);
+	seeing = load(text);
+	blind(set);
+	for (size_t i = 0; i < 11 * 4 * 4 * 3; i++) {
+		struct l7_record r = flow_record((struct flow){.app = names[i % 11],
+							       .sure = sure[i / 11 % 4],
+							       .sure_master = sure[i / 44 % 4],
+							       .category = categories[i / 176]});
+		struct rules_input in = {.record = &r, .now_ms = NOW, .answered = true};
+		size_t n = rules_match(set, &in, without, RULES_VERDICTS_MAX);
+
+		assert_int_equal(rules_match(seeing, &in, with, RULES_VERDICTS_MAX), n);
+		for (size_t j = 0; j < n; j++)
+			assert_int_equal(with[j].rule->id, without[j].rule->id);
+		fired += n;
+	}
+	assert_true(fired > 1000);
+	rules_free(set);
+	rules_free(seeing);
+}
+
 static void test_files_of_lists(void **state)
 {
 	char folder[] = "/tmp/l7-rules-XXXXXX", path[64], rules[64], err[256];
@@ -356,13 +430,14 @@ static void test_files_of_lists(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names_in_deny), cmocka_unit_test(test_negation),
-		cmocka_unit_test(test_name_services), cmocka_unit_test(test_confidence),
-		cmocka_unit_test(test_allow_client),  cmocka_unit_test(test_allow_waits_for_final),
-		cmocka_unit_test(test_allow_server),  cmocka_unit_test(test_midstream),
-		cmocka_unit_test(test_unknown),       cmocka_unit_test(test_hosts),
-		cmocka_unit_test(test_exceptions),    cmocka_unit_test(test_several_rules),
-		cmocka_unit_test(test_many_rules),    cmocka_unit_test(test_files_of_lists),
+		cmocka_unit_test(test_names_in_deny),  cmocka_unit_test(test_negation),
+		cmocka_unit_test(test_name_services),  cmocka_unit_test(test_confidence),
+		cmocka_unit_test(test_allow_client),   cmocka_unit_test(test_allow_waits_for_final),
+		cmocka_unit_test(test_allow_server),   cmocka_unit_test(test_midstream),
+		cmocka_unit_test(test_unknown),        cmocka_unit_test(test_hosts),
+		cmocka_unit_test(test_exceptions),     cmocka_unit_test(test_several_rules),
+		cmocka_unit_test(test_many_rules),     cmocka_unit_test(test_index),
+		cmocka_unit_test(test_files_of_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,7 +89,7 @@ static int rules_make(struct rule_set **out, const struct yaml *yaml, struct rul
 	if (!l.set)
 		return rules_no_memory(&l);
 	rc = names_table_init(&l.set->names) ? rules_no_memory(&l) : rules_load_file(&l);
-	if (!rc && (prefix_map_init(&l.set->prefixes, l.items, l.n_items, l.n_sets) || rules_masks_init(l.set)))
+	if (!rc && (prefix_map_init(&l.set->prefixes, l.items, l.n_items, l.n_sets) || rules_index_init(l.set)))
 		rc = rules_no_memory(&l);
 	free(l.items);
 	free(l.list_sets);
@@ -132,7 +132,7 @@ void rules_free(struct rule_set *set)
 	for (size_t i = 0; i < set->n; i++)
 		rules_rule_deinit(&set->rules[i]);
 	free(set->rules);
-	rules_masks_deinit(set);
+	rules_index_deinit(set);
 	names_table_deinit(&set->names);
 	prefix_map_deinit(&set->prefixes);
 	free(set);

@@ -7,11 +7,16 @@
 #include "base/yaml.h"
 #include "rules/rules.h"
 
-/* Per class of addresses: which rules may be broken by an address of it, in each part; bit per rule. */
-struct rules_masks {
-	uint64_t *client_src,
-		*client_dst; /* the rule's host is the client: for the client's address, for the server's */
+/*
+ * For each class of addresses and each name, the rules that may be broken; bit per rule, `words` words each. What is
+ * not here is not broken; what is here is looked at.
+ */
+struct rules_index {
+	uint64_t *client_src, *client_dst; /* the rule's host is the client: by the client's class, by the server's */
 	uint64_t *server_src, *server_dst; /* the rule's host is the server: the same */
+	uint64_t *app_app, *app_master, *app_category; /* key app: by the record's application, master, category */
+	uint64_t *master;                              /* key master: by the record's master */
+	uint64_t *category;                            /* key category: by the record's category */
 };
 
 struct rule_set {
@@ -20,7 +25,7 @@ struct rule_set {
 	struct names_table names;
 	struct prefix_map prefixes;
 	size_t words; /* 64-bit words of a mask */
-	struct rules_masks masks;
+	struct rules_index index;
 };
 
 /* Prefix set of a named list: made when the list is first used for addresses. */
@@ -105,8 +110,33 @@ void rules_rule_deinit(struct rule *r);
 
 /* ---- rules_match.c ---- */
 
-/* Makes the masks; prefixes and rules are complete. Returns 0 or -ENOMEM. */
-int rules_masks_init(struct rule_set *set);
-void rules_masks_deinit(struct rule_set *set);
+bool rules_hosts_have(const struct rule_set *set, const struct rules_hosts *h, uint32_t class);
+
+/* ---- rules_index.c ---- */
+
+/* Prefixes, names and rules are complete. Returns 0 or -ENOMEM. */
+int rules_index_init(struct rule_set *set);
+void rules_index_deinit(struct rule_set *set);
+
+/* Rules of word w whose host may be the client, and the server, of a record with addresses of these classes. */
+static inline void rules_index_hosts(const struct rule_set *set, uint32_t src, uint32_t dst, size_t w, uint64_t *client,
+				     uint64_t *server)
+{
+	const struct rules_index *x = &set->index;
+
+	*client = x->client_src[src * set->words + w] & x->client_dst[dst * set->words + w];
+	*server = x->server_src[src * set->words + w] & x->server_dst[dst * set->words + w];
+}
+
+/* Rules of word w whose names may be the record's, however sure they are. */
+static inline uint64_t rules_index_names(const struct rule_set *set, const struct names_record *n, size_t w)
+{
+	const struct rules_index *x = &set->index;
+	size_t app = n->app * set->words + w, master = n->master * set->words + w;
+	size_t category = n->category * set->words + w;
+
+	return (x->app_app[app] | x->app_master[master] | x->app_category[category]) & x->master[master] &
+	       x->category[category];
+}
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which rules does a record break? Two look-ups of addresses and four masks leave the rules whose hosts the record concerns; only
- * those are looked at one by one.
+ * Which rules does a record break? The index leaves those whose hosts and names the record may concern; only they are
+ * looked at one by one.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +23,7 @@ struct rules_view {
 
 /* ---- addresses ---- */
 
-static bool rules_hosts_have(const struct rule_set *set, const struct rules_hosts *h, uint32_t class)
+bool rules_hosts_have(const struct rule_set *set, const struct rules_hosts *h, uint32_t class)
 {
 	bool found = !h->positive;
 
@@ -38,52 +37,6 @@ static bool rules_hosts_have(const struct rule_set *set, const struct rules_host
 		found |= in;
 	}
 	return found;
-}
-
-static void rules_mask_class(struct rule_set *set, uint32_t class)
-{
-	for (size_t i = 0; i < set->n; i++) {
-		const struct rules_match *m = &set->rules[i].match;
-		uint64_t bit = set->rules[i].enabled ? UINT64_C(1) << (i % 64) : 0;
-		size_t at = class * set->words + i / 64;
-		bool host = rules_hosts_have(set, &m->host, class), peer = rules_hosts_have(set, &m->peer, class);
-		bool client = rules_hosts_have(set, &m->client, class);
-		bool server = rules_hosts_have(set, &m->server, class);
-
-		if ((m->sides & RULES_CLIENT) && host && client)
-			set->masks.client_src[at] |= bit;
-		if (peer && server)
-			set->masks.client_dst[at] |= bit;
-		if (peer && client)
-			set->masks.server_src[at] |= bit;
-		if ((m->sides & RULES_SERVER) && host && server)
-			set->masks.server_dst[at] |= bit;
-	}
-}
-
-int rules_masks_init(struct rule_set *set)
-{
-	size_t n;
-
-	set->words = (set->n + 63) / 64 ? (set->n + 63) / 64 : 1;
-	n = set->prefixes.n_classes * set->words;
-	set->masks.client_src = calloc(n, sizeof(uint64_t));
-	set->masks.client_dst = calloc(n, sizeof(uint64_t));
-	set->masks.server_src = calloc(n, sizeof(uint64_t));
-	set->masks.server_dst = calloc(n, sizeof(uint64_t));
-	if (!set->masks.client_src || !set->masks.client_dst || !set->masks.server_src || !set->masks.server_dst)
-		return -ENOMEM;
-	for (uint32_t class = 0; class < set->prefixes.n_classes; class ++)
-		rules_mask_class(set, class);
-	return 0;
-}
-
-void rules_masks_deinit(struct rule_set *set)
-{
-	free(set->masks.client_src);
-	free(set->masks.client_dst);
-	free(set->masks.server_src);
-	free(set->masks.server_dst);
 }
 
 /* ---- the other keys ---- */
@@ -223,10 +176,11 @@ size_t rules_match(const struct rule_set *set, const struct rules_input *in, str
 
 	rules_view_init(&v, set, in);
 	for (size_t w = 0; w < set->words; w++) {
-		size_t src = v.src * set->words + w, dst = v.dst * set->words + w;
-		uint64_t client = set->masks.client_src[src] & set->masks.client_dst[dst];
-		uint64_t server = set->masks.server_src[src] & set->masks.server_dst[dst];
+		uint64_t names = rules_index_names(set, &v.names, w), client, server;
 
+		rules_index_hosts(set, v.src, v.dst, w, &client, &server);
+		client &= names;
+		server &= names;
 		for (uint64_t left = client | server; left; left &= left - 1) {
 			unsigned bit = (unsigned)__builtin_ctzll(left);
 			const struct rule *r = &set->rules[w * 64 + bit];

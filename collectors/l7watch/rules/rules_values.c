@@ -10,6 +10,7 @@
 #include "rules/rules_internal.h"
 
 #define RULES_LINE_MAX 256 /* octets of a line in a list's file */
+#define RULES_LINES_MAX 1000000
 #define RULES_DAY_MS UINT64_C(86400000)
 
 int rules_error(struct rules_loader *l, const struct yaml_node *at, const char *fmt, ...)
@@ -106,8 +107,10 @@ static int rules_file(struct rules_loader *l, const struct yaml_node *node, rule
 	if (!in)
 		rc = rules_error(l, name, "%s: %s", where.file, strerror(errno));
 	while (!rc && fgets(line, sizeof(line), in)) {
-		item.at.line++;
-		rc = rules_line(l, &item, line, fn, arg);
+		if (item.at.line++ == RULES_LINES_MAX)
+			rc = rules_error(l, name, "%s has more than %d lines", where.file, RULES_LINES_MAX);
+		else
+			rc = rules_line(l, &item, line, fn, arg);
 	}
 	if (!rc && ferror(in))
 		rc = rules_error(l, name, "%s: cannot be read", where.file);

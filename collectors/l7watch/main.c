@@ -12,6 +12,7 @@
 #include "watch.h"
 
 #define MAIN_TICK_MS 1000
+#define MAIN_DRAIN_MS 1000
 #define MAIN_WARNINGS_MAX 20
 
 enum { MAIN_DONE = 0, MAIN_USAGE = 1, MAIN_FAILED = 2 };
@@ -113,7 +114,7 @@ static void main_loop(struct main *m)
 	while (!m->loop.stop) {
 		uint64_t now = clock_mono_ms();
 
-		loop_run_once(&m->loop, now < next ? (int)(next - now) : 0);
+		(void)loop_run_once(&m->loop, now < next ? (int)(next - now) : 0);
 		m->watch.wall_ms = clock_wall_ms();
 		if (m->reload)
 			main_reload(m);
@@ -125,6 +126,15 @@ static void main_loop(struct main *m)
 		alert_outputs_flush(&m->watch.outputs);
 		next = now + MAIN_TICK_MS;
 	}
+}
+
+/* What the kernel has taken for us is read before we go: to the probes it counts as received. */
+static void main_drain(struct main *m)
+{
+	uint64_t until = clock_mono_ms() + MAIN_DRAIN_MS;
+
+	while (loop_run_once(&m->loop, 0) > 0 && clock_mono_ms() < until)
+		;
 }
 
 /* With rules and outputs at hand: listens, until it is told to stop. */
@@ -143,6 +153,7 @@ static int main_listen(struct main *m)
 	for (size_t i = 0; i < m->config.listen.n; i++)
 		log_info("listening on %s", m->config.listen.items[i]);
 	main_loop(m);
+	main_drain(m);
 	alert_outputs_deinit(&m->watch.outputs);
 	if (m->config.stats)
 		watch_stats(&m->watch, stderr);

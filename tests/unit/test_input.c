@@ -84,7 +84,7 @@ static int stop(void **state)
 static void run(struct fixture *f)
 {
 	for (int i = 0; i < 100; i++)
-		loop_run_once(&f->loop, i ? 1 : 20);
+		(void)loop_run_once(&f->loop, i ? 1 : 20);
 }
 
 static int peer(const struct fixture *f, int type)
@@ -136,7 +136,7 @@ static void test_tcp(void **state)
 	make(f, 3, 2);
 	for (size_t i = 0; i < f->m.len; i++) { /* octet by octet */
 		put(fd, f->m.data + i, 1);
-		loop_run_once(&f->loop, 20);
+		(void)loop_run_once(&f->loop, 20);
 	}
 	assert_int_equal(f->records, 5);
 	make(f, 5, 16000); /* a message as long as can be, and another behind it */
@@ -202,7 +202,7 @@ static void test_too_many_of_one_address(void **state)
 
 	for (size_t i = 0; i < INPUT_CONNECTIONS_PER_ADDRESS + 10; i++) {
 		fds[i] = peer(f, SOCK_STREAM);
-		loop_run_once(&f->loop, 20);
+		(void)loop_run_once(&f->loop, 20);
 	}
 	run(f);
 	assert_int_equal(f->in.n_connections, INPUT_CONNECTIONS_PER_ADDRESS);
@@ -277,7 +277,7 @@ static void test_udp_many_peers(void **state)
 
 		put(fd, f->m.data, f->m.len);
 		close(fd);
-		loop_run_once(&f->loop, 20);
+		(void)loop_run_once(&f->loop, 20);
 	}
 	run(f);
 	assert_true(f->in.sessions.n <= INPUT_UDP_SESSIONS_MAX);

@@ -29,15 +29,16 @@ void loop_remove(struct loop *l, const struct loop_handler *h)
 	(void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, h->fd, NULL);
 }
 
-void loop_run_once(struct loop *l, int timeout_ms)
+int loop_run_once(struct loop *l, int timeout_ms)
 {
 	struct epoll_event events[LOOP_EVENTS];
 	int n = epoll_wait(l->epoll, events, LOOP_EVENTS, timeout_ms);
 
 	/* A descriptor has one event at most, so a handler that frees itself is not met again here. */
-	for (int i = 0; i < n && !l->stop; i++) {
+	for (int i = 0; i < n; i++) {
 		struct loop_handler *h = events[i].data.ptr;
 
 		h->ready(h, events[i].events);
 	}
+	return n > 0 ? n : 0;
 }

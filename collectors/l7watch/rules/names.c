@@ -89,8 +89,8 @@ int64_t names_table_add(struct names_table *t, const char *text, size_t len)
 	if (!names_small(small, text, len))
 		return -E2BIG;
 	slot = names_slot(t, small, len);
-	if (*slot)
-		return *slot;
+	if (*slot != 0)
+		return (int64_t)*slot;
 	if (t->n == (t->mask + 1) / 4) {
 		if (names_grow(t))
 			return -ENOMEM;

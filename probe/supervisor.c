@@ -128,7 +128,11 @@ static int supervisor_start_exporter(struct supervisor *s)
 
 static int supervisor_start_worker(struct supervisor *s, unsigned i)
 {
-	struct worker_config c = {.config = s->config, .dpi = s->dpi, .shared = &s->shared.workers[i], .seed = s->seed};
+	struct worker_config c = {.config = s->config,
+	                          .dpi = s->dpi,
+	                          .shared = &s->shared.workers[i],
+	                          .split = {i, s->shared.n_workers},
+	                          .seed = s->seed};
 	pid_t pid;
 
 	shared_ring(&s->shared, i, &c.ring);

@@ -67,6 +67,29 @@ static void worker_commit(void *arg)
 	ring_commit(&w->ring);
 }
 
+/*
+ * Whether a frame is of this worker's share. Live the kernel has seen to it; a file is read whole by every worker, so that all
+ * have the same clock.
+ */
+static bool worker_shares(const struct worker *w, enum decode_result r, const struct packet *p)
+{
+	const struct split *s = &w->c->split;
+
+	if (w->live || s->count == 1)
+		return true;
+	return (r == DECODE_OK ? split_worker(p, s->count) : 0) == s->index;
+}
+
+static void worker_count(struct worker *w, enum decode_result r, const struct capture_frame *f)
+{
+	if (r != DECODE_OK) {
+		shared_add(&w->counters->refused_packets[r], 1);
+		shared_add(&w->counters->refused_octets[r], f->wire);
+	}
+	shared_add(&w->counters->packets, 1);
+	shared_add(&w->counters->octets, f->wire);
+}
+
 static void worker_frame(void *arg, const struct capture_frame *f)
 {
 	struct worker *w = arg;
@@ -74,17 +97,16 @@ static void worker_frame(void *arg, const struct capture_frame *f)
 	struct packet p;
 
 	r = decode_ethernet(f->data, f->captured, f->wire, &p);
-	if (r == DECODE_OK) {
-		p.time_ms = f->time_ms;
-		p.interface = w->interface;
-		flow_tracker_packet(&w->tracker, &p);
-	} else {
-		shared_add(&w->counters->refused_packets[r], 1);
-		shared_add(&w->counters->refused_octets[r], f->wire);
+	p.time_ms = f->time_ms;
+	p.interface = w->interface;
+	if (worker_shares(w, r, &p)) {
+		if (r == DECODE_OK)
+			flow_tracker_packet(&w->tracker, &p);
+		/* After it: a packet in which a worker dies is read again, and counted once. */
+		worker_count(w, r, f);
+	} else if (r == DECODE_OK) {
+		flow_tracker_clock(&w->tracker, p.time_ms);
 	}
-	/* Last: a packet in which a worker dies is read again, and counted once. */
-	shared_add(&w->counters->packets, 1);
-	shared_add(&w->counters->octets, f->wire);
 	if (!w->live)
 		shared_add(&w->progress->file_packets, 1);
 }
@@ -192,7 +214,8 @@ static int worker_live(struct worker *w)
 	struct capture_live options = {.interface = config->interfaces.items[0],
 	                               .filter = config->filter,
 	                               .snaplen = (uint32_t)config->snaplen,
-	                               .buffer_size = (uint32_t)(config->buffer_size << 20)};
+	                               .buffer_size = (uint32_t)(config->buffer_size << 20),
+	                               .split = w->c->split};
 	struct capture *live;
 	struct pollfd readable;
 	int n = 0;

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/ring.h"
+#include "capture/split.h"
 #include "config.h"
 #include "dpi/dpi.h"
 #include "shared.h"
@@ -15,6 +16,7 @@ struct worker_config {
 	struct dpi_module *dpi;      /* made before the fork; this process's own copy after it */
 	struct shared_worker *shared;
 	struct ring ring;            /* producer's view */
+	struct split split;          /* this worker's share of the hosts */
 	uint64_t seed;               /* of hashes: the same for a worker that takes over from one that died */
 };
 

@@ -48,24 +48,31 @@ void capture_close(struct capture *c)
 	free(c);
 }
 
-static int capture_set_filter(struct capture *c, const char *filter, char *err, size_t err_size)
+/* The filter in force: what the user wants of this worker's share. split NULL or of one: of everything. */
+static int capture_set_filter(struct capture *c, const char *filter, const struct split *split, char *err, size_t err_size)
 {
-	struct bpf_program program;
-	int rc;
+	struct bpf_program user = {0}, share = {0};
+	struct bpf_program *program = &user;
+	int rc = 0;
 
-	if (!filter)
-		return 0;
-	if (pcap_compile(c->pcap, &program, filter, 1, PCAP_NETMASK_UNKNOWN)) {
+	if (filter && pcap_compile(c->pcap, &user, filter, 1, PCAP_NETMASK_UNKNOWN)) {
 		snprintf(err, err_size, "filter \"%s\": %s", filter, pcap_geterr(c->pcap));
 		return -EINVAL;
 	}
-	rc = pcap_setfilter(c->pcap, &program);
-	pcap_freecode(&program);
-	if (rc) {
-		snprintf(err, err_size, "%s: filter \"%s\": %s", c->name, filter, pcap_geterr(c->pcap));
-		return -EIO;
+	if (split && split->count > 1) {
+		rc = split_filter(&share, split, filter ? &user : NULL);
+		program = &share;
 	}
-	return 0;
+	if (rc)
+		snprintf(err, err_size, "%s: no memory", c->name);
+	else if (program->bf_len && pcap_setfilter(c->pcap, program)) {
+		snprintf(err, err_size, "%s: filter \"%s\": %s", c->name, filter ? filter : "", pcap_geterr(c->pcap));
+		rc = -EIO;
+	}
+	free(share.bf_insns);
+	if (filter)
+		pcap_freecode(&user);
+	return rc;
 }
 
 static int capture_check_link(const struct capture *c, char *err, size_t err_size)
@@ -120,7 +127,7 @@ int capture_open_file(struct capture **out, const char *path, const char *filter
 		rc = capture_check_link(c, err, err_size);
 	}
 	if (!rc)
-		rc = capture_set_filter(c, filter, err, err_size);
+		rc = capture_set_filter(c, filter, NULL, err, err_size);
 	if (rc) {
 		capture_close(c);
 		return rc;
@@ -178,7 +185,7 @@ int capture_open_live(struct capture **out, const struct capture_live *live, cha
 	if (!rc)
 		rc = capture_check_link(c, err, err_size);
 	if (!rc)
-		rc = capture_set_filter(c, live->filter, err, err_size);
+		rc = capture_set_filter(c, live->filter, &live->split, err, err_size);
 	if (!rc && pcap_setnonblock(c->pcap, 1, why)) {
 		snprintf(err, err_size, "%s: %s", live->interface, why);
 		rc = -EIO;

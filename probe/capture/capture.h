@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "capture/split.h"
+
 struct capture;
 
 struct capture_frame {
@@ -22,6 +24,7 @@ struct capture_live {
 	const char *filter;    /* BPF expression, NULL for all */
 	uint32_t snaplen;      /* octets of a frame to capture */
 	uint32_t buffer_size;  /* octets of the kernel's ring */
+	struct split split;    /* which frames to take; the others never leave the kernel */
 };
 
 enum { CAPTURE_END = -1, CAPTURE_FAILED = -2 }; /* of capture_read() */

@@ -374,7 +374,7 @@ static void tracker_fragment(struct flow_tracker *t, struct packet *p)
  * The clock is the latest packet's. It goes back too: were it to stay ahead, every flow that begins would have expired by
  * then, and one wrong time in a file or a clock set right would cut all flows to single packets.
  */
-static void tracker_clock(struct flow_tracker *t, uint64_t time_ms)
+void flow_tracker_clock(struct flow_tracker *t, uint64_t time_ms)
 {
 	bool first = t->clock_ms == 0 && t->table.active == 0;
 	bool back = t->clock_ms > time_ms && t->clock_ms - time_ms > FLOW_CLOCK_BACK_MS;
@@ -396,7 +396,7 @@ void flow_tracker_packet(struct flow_tracker *t, struct packet *p)
 
 	if (p->fragment)
 		tracker_fragment(t, p);
-	tracker_clock(t, p->time_ms);
+	flow_tracker_clock(t, p->time_ms);
 	src = tracker_key(&key, p);
 	hash = flow_table_hash(&t->table, &key);
 	index = tracker_find(t, &key, p, src, hash);

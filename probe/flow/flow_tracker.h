@@ -64,6 +64,11 @@ void flow_tracker_deinit(struct flow_tracker *t);
 
 /* Takes in one packet. Later fragments get their ports here: p is changed. */
 void flow_tracker_packet(struct flow_tracker *t, struct packet *p);
+/*
+ * Moves the clock by a packet's time. flow_tracker_packet() does it; for packets of other workers' shares it is called alone, so
+ * that flows expire alike however many workers there are.
+ */
+void flow_tracker_clock(struct flow_tracker *t, uint64_t time_ms);
 /* Moves the clock to now_ms if that is later, and ends at most `most` flows that have expired by then. True: more are due. */
 bool flow_tracker_expire(struct flow_tracker *t, uint64_t now_ms, unsigned most);
 /* Ends all flows. */

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which worker a packet belongs to: by its pair of hosts, because nDPI keeps caches across the flows of hosts, and so that
+ * both halves of a flow meet. Two ways that agree: from a decoded packet, for files, which every worker reads whole;
+ * and as a filter program on each worker's own socket, live. A filter per socket, unlike a fanout group, does not deal the
+ * hosts anew when a worker dies and another takes its place.
+ */
+#ifndef PROBE_SPLIT_H
+#define PROBE_SPLIT_H
+
+#include <pcap/pcap.h>
+#include <stddef.h>
+
+#include "decode/decode.h"
+
+#define SPLIT_PROGRAM_MAX 256 /* instructions of the split, without those of the filter after it */
+
+/* One worker's share: `index` of `count`. */
+struct split {
+	unsigned index;
+	unsigned count;
+};
+
+/* Index of the worker that a packet belongs to. */
+unsigned split_worker(const struct packet *p, unsigned count);
+
+/*
+ * A program that passes the frames of one share on to `after` (NULL: passes them all). What is not IP, or too short to tell, is
+ * the share of worker 0. out->bf_insns is malloc'd, the caller frees it. Returns 0 or -ENOMEM.
+ */
+int split_filter(struct bpf_program *out, const struct split *s, const struct bpf_program *after);
+
+#endif

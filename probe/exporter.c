@@ -53,14 +53,16 @@ int exporter_check(const struct uri *outputs, size_t n, char *err, size_t err_si
 }
 
 /*
- * True if the output may still hold up the end, or the rings: not once it had its time. Pacing on purpose takes the time
- * it takes.
+ * True if the output may still hold up the end, or the rings: not once it had its time, which begins when there are no more
+ * records. Pacing on purpose takes the time it takes, and so does a file that is read to its end: there the time begins
+ * anew with all that is sent.
  */
 static bool exporter_has_time(const struct exporter *e, const struct output *o)
 {
+	bool patient = o->options.rate || (e->config->lossless && !shared_get(&e->config->shared->stopping));
 	uint64_t since = o->progress_ms;
 
-	if (e->closed_ms && (!o->options.rate || since < e->closed_ms))
+	if (e->closed_ms && (!patient || since < e->closed_ms))
 		since = e->closed_ms;
 	return e->now_ms - since < e->config->drain_timeout_ms || e->now_ms < since;
 }

@@ -51,7 +51,8 @@ int exporter_check(const struct uri *outputs, size_t n, char *err, size_t err_si
 
 /*
  * Runs until every ring is finished and every output has sent what it holds or drain_timeout_ms passed since all rings were
- * closed (an ipfix+udp output with a rate is let finish while it makes progress). Returns the exit status: 0, or 2 if an
+ * closed; an output with a rate, and any output when files are read to their end, has that time since it last sent something.
+ * Returns the exit status: 0, or 2 if an
  * output could not be opened or failed for good. `ready` is a descriptor (-1 for none) to which one octet is written once all
  * outputs are open (a file that cannot be opened is an error at once; a collector that is away is not).
  *

@@ -70,6 +70,7 @@ struct shared_output {
 };
 
 struct shared_exporter {
+	shared_counter stopping;   /* 1: told to stop, time is short now; the one member that the supervisor writes */
 	shared_counter records;    /* taken from the rings */
 	shared_counter refused;    /* failed l7_record_check */
 	struct shared_output outputs[SHARED_OUTPUTS_MAX];

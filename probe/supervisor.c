@@ -197,6 +197,7 @@ static void supervisor_stop(struct supervisor *s)
 	if (s->stopping)
 		return;
 	s->stopping = true;
+	shared_set(&s->shared.exporter->stopping, 1);
 	s->deadline_ms = clock_mono_ms() + s->config->drain_timeout * 1000 + SUPERVISOR_GRACE_MS;
 	for (unsigned i = 0; i < s->shared.n_workers; i++)
 		if (s->workers[i].pid)

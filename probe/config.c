@@ -55,6 +55,8 @@ static const struct conf_row config_rows[] = {
 	 .help = "check options and files, then exit"},
 	{.name = "print-config", .type = CONF_FLAG, .offset = AT(print_config), .only_option = true,
 	 .help = "print the options in force as a file"},
+	{.name = "selftest-sandbox", .type = CONF_FLAG, .offset = AT(selftest_sandbox), .only_option = true,
+	 .help = "try what the processes must not be able to do, then exit"},
 	{.name = "verbose", .letter = 'v', .type = CONF_FLAG, .offset = AT(verbose), .help = "say more on standard error"},
 	{.name = "version", .letter = 'V', .type = CONF_FLAG, .offset = AT(version), .only_option = true, .help = "print the version"},
 	{.name = "help", .letter = 'h', .type = CONF_FLAG, .offset = AT(help), .only_option = true, .help = "print this"},
@@ -140,7 +142,7 @@ int config_load(struct config *c, int argc, char **argv, char *err, size_t err_s
 	struct conf table = config_table(c);
 	int rc = conf_load(&table, argc, argv, CONFIG_FILE, err, err_size);
 
-	if (rc || c->help || c->version)
+	if (rc || c->help || c->version || c->selftest_sandbox)
 		return rc;
 	snprintf(err, err_size, "no memory");
 	rc = config_find_protocols(c);

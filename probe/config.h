@@ -31,6 +31,7 @@ struct config {
 	bool stats;
 	bool check;
 	bool print_config;
+	bool selftest_sandbox;
 	bool verbose;
 	bool version;
 	bool help;

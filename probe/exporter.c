@@ -351,10 +351,16 @@ static void exporter_signals(void)
 int exporter_run(const struct exporter_config *c, int ready)
 {
 	struct exporter e = {.config = c, .now_ms = clock_mono_ms()};
+	int rc;
 
 	exporter_signals();
 	if (exporter_open(&e))
 		return exporter_close(&e, 2);
+	rc = c->confine ? c->confine() : 0;
+	if (rc) {
+		log_error("exporter: it cannot give up its capabilities: %s", strerror(-rc));
+		return exporter_close(&e, 2);
+	}
 	if (ready >= 0 && write(ready, "", 1) != 1) {
 		log_error("exporter: the supervisor is gone");
 		return exporter_close(&e, 2);

@@ -36,6 +36,8 @@ struct exporter_config {
 	uint64_t stream_id; /* output i sends stream_id + i: each is a stream, with a record sequence of its own */
 	uint32_t domain;    /* observation domain */
 	uint32_t pen;       /* what L7_PEN_OWN is sent as */
+	/* Called once the outputs are open, before the first record is looked at; not 0: an errno, and the end. NULL: nothing. */
+	int (*confine)(void);
 	uint64_t drain_timeout_ms; /* to send what is queued once all rings are closed */
 	/*
 	 * Reading files: an output that has no room holds up the rings, and through them the workers, instead of dropping. One

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "config.h"
 #include "dpi/dpi.h"
+#include "sandbox_selftest.h"
 #include "supervisor.h"
 
 /* --check: what config_load() has not looked at yet. */
@@ -39,6 +40,8 @@ int main(int argc, char **argv)
 		config_help(&config, stdout);
 	else if (config.version)
 		printf("l7probe %s, nDPI %s\n", L7_VERSION, dpi_version());
+	else if (config.selftest_sandbox)
+		status = sandbox_selftest();
 	else if (config.print_config)
 		config_print(&config, stdout);
 	else if (config.check)

@@ -20,6 +20,7 @@
 #include "exporter.h"
 #include "flow/flow.h"
 #include "names.h"
+#include "sandbox.h"
 #include "shared.h"
 #include "stats.h"
 #include "worker.h"
@@ -92,6 +93,7 @@ static int supervisor_exporter_main(struct supervisor *s, int ready)
 	                            .stream_id = s->stream_id,
 	                            .domain = (uint32_t)config->observation_domain,
 	                            .pen = (uint32_t)config->pen,
+	                            .confine = sandbox_exporter,
 	                            .lossless = config->files.n > 0,
 	                            .drain_timeout_ms = config->drain_timeout * 1000};
 
@@ -160,6 +162,17 @@ static void supervisor_last_flow(const struct shared_progress *p, char *out, siz
 	         addr_format(k.ip[0], a), k.port[0], addr_format(k.ip[1], b), k.port[1]);
 }
 
+/* The system call for which a worker was ended, as text; "" if it was not. */
+static void supervisor_blocked_call(struct shared_progress *p, char *out, size_t size)
+{
+	uint32_t call = atomic_exchange(&p->blocked_call, 0);
+	char name[64];
+
+	out[0] = '\0';
+	if (call)
+		snprintf(out, size, ": system call %u, %s", call - 1, sandbox_call_name(call - 1, name, sizeof(name)));
+}
+
 /* The flow is counted from now on, but not classified: what killed a worker once does so once. */
 static void supervisor_quarantine(struct shared_worker *w)
 {
@@ -211,14 +224,15 @@ static void supervisor_worker_died(struct supervisor *s, unsigned i, int signal_
 	uint64_t lived = now - w->started_ms;
 	bool often = supervisor_count_death(w, now);
 	bool again = !s->stopping && !often;
-	char flow[256];
+	char flow[256], call[80];
 
 	if (s->abandoned)
 		return;
+	supervisor_blocked_call(&s->shared.workers[i].progress, call, sizeof(call));
 	supervisor_last_flow(&s->shared.workers[i].progress, flow, sizeof(flow));
 	supervisor_quarantine(&s->shared.workers[i]);
-	log_error("worker %u died of signal %d (%s) after %llu.%03llu s%s; %llu flows lost; %s", i, signal_number,
-	          strsignal(signal_number), (unsigned long long)(lived / 1000), (unsigned long long)(lived % 1000), flow,
+	log_error("worker %u died of signal %d (%s%s) after %llu.%03llu s%s; %llu flows lost; %s", i, signal_number,
+	          strsignal(signal_number), call, (unsigned long long)(lived / 1000), (unsigned long long)(lived % 1000), flow,
 	          (unsigned long long)shared_get(&s->shared.workers[i].counters.flows_active),
 	          again ? "started again" : often ? "not started again: it dies too often" : "not started again");
 	if (again && supervisor_start_worker(s, i) == 0) {
@@ -361,6 +375,8 @@ static void supervisor_deinit(struct supervisor *s)
 
 static void supervisor_start(struct supervisor *s)
 {
+	int rc;
+
 	sigemptyset(&s->signals);
 	sigaddset(&s->signals, SIGTERM);
 	sigaddset(&s->signals, SIGINT);
@@ -374,6 +390,9 @@ static void supervisor_start(struct supervisor *s)
 		s->exporter = 0;
 		return;
 	}
+	rc = sandbox_supervisor(s->config->files.n > 0);
+	if (rc)
+		log_warn("the supervisor keeps its capabilities: %s", strerror(-rc));
 	for (unsigned i = 0; i < s->shared.n_workers; i++) {
 		if (supervisor_start_worker(s, i)) {
 			log_error("worker %u cannot be started: %s", i, strerror(errno));
@@ -389,6 +408,8 @@ int supervisor_run(const struct config *config)
 	char err[512] = "no memory";
 	int rc = s ? 0 : -ENOMEM;
 	int status;
+
+	sandbox_no_dumps();
 
 	if (s) {
 		s->config = config;

@@ -13,6 +13,7 @@
 #include "capture/capture.h"
 #include "decode/decode.h"
 #include "flow/flow_tracker.h"
+#include "sandbox.h"
 
 enum {
 	WORKER_BATCH = 512,        /* frames between looks at the clock */
@@ -150,6 +151,19 @@ static int worker_read_file(struct worker *w, struct capture *file)
 	return 0;
 }
 
+/* From here on the process can do nothing but its work. */
+static int worker_confine(const struct worker *w)
+{
+	struct sandbox_worker s = {.event = w->ring.event, .blocked = &w->progress->blocked_call};
+	char err[256];
+
+	if (sandbox_worker(&s, err, sizeof(err))) {
+		log_error("%s", err);
+		return 2;
+	}
+	return 0;
+}
+
 /* All files are opened before the first is read: what is missing or cannot be decoded is said at once. */
 static int worker_files(struct worker *w)
 {
@@ -166,6 +180,8 @@ static int worker_files(struct worker *w)
 			status = 2;
 		}
 	}
+	if (!status)
+		status = worker_confine(w);
 	for (size_t i = first; !status && i < n && !worker_stop; i++) {
 		status = worker_read_file(w, files[i]);
 		if (!status && !worker_stop) {
@@ -226,6 +242,10 @@ static int worker_live(struct worker *w)
 		return 2;
 	}
 	w->interface = capture_ifindex(live);
+	if (worker_confine(w)) {
+		capture_close(live);
+		return 2;
+	}
 	log_info("capturing on %s", options.interface);
 	readable = (struct pollfd){.fd = capture_descriptor(live), .events = POLLIN};
 	while (!worker_stop && n >= 0) {

@@ -2,24 +2,29 @@
 #include "capture/capture.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/if_packet.h>
 #include <net/if.h>
 #include <pcap/pcap.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 /* A block of the kernel's ring is handed over when full or after this long: the price of a packet in latency. */
 #define CAPTURE_BLOCK_MS 10
+
+enum { CAPTURE_MISSED = 2 };
 
 struct capture {
 	pcap_t *pcap;
 	char *name;
 	uint32_t ifindex;
-	struct {
-		uint32_t kernel, interface; /* libpcap's 32-bit counters, when last read */
-	} last;
-	uint64_t kernel_drops, interface_drops;
+	int missed[CAPTURE_MISSED];          /* the interface's own counters, kept open: later no path may be looked at */
+	uint64_t missed_first;               /* their sum when the capture began */
+	uint64_t kernel_drops;               /* the kernel forgets its counter when it is read */
 	capture_fn *fn; /* during capture_read() */
 	void *arg;
 	char error[PCAP_ERRBUF_SIZE + 64];
@@ -31,6 +36,8 @@ static struct capture *capture_new(const char *name)
 
 	if (c)
 		c->name = strdup(name);
+	for (int i = 0; c && i < CAPTURE_MISSED; i++)
+		c->missed[i] = -1;
 	if (c && !c->name) {
 		free(c);
 		c = NULL;
@@ -44,6 +51,9 @@ void capture_close(struct capture *c)
 		return;
 	if (c->pcap)
 		pcap_close(c->pcap);
+	for (int i = 0; i < CAPTURE_MISSED; i++)
+		if (c->missed[i] >= 0)
+			close(c->missed[i]);
 	free(c->name);
 	free(c);
 }
@@ -163,6 +173,32 @@ static int capture_activate(struct capture *c, char *err, size_t err_size)
 	return rc == PCAP_ERROR_NO_SUCH_DEVICE ? -ENODEV : rc == PCAP_ERROR_PERM_DENIED ? -EPERM : -EIO;
 }
 
+/* What pcap_stats() reads too, but by name at each call. */
+static void capture_open_missed(struct capture *c)
+{
+	static const char *const counters[CAPTURE_MISSED] = {"rx_missed_errors", "rx_fifo_errors"};
+	char path[256];
+
+	for (int i = 0; i < CAPTURE_MISSED; i++) {
+		snprintf(path, sizeof(path), "/sys/class/net/%s/statistics/%s", c->name, counters[i]);
+		c->missed[i] = open(path, O_RDONLY | O_CLOEXEC);
+	}
+}
+
+static uint64_t capture_missed(const struct capture *c)
+{
+	uint64_t sum = 0;
+	char text[32];
+
+	for (int i = 0; i < CAPTURE_MISSED; i++) {
+		ssize_t n = c->missed[i] >= 0 ? pread(c->missed[i], text, sizeof(text) - 1, 0) : -1;
+
+		text[n > 0 ? n : 0] = '\0';
+		sum += strtoull(text, NULL, 10);
+	}
+	return sum;
+}
+
 int capture_open_live(struct capture **out, const struct capture_live *live, char *err, size_t err_size)
 {
 	char why[PCAP_ERRBUF_SIZE] = "no memory";
@@ -195,6 +231,8 @@ int capture_open_live(struct capture **out, const struct capture_live *live, cha
 		return rc;
 	}
 	c->ifindex = if_nametoindex(live->interface);
+	capture_open_missed(c);
+	c->missed_first = capture_missed(c);
 	*out = c;
 	return 0;
 }
@@ -242,15 +280,16 @@ uint32_t capture_ifindex(const struct capture *c)
 
 void capture_drops(struct capture *c, uint64_t *kernel, uint64_t *interface)
 {
-	struct pcap_stat s;
+	struct tpacket_stats_v3 s;
+	socklen_t size = sizeof(s);
+	uint64_t missed;
 
-	/* The counters of libpcap are 32 bits wide and wrap; differences do not. */
-	if (c->ifindex && pcap_stats(c->pcap, &s) == 0) {
-		c->kernel_drops += (uint32_t)(s.ps_drop - c->last.kernel);
-		c->interface_drops += (uint32_t)(s.ps_ifdrop - c->last.interface);
-		c->last.kernel = s.ps_drop;
-		c->last.interface = s.ps_ifdrop;
-	}
+	*kernel = *interface = 0;
+	if (!c->ifindex)
+		return;
+	if (getsockopt(pcap_fileno(c->pcap), SOL_PACKET, PACKET_STATISTICS, &s, &size) == 0)
+		c->kernel_drops += s.tp_drops;
+	missed = capture_missed(c);
 	*kernel = c->kernel_drops;
-	*interface = c->interface_drops;
+	*interface = missed > c->missed_first ? missed - c->missed_first : 0;
 }

@@ -1,0 +1,167 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""What each process may do while it runs is what it was left with, and no more."""
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import frames  # noqa: E402
+import l7  # noqa: E402
+import pcapio  # noqa: E402
+
+CAP_DAC_READ_SEARCH, CAP_NET_RAW = 2, 13
+MORE_THAN_FITS = 60000  # records: ring, exporter and pipe are full while the worker is in the middle of its file
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        return [int(word) for word in f.read().split()]
+
+
+def status(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+def capabilities(pid):
+    """The set of all that it holds or could take up again."""
+    now = status(pid)
+    bits = int(now["CapInh"], 16) | int(now["CapPrm"], 16) | int(now["CapEff"], 16) | int(now["CapAmb"], 16)
+    return {n for n in range(64) if bits >> n & 1}
+
+
+class SelfTest(unittest.TestCase):
+    def test_all_denied(self):
+        done = l7.probe("--selftest-sandbox")
+        print(done.out)
+        self.assertEqual(0, done.status, done.out + done.err)
+        lines = done.out.splitlines()
+        for act in ("open a file", "connect a socket", "make a socket", "make a raw socket", "run a program", "trace",
+                    "map memory that is executable", "make memory executable", "signal another process"):
+            self.assertTrue(any(line.startswith(f"worker: {act} ") and " denied (killed in " in line for line in lines), act)
+        self.assertTrue(any(line.startswith("exporter: make a packet socket") and "denied" in line for line in lines))
+        self.assertNotIn("ALLOWED", done.out)
+        self.assertNotIn("FAILED", done.out)
+
+
+class Running(unittest.TestCase):
+    """The processes as they are in the middle of a file."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="l7test-")
+        path = self.folder.name + "/flows.pcap"
+        packets = []
+        for n in range(MORE_THAN_FITS):
+            frame = frames.datagram(f"10.{n >> 14 & 255}.{n >> 7 & 127}.{n & 127}", "198.51.100.1", 1024 + n % 50000, 9, b"x")
+            packets.append((10**18 + n * 10**6, frame, len(frame)))
+        pcapio.write(path, packets)
+        self.probe = subprocess.Popen((l7.L7PROBE, "-v", "-r", path, "--idle-timeout", "1", "-o", "json:-"),
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def tearDown(self):
+        if self.probe.poll() is None:
+            self.probe.kill()
+        self.probe.communicate()
+        self.folder.cleanup()
+
+    def test_what_is_left(self):
+        both = l7.wait_for("two children", lambda: len(children(self.probe.pid)) == 2 and children(self.probe.pid))
+        exporter, worker = min(both), max(both)
+        l7.wait_for("a worker that is confined", lambda: status(worker)["Seccomp"] == "2")
+        self.assertEqual(set(), capabilities(worker))
+        self.assertEqual(set(), capabilities(exporter))
+        self.assertLessEqual(capabilities(self.probe.pid), {CAP_DAC_READ_SEARCH})
+        for pid in (worker, exporter):
+            self.assertEqual("1", status(pid)["NoNewPrivs"])
+        for pid in (self.probe.pid, worker, exporter):
+            with open(f"/proc/{pid}/limits", encoding="ascii") as f:
+                self.assertRegex(f.read(), r"Max core file size +0 +0")
+        out, err = self.probe.communicate(timeout=60)
+        self.assertEqual(0, self.probe.returncode, err)
+        self.assertEqual(MORE_THAN_FITS, len(l7.json_lines(out.decode())))
+        self.assertRegex(err.decode(), r"info: worker confined: no capabilities; seccomp on; Landlock (on|not in this kernel)")
+
+
+@unittest.skipUnless(l7.is_root(), "needs root to become somebody else")
+class Somebody(unittest.TestCase):
+    NOBODY = 65534
+
+    def test_memory_is_closed(self):
+        """Not dumpable: what is /proc/PID/mem is root's, so that another process of this user cannot read it."""
+        with tempfile.TemporaryFile() as err:
+            plain = subprocess.Popen(("sleep", "60"), user=self.NOBODY)
+            reader, writer = os.pipe()
+            probe = subprocess.Popen((l7.L7PROBE, "-r", "-", "-o", "json:-"), stdin=reader, stdout=err, stderr=err,
+                                     user=self.NOBODY, group=self.NOBODY)
+            try:
+                both = l7.wait_for("two children", lambda: len(children(probe.pid)) == 2 and children(probe.pid))
+                self.assertEqual(self.NOBODY, os.stat(f"/proc/{plain.pid}/mem").st_uid)
+                for pid in [probe.pid] + both:
+                    self.assertEqual(0, os.stat(f"/proc/{pid}/mem").st_uid)
+            finally:
+                os.close(writer)
+                os.close(reader)
+                for process in (plain, probe):
+                    process.kill()
+                    process.wait()
+
+
+@unittest.skipUnless(l7.is_root(), "needs root and network namespaces")
+class Live(unittest.TestCase):
+    """libpcap's calls while it captures, at the end, and when its interface goes, are among those allowed."""
+    SPACE = "l7sand"
+
+    def setUp(self):
+        subprocess.run(("ip", "netns", "del", self.SPACE), capture_output=True, check=False)
+        self.ip("netns", "add", self.SPACE)
+        self.addCleanup(self.ip, "netns", "del", self.SPACE)
+        self.ip("-n", self.SPACE, "link", "add", "l7sand0", "type", "veth", "peer", "name", "l7sand1")
+        for name in ("lo", "l7sand0", "l7sand1"):
+            self.ip("-n", self.SPACE, "link", "set", name, "up")
+
+    def ip(self, *words):
+        subprocess.run(("ip",) + words, check=True, capture_output=True, timeout=20)
+
+    def probe(self):
+        return l7.Process(("ip", "netns", "exec", self.SPACE, l7.L7PROBE, "-v", "-i", "l7sand0", "-o", "json:-", "--stats"))
+
+    def check_no_death(self, done):
+        self.assertNotIn("died", done.said)
+        self.assertEqual(0, done.stats["worker_restarts"])
+
+    def test_capture_and_end(self):
+        with self.probe() as probe:
+            l7.wait_for("a capture", lambda: "capturing on" in probe.err)
+            supervisor = probe.child.pid
+            both = l7.wait_for("two children", lambda: len(children(supervisor)) == 2 and children(supervisor))
+            self.assertEqual([set(), set(), {CAP_NET_RAW}], [capabilities(pid) for pid in both + [supervisor]])
+            self.assertEqual("2", status(max(both))["Seccomp"])
+            send = ("import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('l7sand1', 0)); "
+                    f"[s.send({frames.datagram('10.0.0.1', '10.0.0.2', 4000, 9, b'x')!r}) for _ in range(50)]")
+            subprocess.run(("ip", "netns", "exec", self.SPACE, "/usr/bin/python3", "-c", send), check=True)
+            time.sleep(1.5)  # the kernel's drops are read once a second
+            done = probe.stop()
+        self.assertEqual(0, done.status, done.err)
+        self.check_no_death(done)
+        self.assertEqual(50, sum(f["packets"] for f in done.flows if f["src_port"] == 4000))
+
+    def test_interface_goes_down(self):
+        with self.probe() as probe:
+            l7.wait_for("a capture", lambda: "capturing on" in probe.err)
+            self.ip("-n", self.SPACE, "link", "set", "l7sand0", "down")
+            time.sleep(1)
+            self.check_no_death(probe.stop())
+
+    def test_interface_is_removed(self):
+        with self.probe() as probe:
+            l7.wait_for("a capture", lambda: "capturing on" in probe.err)
+            self.ip("-n", self.SPACE, "link", "del", "l7sand0")
+            self.check_no_death(probe.finish(10))
+
+
+if __name__ == "__main__":
+    l7.main()

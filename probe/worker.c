@@ -17,8 +17,9 @@
 
 enum {
 	WORKER_BATCH = 512,        /* frames between looks at the clock */
-	WORKER_EXPIRE = 4096,      /* flows ended per batch, live: the wire does not wait */
+	WORKER_EXPIRE_FILL = 50,   /* percent of the ring, live, which flows that expired may fill */
 	WORKER_POLL_MS = 100,
+	WORKER_POLL_MORE_MS = 1,   /* when more flows are due than the ring had room for */
 	WORKER_DROPS_MS = 1000,    /* how often the kernel is asked for drops */
 	WORKER_WAKE_FILL = 12,     /* percent of the ring, reading files, before the exporter is woken */
 };
@@ -31,6 +32,7 @@ struct worker {
 	struct ring ring;
 	uint32_t interface;
 	bool live;
+	bool patient;              /* a full ring is waited for */
 	uint64_t quiet_clock;      /* live: tracker's clock when the last frame came, */
 	uint64_t quiet_mono;       /* and the monotonic clock then */
 	uint64_t drops_mono;       /* when drops were last read */
@@ -44,14 +46,14 @@ static void worker_on_signal(int number)
 	worker_stop = 1;
 }
 
-/* Live, a full ring drops the record; reading a file, the file waits. */
+/* Live, a full ring drops the record: the wire does not wait. A file does, and so does the end. */
 static struct l7_record *worker_reserve(void *arg)
 {
 	static const struct timespec pause = {0, 100000};
 	struct worker *w = arg;
 	void *slot = ring_reserve(&w->ring);
 
-	while (!slot && !w->live) {
+	while (!slot && w->patient) {
 		ring_wake(&w->ring);
 		nanosleep(&pause, NULL);
 		slot = ring_reserve(&w->ring);
@@ -204,11 +206,23 @@ static void worker_read_drops(struct worker *w, struct capture *live)
 	shared_set(&w->counters->interface_drops, interface);
 }
 
-/* After each batch: the clock, expiry, and the exporter. */
-static void worker_live_batch(struct worker *w, struct capture *live, int n)
+/*
+ * How many flows may end now without crowding out what packets bring: they can wait for the exporter, and it is
+ * common that many are due at once.
+ */
+static unsigned worker_room(struct worker *w)
+{
+	unsigned fill = ring_fill(&w->ring);
+
+	return fill >= WORKER_EXPIRE_FILL ? 0 : (WORKER_EXPIRE_FILL - fill) * SHARED_RING_SLOTS / 100;
+}
+
+/* After each batch: the clock, expiry, and the exporter. Returns true if more flows have expired. */
+static bool worker_live_batch(struct worker *w, struct capture *live, int n)
 {
 	uint64_t mono = clock_mono_ms();
 	uint64_t now = 0;
+	bool more;
 
 	if (n > 0) {
 		w->quiet_clock = w->tracker.clock_ms;
@@ -216,12 +230,13 @@ static void worker_live_batch(struct worker *w, struct capture *live, int n)
 	} else if (w->quiet_clock) {
 		now = w->quiet_clock + (mono - w->quiet_mono);
 	}
-	flow_tracker_expire(&w->tracker, now, WORKER_EXPIRE);
+	more = flow_tracker_expire(&w->tracker, now, worker_room(w));
 	ring_wake(&w->ring);
 	if (mono - w->drops_mono >= WORKER_DROPS_MS) {
 		w->drops_mono = mono;
 		worker_read_drops(w, live);
 	}
+	return more;
 }
 
 static int worker_live(struct worker *w)
@@ -234,6 +249,7 @@ static int worker_live(struct worker *w)
 	                               .split = w->c->split};
 	struct capture *live;
 	struct pollfd readable;
+	bool more;
 	int n = 0;
 	char err[512];
 
@@ -250,9 +266,9 @@ static int worker_live(struct worker *w)
 	readable = (struct pollfd){.fd = capture_descriptor(live), .events = POLLIN};
 	while (!worker_stop && n >= 0) {
 		n = capture_read(live, WORKER_BATCH, worker_frame, w);
-		worker_live_batch(w, live, n);
+		more = worker_live_batch(w, live, n);
 		if (n == 0)
-			poll(&readable, 1, WORKER_POLL_MS);
+			poll(&readable, 1, more ? WORKER_POLL_MORE_MS : WORKER_POLL_MS);
 	}
 	worker_read_drops(w, live);
 	if (n < 0)
@@ -293,6 +309,7 @@ int worker_run(const struct worker_config *c)
 	w->progress = &c->shared->progress;
 	w->ring = c->ring;
 	w->live = c->config->interfaces.n > 0;
+	w->patient = !w->live;
 	status = worker_start(w);
 	if (status) {
 		log_error("flow table for %llu flows: %s", (unsigned long long)c->config->max_flows, strerror(-status));
@@ -300,6 +317,7 @@ int worker_run(const struct worker_config *c)
 		return 2;
 	}
 	status = w->live ? worker_live(w) : worker_files(w);
+	w->patient = true;
 	flow_tracker_flush(&w->tracker);
 	flow_tracker_deinit(&w->tracker);
 	ring_close(&w->ring);

@@ -126,6 +126,28 @@ class Live(Sentences):
         self.assertEqual([128], [f["octets"] for f in flows])
 
 
+    def test_many_flows_at_once(self):
+        """More flows than the ring has places, over at the same time: by SIGTERM, and by being idle."""
+        many = 20000
+        for timeout in ("600", "1"):
+            port = l7.free_port(socket.SOCK_DGRAM)
+            with l7.Process([l7.L7PROBE, "-i", "lo", "-f", f"udp dst port {port}", "-o", "json:-", "--stats",
+                             "--idle-timeout", timeout]) as process:
+                l7.wait_for("it captures", packet_sockets)
+                time.sleep(0.3)
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                    for i in range(many):
+                        s.sendto(b"x" * 10, (f"127.1.{i >> 8}.{i & 255}", port))
+                time.sleep(0.5)
+                if timeout == "1":
+                    l7.wait_for("idle flows are over",
+                                lambda: process.text(process.out_path).count("\n") == many, 20)
+                done = process.stop()
+            self.assertEqual(0, done.status, done.err)
+            self.assertEqual({"kernel": 0, "interface": 0, "ring": 0}, done.stats["drops"])
+            self.assertEqual(many, len(done.flows))
+
+
 def packet_sockets():
     with open("/proc/net/packet", encoding="ascii") as f:
         return len(f.readlines()) > 1

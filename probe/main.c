@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/stdfd.h"
 #include "config.h"
 #include "dpi/dpi.h"
 #include "sandbox_selftest.h"
@@ -25,9 +26,10 @@ static int main_check(const struct config *c)
 int main(int argc, char **argv)
 {
 	struct config config;
-	int status = 0;
+	int status = 0, rc;
 	char err[1024];
 
+	stdfd_reserve();
 	memset(&config, 0, sizeof(config));
 	log_init("l7probe", LOG_LEVEL_WARN);
 	if (config_load(&config, argc, argv, err, sizeof(err))) {
@@ -49,5 +51,10 @@ int main(int argc, char **argv)
 	else
 		status = supervisor_run(&config);
 	config_deinit(&config);
+	rc = stdfd_flush();
+	if (rc) {
+		log_error("standard output: %s", strerror(-rc));
+		status = 2;
+	}
 	return status;
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/stdfd.h"
 #include "config.h"
 #include "watch.h"
 
@@ -220,8 +221,9 @@ int main(int argc, char **argv)
 {
 	struct main m = {0};
 	char err[1024];
-	int status;
+	int status, rc;
 
+	stdfd_reserve();
 	log_init("l7watch", LOG_LEVEL_INFO);
 	if (config_load(&m.config, argc, argv, err, sizeof(err))) {
 		log_error("%s", err);
@@ -231,5 +233,10 @@ int main(int argc, char **argv)
 		log_init("l7watch", LOG_LEVEL_DEBUG);
 	status = main_run(&m);
 	config_deinit(&m.config);
+	rc = stdfd_flush();
+	if (rc) {
+		log_error("standard output: %s", strerror(-rc));
+		status = MAIN_FAILED;
+	}
 	return status;
 }

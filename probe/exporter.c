@@ -340,7 +340,7 @@ static int exporter_close(struct exporter *e, int status)
 	return status;
 }
 
-static void exporter_signals(void)
+void exporter_signals(void)
 {
 	static const int ignored[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP};
 

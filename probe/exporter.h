@@ -51,6 +51,9 @@ struct exporter_config {
  */
 int exporter_check(const struct uri *outputs, size_t n, char *err, size_t err_size);
 
+/* What signals mean to the exporter. exporter_run() calls it too; a parent that forks does before they can come. */
+void exporter_signals(void);
+
 /*
  * Runs until every ring is finished and every output has sent what it holds or drain_timeout_ms passed since all rings were
  * closed; an output with a rate, and any output when files are read to their end, has that time since it last sent something.

@@ -55,17 +55,21 @@ struct supervisor {
 	int status;
 };
 
-/* Forks; the child has the signal mask of before and dies with its parent. Returns like fork(). */
-static pid_t supervisor_fork(struct supervisor *s, int death_signal)
+/*
+ * Forks; the child has the signal mask of before, once it has said with take_signals() what each means to it, and is told
+ * to stop when its parent dies. Returns like fork().
+ */
+static pid_t supervisor_fork(struct supervisor *s, void (*take_signals)(void))
 {
 	pid_t parent = getpid();
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, death_signal);
+		prctl(PR_SET_PDEATHSIG, SIGTERM);
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		if (getppid() != parent)
 			_exit(2);
+		take_signals();
 		sigprocmask(SIG_SETMASK, &s->before, NULL);
 	}
 	return pid;
@@ -115,7 +119,7 @@ static int supervisor_start_exporter(struct supervisor *s)
 
 	if (pipe(ready))
 		return -errno;
-	s->exporter = supervisor_fork(s, SIGTERM);
+	s->exporter = supervisor_fork(s, exporter_signals);
 	if (s->exporter == 0) {
 		close(ready[0]);
 		supervisor_leave(supervisor_exporter_main(s, ready[1]));
@@ -138,7 +142,7 @@ static int supervisor_start_worker(struct supervisor *s, unsigned i)
 	pid_t pid;
 
 	shared_ring(&s->shared, i, &c.ring);
-	pid = supervisor_fork(s, SIGTERM);
+	pid = supervisor_fork(s, worker_signals);
 	if (pid == 0)
 		supervisor_leave(worker_run(&c));
 	if (pid < 0)
@@ -383,6 +387,8 @@ static void supervisor_start(struct supervisor *s)
 	sigaddset(&s->signals, SIGHUP);
 	sigaddset(&s->signals, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &s->signals, &s->before);
+	signal(SIGCHLD, SIG_DFL); /* who started us may have ignored it: nobody could be waited for */
+	signal(SIGPIPE, SIG_IGN); /* a message that nobody reads ends no process */
 	if (supervisor_start_exporter(s)) {
 		s->status = 2;
 		if (s->exporter > 0)

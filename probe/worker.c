@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -33,6 +34,7 @@ struct worker {
 	uint32_t interface;
 	bool live;
 	bool patient;              /* a full ring is waited for */
+	bool prompt;               /* each record is told to the exporter at once */
 	uint64_t quiet_clock;      /* live: tracker's clock when the last frame came, */
 	uint64_t quiet_mono;       /* and the monotonic clock then */
 	uint64_t drops_mono;       /* when drops were last read */
@@ -68,6 +70,8 @@ static void worker_commit(void *arg)
 	struct worker *w = arg;
 
 	ring_commit(&w->ring);
+	if (w->prompt)
+		ring_wake(&w->ring);
 }
 
 /*
@@ -135,17 +139,26 @@ static int worker_resume(struct worker *w, struct capture *file)
 	return 0;
 }
 
+/* A pipe may be somebody's live capture: its reading waits for packets in the middle of a batch. */
+static bool worker_is_pipe(const struct capture *file)
+{
+	struct stat st;
+
+	return fstat(capture_descriptor(file), &st) == 0 && !S_ISREG(st.st_mode);
+}
+
 static int worker_read_file(struct worker *w, struct capture *file)
 {
 	int n = worker_resume(w, file);
 
+	w->prompt = worker_is_pipe(file);
 	while (n >= 0 && !worker_stop) {
 		n = capture_read(file, WORKER_BATCH, worker_frame, w);
 		flow_tracker_expire(&w->tracker, 0, UINT_MAX);
 		if (ring_fill(&w->ring) >= WORKER_WAKE_FILL)
 			ring_wake(&w->ring);
 	}
-	if (n == CAPTURE_FAILED) {
+	if (n == CAPTURE_FAILED && !worker_stop) { /* else a signal ended the wait for a pipe */
 		log_error("%s (after %llu packets)", capture_error(file),
 		          (unsigned long long)shared_get(&w->progress->file_packets));
 		return 2;
@@ -176,8 +189,9 @@ static int worker_files(struct worker *w)
 	int status = files ? 0 : 2;
 	char err[512];
 
-	for (size_t i = first; !status && i < n; i++) {
-		if (capture_open_file(&files[i], config->files.items[i], config->filter, err, sizeof(err))) {
+	for (size_t i = first; !status && i < n && !worker_stop; i++) {
+		if (capture_open_file(&files[i], config->files.items[i], config->filter, err, sizeof(err)) &&
+		    !worker_stop) {
 			log_error("%s", err);
 			status = 2;
 		}
@@ -291,15 +305,20 @@ static int worker_start(struct worker *w)
 	return flow_tracker_init(&w->tracker, &tracker, w->c->dpi, w->c->shared, sink);
 }
 
-int worker_run(const struct worker_config *c)
+void worker_signals(void)
 {
 	struct sigaction stop = {.sa_handler = worker_on_signal};
-	struct worker *w = calloc(1, sizeof(*w));
-	int status;
 
 	sigaction(SIGTERM, &stop, NULL);
 	signal(SIGINT, SIG_IGN); /* of the terminal; the supervisor tells us */
 	signal(SIGHUP, SIG_IGN);
+}
+
+int worker_run(const struct worker_config *c)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	int status;
+
 	if (!w) {
 		log_error("no memory");
 		return 2;

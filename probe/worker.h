@@ -20,6 +20,9 @@ struct worker_config {
 	uint64_t seed;               /* of hashes: the same for a worker that takes over from one that died */
 };
 
+/* What signals mean to a worker: SIGTERM ends it. Called before they can come. */
+void worker_signals(void);
+
 /*
  * Runs until the files are read, or SIGTERM. All open flows are reported and the ring is closed. Returns the exit
  * status: 0, or 2 after one line on standard error that says why.

@@ -42,12 +42,12 @@ static int stream_open(struct output *o, bool text, char *err, size_t err_size)
 	s->text = text;
 	s->fd = STDOUT_FILENO;
 	s->owned = o->uri->path[0] == '/';
-	if (s->owned)
-		s->fd = open(o->uri->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (s->owned) /* without waiting: for the reader of a FIFO one could wait for ever */
+		s->fd = open(o->uri->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644);
 	if (s->fd < 0 || fstat(s->fd, &st)) {
 		int error = errno;
 
-		snprintf(err, err_size, "%s: %s", o->name, strerror(error));
+		snprintf(err, err_size, "%s: %s", o->name, error == ENXIO ? "nobody reads from it" : strerror(error));
 		free(s);
 		return -error;
 	}

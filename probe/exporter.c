@@ -27,6 +27,7 @@ struct exporter {
 	uint64_t now_ms;
 	uint64_t flushed_ms;
 	uint64_t closed_ms; /* when all rings were first seen closed, 0 not yet */
+	uint64_t stop_ms;   /* when we were told to stop, 0 not yet */
 	struct l7_record record;
 };
 
@@ -52,25 +53,36 @@ int exporter_check(const struct uri *outputs, size_t n, char *err, size_t err_si
 	return 0;
 }
 
+static void exporter_look_at_clock(struct exporter *e)
+{
+	e->now_ms = clock_mono_ms();
+	if (!e->stop_ms && shared_get(&e->config->shared->stopping))
+		e->stop_ms = e->now_ms;
+}
+
 /*
  * True if the output may still hold up the end, or the rings: not once it had its time, which begins when there are no more
- * records. Pacing on purpose takes the time it takes, and so does a file that is read to its end: there the time begins
- * anew with all that is sent.
+ * records, or when we are told to stop. Until then pacing on purpose takes the time it takes, and so does a file that is
+ * read to its end: there the time begins anew with all that is sent, and who reads a pipe (`| less`) may take any.
  */
 static bool exporter_has_time(const struct exporter *e, const struct output *o)
 {
-	bool patient = o->options.rate || (e->config->lossless && !shared_get(&e->config->shared->stopping));
+	bool paced = o->options.rate || e->config->lossless;
 	uint64_t since = o->progress_ms;
 
-	if (e->closed_ms && (!patient || since < e->closed_ms))
+	if (e->stop_ms)
+		since = e->stop_ms;
+	else if (e->config->lossless && o->patient)
+		return true;
+	else if (e->closed_ms && (!paced || since < e->closed_ms))
 		since = e->closed_ms;
 	return e->now_ms - since < e->config->drain_timeout_ms || e->now_ms < since;
 }
 
-/* Reading files: true if a record taken now would be dropped by an output that can be waited for. */
+/* Reading files, and at the end: true if a record taken now would be dropped by an output that can be waited for. */
 static bool exporter_held(const struct exporter *e)
 {
-	if (!e->config->lossless)
+	if (!e->config->lossless && !e->stop_ms)
 		return false;
 	for (size_t i = 0; i < e->n_outputs; i++) {
 		const struct output *o = &e->outputs[i];
@@ -261,7 +273,7 @@ static void exporter_round(struct exporter *e)
 
 		most = n > most ? n : most;
 	}
-	e->now_ms = clock_mono_ms();
+	exporter_look_at_clock(e);
 	if (!e->closed_ms && exporter_all_closed(e))
 		e->closed_ms = e->now_ms;
 	if (most == 0 || e->quiet || e->now_ms - e->flushed_ms >= EXPORTER_LINGER_MS)
@@ -282,7 +294,7 @@ static void exporter_drain(struct exporter *e)
 {
 	bool waiting = true;
 
-	e->now_ms = clock_mono_ms();
+	exporter_look_at_clock(e);
 	if (!e->closed_ms)
 		e->closed_ms = e->now_ms;
 	exporter_flush(e);
@@ -291,7 +303,7 @@ static void exporter_drain(struct exporter *e)
 			e->outputs[i].ops->finish(&e->outputs[i], e->now_ms);
 	while (waiting) {
 		waiting = false;
-		e->now_ms = clock_mono_ms();
+		exporter_look_at_clock(e);
 		exporter_step(e);
 		for (size_t i = 0; i < e->n_outputs && !waiting; i++) {
 			const struct output *o = &e->outputs[i];

@@ -38,10 +38,11 @@ struct exporter_config {
 	uint32_t pen;       /* what L7_PEN_OWN is sent as */
 	/* Called once the outputs are open, before the first record is looked at; not 0: an errno, and the end. NULL: nothing. */
 	int (*confine)(void);
-	uint64_t drain_timeout_ms; /* to send what is queued once all rings are closed */
+	uint64_t drain_timeout_ms; /* to send what is queued once all rings are closed, or since `stopping` */
 	/*
 	 * Reading files: an output that has no room holds up the rings, and through them the workers, instead of dropping. One
-	 * that has sent nothing for drain_timeout_ms holds up nobody: it drops, as it always does when capturing live.
+	 * that has sent nothing for drain_timeout_ms holds up nobody: it drops, as it does when capturing live, until `stopping`.
+	 * A pipe or terminal may hold up all for as long as its reader likes, as with any program, until `stopping`.
 	 */
 	bool lossless;
 };
@@ -56,9 +57,10 @@ void exporter_signals(void);
 
 /*
  * Runs until every ring is finished and every output has sent what it holds or drain_timeout_ms passed since all rings were
- * closed; an output with a rate, and any output when files are read to their end, has that time since it last sent something.
- * Returns the exit status: 0, or 2 if an
- * output could not be opened or failed for good. `ready` is a descriptor (-1 for none) to which one octet is written once all
+ * closed; an output with a rate, and any output when files are read to their end, has that time since it last sent something, a
+ * pipe or terminal any time then. Once shared->stopping is set every output has that time in all, and one without room is
+ * waited for, live too: what was open is on its way. Returns the exit status: 0, or 2 if an output could not be opened or
+ * failed for good. `ready` is a descriptor (-1 for none) to which one octet is written once all
  * outputs are open (a file that cannot be opened is an error at once; a collector that is away is not).
  *
  * Returns early, with rings still open, once no output takes anything more: 2 if one has failed, 0 if all were pipes whose

@@ -379,7 +379,7 @@ static void supervisor_deinit(struct supervisor *s)
 
 static void supervisor_start(struct supervisor *s)
 {
-	int rc;
+	int rc, wait_status;
 
 	sigemptyset(&s->signals);
 	sigaddset(&s->signals, SIGTERM);
@@ -391,8 +391,8 @@ static void supervisor_start(struct supervisor *s)
 	signal(SIGPIPE, SIG_IGN); /* a message that nobody reads ends no process */
 	if (supervisor_start_exporter(s)) {
 		s->status = 2;
-		if (s->exporter > 0)
-			waitpid(s->exporter, NULL, 0);
+		if (s->exporter > 0 && waitpid(s->exporter, &wait_status, 0) > 0 && WIFSIGNALED(wait_status))
+			log_error("the exporter died of signal %d as it started", WTERMSIG(wait_status));
 		s->exporter = 0;
 		return;
 	}

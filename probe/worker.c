@@ -151,7 +151,6 @@ static int worker_read_file(struct worker *w, struct capture *file)
 {
 	int n = worker_resume(w, file);
 
-	w->prompt = worker_is_pipe(file);
 	while (n >= 0 && !worker_stop) {
 		n = capture_read(file, WORKER_BATCH, worker_frame, w);
 		flow_tracker_expire(&w->tracker, 0, UINT_MAX);
@@ -190,8 +189,11 @@ static int worker_files(struct worker *w)
 	char err[512];
 
 	for (size_t i = first; !status && i < n && !worker_stop; i++) {
-		if (capture_open_file(&files[i], config->files.items[i], config->filter, err, sizeof(err)) &&
-		    !worker_stop) {
+		int rc = capture_open_file(&files[i], config->files.items[i], config->filter, err, sizeof(err));
+
+		if (!rc) {
+			w->prompt |= worker_is_pipe(files[i]);
+		} else if (!worker_stop) {
 			log_error("%s", err);
 			status = 2;
 		}

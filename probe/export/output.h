@@ -62,8 +62,9 @@ struct output {
 	uint64_t said_dropped; /* records, when it was last said */
 	uint64_t say_ms;       /* nothing is said about drops before */
 	bool early;
-	bool dead;   /* failed for good, or its reader has left: takes nothing more */
-	void *state; /* of the ops */
+	bool patient; /* reading files: its reader on this machine may take any time */
+	bool dead;    /* failed for good, or its reader has left: takes nothing more */
+	void *state;  /* of the ops */
 };
 
 /* Scheme, place and options. Returns 0, or -EINVAL with a sentence. */

@@ -52,6 +52,7 @@ static int stream_open(struct output *o, bool text, char *err, size_t err_size)
 		return -error;
 	}
 	s->regular = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || (S_ISCHR(st.st_mode) && !isatty(s->fd));
+	o->patient = !s->regular;
 	buf_init(&s->buf, o->options.queue + STREAM_WRITE);
 	if (text) {
 		text_header(&s->buf);

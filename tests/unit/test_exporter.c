@@ -319,6 +319,60 @@ static void test_pipe_slow(void **state)
 	rig_deinit(&g);
 }
 
+/* From a file into a pipe that is not read for longer than drain_timeout, as by `| less`: nothing is lost. */
+static void test_pipe_paused(void **state)
+{
+	struct rig g;
+	char octets[65536];
+	unsigned lines = 0;
+	ssize_t n;
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+	rig_init(&g, 900);
+	rig_output(&g, "json:-");
+	g.config.drain_timeout_ms = 100;
+	g.stdout_fd = fd[1];
+	rig_start(&g);
+	close(fd[1]);
+	usleep(500000);
+	while ((n = read(fd[0], octets, sizeof(octets))) > 0)
+		for (ssize_t i = 0; i < n; i++)
+			lines += octets[i] == '\n';
+	close(fd[0]);
+	assert_int_equal(rig_end(&g), 0);
+	assert_int_equal(lines, 900);
+	assert_int_equal(COUNTER(&g, 0, sent), 900);
+	rig_deinit(&g);
+}
+
+/* The same, but told to stop: it has drain_timeout then. */
+static void test_pipe_stopped(void **state)
+{
+	struct rig g;
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+	rig_init(&g, 900);
+	rig_output(&g, "json:-");
+	g.config.drain_timeout_ms = 100;
+	g.stdout_fd = fd[1];
+	rig_start(&g);
+	usleep(300000);
+	assert_int_equal(waitpid(g.child, NULL, WNOHANG), 0);
+	alarm(20); /* it would wait for ever */
+	shared_set(&g.shared->stopping, 1);
+	assert_int_equal(rig_end(&g), 0);
+	alarm(0);
+	close(fd[0]);
+	close(fd[1]);
+	rig_check_identity(&g);
+	assert_true(COUNTER(&g, 0, dropped) > 0);
+	rig_deinit(&g);
+}
+
 static void test_text(void **state)
 {
 	struct rig g;
@@ -394,7 +448,8 @@ int main(void)
 		cmocka_unit_test(test_no_file),         cmocka_unit_test(test_reader_leaves),
 		cmocka_unit_test(test_pipe_never_read), cmocka_unit_test(test_pipe_slow),
 		cmocka_unit_test(test_ends_at_once),    cmocka_unit_test(test_text),
-		cmocka_unit_test(test_hostile_worker),
+		cmocka_unit_test(test_hostile_worker),  cmocka_unit_test(test_pipe_paused),
+		cmocka_unit_test(test_pipe_stopped),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -85,6 +85,14 @@ static int config_find_protocols(struct config *c)
 	return 0;
 }
 
+/* A key without a value, as in "template:", is none. */
+static int config_default_template(struct config *c)
+{
+	if (!c->template_name)
+		c->template_name = strdup("standard");
+	return c->template_name ? 0 : -ENOMEM;
+}
+
 static int config_default_exporter(struct config *c)
 {
 	char name[256];
@@ -134,7 +142,7 @@ static int config_parse_outputs(struct config *c, char *err, size_t err_size)
 			return -EINVAL;
 		c->early |= early != 0;
 	}
-	return exporter_check(c->uris, c->outputs.n, err, err_size);
+	return exporter_check(c->uris, c->outputs.n, c->template_name, err, err_size);
 }
 
 int config_load(struct config *c, int argc, char **argv, char *err, size_t err_size)
@@ -146,6 +154,8 @@ int config_load(struct config *c, int argc, char **argv, char *err, size_t err_s
 		return rc;
 	snprintf(err, err_size, "no memory");
 	rc = config_find_protocols(c);
+	if (!rc)
+		rc = config_default_template(c);
 	if (!rc)
 		rc = config_default_exporter(c);
 	if (!rc && !c->print_config)

@@ -31,7 +31,7 @@ struct exporter {
 	struct l7_record record;
 };
 
-int exporter_check(const struct uri *outputs, size_t n, char *err, size_t err_size)
+int exporter_check(const struct uri *outputs, size_t n, const char *template_name, char *err, size_t err_size)
 {
 	size_t on_stdout = 0;
 
@@ -40,7 +40,7 @@ int exporter_check(const struct uri *outputs, size_t n, char *err, size_t err_si
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < n; i++) {
-		int rc = output_check(&outputs[i], "standard", err, err_size);
+		int rc = output_check(&outputs[i], template_name, err, err_size);
 
 		if (rc)
 			return rc;

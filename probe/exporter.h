@@ -48,9 +48,9 @@ struct exporter_config {
 };
 
 /*
- * Checks outputs without opening anything: schemes, options, template names. Returns 0, or -EINVAL with a sentence.
+ * Checks outputs without opening anything: schemes, options, template names (template_name is that of outputs without one). Returns 0, or -EINVAL with a sentence.
  */
-int exporter_check(const struct uri *outputs, size_t n, char *err, size_t err_size);
+int exporter_check(const struct uri *outputs, size_t n, const char *template_name, char *err, size_t err_size);
 
 /* What signals mean to the exporter. exporter_run() calls it too; a parent that forks does before they can come. */
 void exporter_signals(void);

@@ -87,7 +87,7 @@ void rig_output(struct rig *g, const char *text)
 
 	if (uri_parse(&g->uris[g->config.n_outputs], text, err, sizeof(err)))
 		fail_msg("%s", err);
-	if (exporter_check(&g->uris[g->config.n_outputs++], 1, err, sizeof(err)))
+	if (exporter_check(&g->uris[g->config.n_outputs++], 1, g->config.template_name, err, sizeof(err)))
 		fail_msg("%s", err);
 }
 

@@ -45,11 +45,23 @@ static void test_options(void **state)
 		int rc;
 
 		assert_int_equal(uri_parse(&u, cases[i].uri, err, sizeof(err)), 0);
-		rc = exporter_check(&u, 1, err, sizeof(err));
+		rc = exporter_check(&u, 1, "standard", err, sizeof(err));
 		if ((rc == 0) != (cases[i].says == NULL) || (rc && !strstr(err, cases[i].says)))
 			fail_msg("%s: %d, %s", cases[i].uri, rc, err);
 		uri_deinit(&u);
 	}
+}
+
+static void test_default_template(void **state)
+{
+	struct uri u;
+	char err[512] = "";
+
+	(void)state;
+	assert_int_equal(uri_parse(&u, "ipfix+tcp://h", err, sizeof(err)), 0);
+	assert_int_equal(exporter_check(&u, 1, "standart", err, sizeof(err)), -EINVAL);
+	assert_non_null(strstr(err, "standart"));
+	uri_deinit(&u);
 }
 
 struct sums {
@@ -448,8 +460,8 @@ int main(void)
 		cmocka_unit_test(test_no_file),         cmocka_unit_test(test_reader_leaves),
 		cmocka_unit_test(test_pipe_never_read), cmocka_unit_test(test_pipe_slow),
 		cmocka_unit_test(test_ends_at_once),    cmocka_unit_test(test_text),
-		cmocka_unit_test(test_hostile_worker),  cmocka_unit_test(test_pipe_paused),
-		cmocka_unit_test(test_pipe_stopped),
+		cmocka_unit_test(test_hostile_worker),  cmocka_unit_test(test_default_template),
+		cmocka_unit_test(test_pipe_paused),     cmocka_unit_test(test_pipe_stopped),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

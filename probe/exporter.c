@@ -104,13 +104,20 @@ static void exporter_give(struct output *o, struct l7_record *r)
 		o->ops->record(o, r);
 }
 
+/* Cut by the active timeout, and no packet came since its early record: that one has said it all. */
+static bool exporter_says_nothing(const struct l7_record *r)
+{
+	return !r->packets && !r->rev_packets && !(r->state & (L7_STATE_EARLY | L7_STATE_LAST));
+}
+
 /* Those that take early records get everything as it is; for the others the later record says it all. */
 static void exporter_spread(struct exporter *e)
 {
 	struct l7_record *r = &e->record;
+	bool nothing = exporter_says_nothing(r);
 
 	for (size_t i = 0; i < e->n_outputs; i++)
-		if (e->outputs[i].early)
+		if (e->outputs[i].early && !nothing)
 			exporter_give(&e->outputs[i], r);
 	if (r->state & L7_STATE_EARLY)
 		return;

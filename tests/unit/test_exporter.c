@@ -250,6 +250,54 @@ static void test_ends_at_once(void **state)
 	}
 }
 
+/* Four records of a flow: early, a cut with nothing since, a cut with something, the last with nothing. */
+static void make_cut(struct l7_record *r, unsigned i)
+{
+	static const uint8_t states[] = {L7_STATE_FINAL | L7_STATE_EARLY, L7_STATE_FINAL, L7_STATE_FINAL,
+					 L7_STATE_FINAL | L7_STATE_LAST};
+
+	rig_record(r, i);
+	r->state = states[i % 4];
+	r->octets = r->packets = r->rev_octets = r->rev_packets = 0;
+	r->octets = i % 4 == 0 ? 1000 : i % 4 == 2 ? 500 : 0;
+	r->packets = r->octets / 100;
+	if (i % 4 == 1)
+		r->reported = (struct l7_reported){.start_ms = 1, .octets = 1000, .packets = 10};
+}
+
+/* Who takes early records gets none that says nothing, and no gap in the sequence in its place. */
+static void test_json_empty_cut(void **state)
+{
+	char one[] = "/tmp/l7export-XXXXXX", two[] = "/tmp/l7export-XXXXXX", uri[80];
+	struct sums plain, early;
+	struct rig g;
+
+	(void)state;
+	close(mkstemp(one));
+	close(mkstemp(two));
+	rig_init(&g, 400);
+	g.make = make_cut;
+	snprintf(uri, sizeof(uri), "json+file://%s", one);
+	rig_output(&g, uri);
+	snprintf(uri, sizeof(uri), "json+file://%s?early=1", two);
+	rig_output(&g, uri);
+	rig_start(&g);
+	assert_int_equal(rig_end(&g), 0);
+	rig_check_identity(&g);
+	plain = json_file(one); /* looks at the sequence too */
+	early = json_file(two);
+	assert_int_equal(plain.lines, 300);
+	assert_int_equal(early.lines, 300);
+	assert_int_equal(early.early, 100);
+	assert_int_equal(plain.octets, 100 * 1500);
+	assert_int_equal(early.octets, plain.octets);
+	assert_int_equal(early.packets, plain.packets);
+	assert_int_equal(COUNTER(&g, 1, records), 300);
+	unlink(one);
+	unlink(two);
+	rig_deinit(&g);
+}
+
 /* A reader that takes some and leaves, as `| head` does; nobody else is there, so the exporter ends early and well. */
 static void test_reader_leaves(void **state)
 {
@@ -461,7 +509,8 @@ int main(void)
 		cmocka_unit_test(test_pipe_never_read), cmocka_unit_test(test_pipe_slow),
 		cmocka_unit_test(test_ends_at_once),    cmocka_unit_test(test_text),
 		cmocka_unit_test(test_hostile_worker),  cmocka_unit_test(test_default_template),
-		cmocka_unit_test(test_pipe_paused),     cmocka_unit_test(test_pipe_stopped),
+		cmocka_unit_test(test_json_empty_cut),  cmocka_unit_test(test_pipe_paused),
+		cmocka_unit_test(test_pipe_stopped),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

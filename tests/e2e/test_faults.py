@@ -212,7 +212,7 @@ class Stopped(unittest.TestCase):
         with socket.create_server(("127.0.0.1", 0)) as server:
             threading.Thread(target=reader, args=(server,), daemon=True).start()
             argv = [l7.L7PROBE, "-o", f"ipfix+tcp://127.0.0.1:{server.getsockname()[1]}", "--stats"]
-            for _ in range(40):
+            for _ in range(300):
                 argv += ["-r", l7.corpus("tumblr.pcap")]
             with l7.Process(argv) as process:
                 time.sleep(0.4)

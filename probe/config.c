@@ -25,7 +25,7 @@ static const struct conf_row config_rows[] = {
 	{.name = "output", .letter = 'o', .type = CONF_LIST, .offset = AT(outputs), .otherwise = "text:-", .argument = "URI",
 	 .help = "send records there; may be given again (see Outputs)"},
 	{.name = "template", .letter = 't', .type = CONF_STRING, .offset = AT(template_name), .otherwise = "standard",
-	 .argument = "PROFILE", .help = "fields of IPFIX records"},
+	 .argument = "TEMPLATE", .help = "fields of IPFIX records: a profile, a file, or a list of names"},
 	{.name = "workers", .letter = 'w', .type = CONF_NUMBER, .offset = AT(workers), .min = 1, .max = SHARED_WORKERS_MAX, .otherwise = "1",
 	 .argument = "N", .help = "processes that capture and classify, each a share of the hosts"},
 	{.name = "config", .letter = 'c', .type = CONF_STRING, .offset = AT(config), .argument = "FILE", .only_option = true,
@@ -194,8 +194,10 @@ void config_help(struct config *c, FILE *out)
 	      "  text:-                        a table for people\n"
 	      "  json:-                        a JSON object per record and line\n"
 	      "  json+file:///PATH\n"
-	      "  ipfix+tcp://HOST:4739         options early, template, domain, queue\n"
-	      "  ipfix+udp://HOST:4739         options early, template, domain, mtu, refresh, rate\n"
+	      "  ipfix+file:///PATH            options early, template, domain, app_name, queue\n"
+	      "  ipfix+tcp://HOST:4739         the same\n"
+	      "  ipfix+udp://HOST:4739         the same and mtu, refresh, rate\n"
+	      "template: a name (--list-templates), a file, or a list of fields (--list-fields) joined by commas.\n"
 	      "early=1 sends a first record as soon as a flow is classified, for alerts within a second.\n"
 	      "\nExit status: 0 done, 1 wrong usage or configuration, 2 cannot start or lost work.\n",
 	      out);

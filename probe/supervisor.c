@@ -93,6 +93,7 @@ static int supervisor_exporter_main(struct supervisor *s, int ready)
 	                            .rings = rings,
 	                            .n_rings = s->shared.n_workers,
 	                            .shared = s->shared.exporter,
+	                            .workers = s->shared.workers,
 	                            .exporter = config->exporter,
 	                            .stream_id = s->stream_id,
 	                            .domain = (uint32_t)config->observation_domain,

@@ -144,6 +144,9 @@ bool l7_record_set_app(struct l7_record *r, const char *name, size_t len);
 /* Adds what an early record has reported, and forgets that there was one. */
 void l7_record_fold(struct l7_record *r);
 
+/* Turns a record round: the responder's half, seen from the responder. What is of the flow as a whole stays. */
+void l7_record_reverse(struct l7_record *r);
+
 /*
  * True if every length, offset and enumeration of a record from an untrusted writer is in range. Looks at nothing
  * beyond `used` octets.

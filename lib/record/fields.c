@@ -40,6 +40,8 @@ const struct l7_field_info l7_fields[L7_FIELD_COUNT] = {
 #define WIDTH_REASON 1
 #define WIDTH_STATE 1
 #define WIDTH_TEXT sizeof(struct l7_text)
+#define WIDTH_ALIAS_TEXT sizeof(struct l7_text)
+#define WIDTH_ALIAS_U16 4
 #define L7_FIELD(ipfix_name, member, kind, enterprise, element, octets, v9id, v9octets, json_key, text)                \
 	_Static_assert(sizeof(((struct l7_record *)0)->member) == WIDTH_##kind, "width of " #member);
 #include "fields.def"

@@ -63,15 +63,29 @@ static const char doc_words[] =
 	"*pen* is\n"
 	"the number of the `pen` setting, 32473 (for documentation) by default. Length `v` is variable.\n"
 	"\n"
-	"| element | enterprise | id | octets | JSON key | template |\n"
+	"| element | enterprise | id | octets | JSON key | nProbe's name |\n"
 	"|---|---|---|---|---|---|\n";
 
-static const char doc_standard[] = "\n"
-				   "### Template `standard`\n"
-				   "\n"
-				   "The default. One template for IPv4 flows (id 256) and one for IPv6 (257), the same "
-				   "but for the addresses, in this order:\n"
-				   "\n";
+static const char doc_templates[] =
+	"\n"
+	"### Templates\n"
+	"\n"
+	"`-t` or `template=` is one of these names, a file (with a `/` in it, or ending in `.tmpl`), or a list joined "
+	"by "
+	"commas\n"
+	"or spaces. Names are those above, or nProbe's (`%IPV4_SRC_ADDR`; the `%` may be left out, and in a URI it "
+	"must be, or be\n"
+	"written `%25`). In a file `#` starts a comment. There is one template for IPv4 flows (id 256) and one for "
+	"IPv6 "
+	"(257), the\n"
+	"same but for the addresses: it is enough to list those of one family.\n"
+	"\n"
+	"With `octetDeltaCount` or `packetDeltaCount` and neither counter of the reverse direction, each direction of "
+	"a "
+	"flow is a\n"
+	"record of its own, so that sums are right; a direction without packets has none. Both carry the `flowId`, and "
+	"`biflowDirection`\n"
+	"1 from the initiator or 2 to it; 0 in both where the flow was picked up in the middle.\n";
 
 static const char doc_end[] =
 	"\n"
@@ -79,14 +93,26 @@ static const char doc_end[] =
 	"differ\n"
 	"between versions of nDPI, names do not: match on applicationName.\n"
 	"\n"
-	"Options records, sent after the templates at the start of every connection, and again every `refresh` seconds "
-	"over UDP:\n"
+	"Options records, sent after the templates at the start of every connection and file, and again every "
+	"`refresh` "
+	"seconds over\n"
+	"UDP. Statistics are also sent every minute and at the end, behind the flow records they count.\n"
 	"\n"
 	"| template | scope | elements |\n"
 	"|---|---|---|\n"
 	"| 258, the application table (RFC 6759) | applicationId 95 (4) | applicationName 96 (24, zero padded), "
 	"applicationDescription 94 (55, zero padded) |\n"
 	"| 259, the name of the probe | observationDomainId 149 (4) | observationDomainName 300 (v) |\n"
+	"| 260, types of the template's elements of enterprises (RFC 5610) | privateEnterpriseNumber 346 (4), "
+	"informationElementId 303 (2) | informationElementDataType 339 (1), informationElementSemantics 344 (1), "
+	"informationElementName 341 (v), informationElementDescription 340 (v) |\n"
+	"| 261, statistics since systemInitTimeMilliseconds | observationDomainId 149 (4) | systemInitTimeMilliseconds "
+	"160 "
+	"(8), exportedFlowRecordTotalCount 42 (8), notSentFlowTotalCount 166 (8), packetTotalCount 86 (8): packets "
+	"seen, "
+	"droppedPacketTotalCount 135 (8): by kernel or interface, ignoredPacketTotalCount 164 (8): seen, but in no "
+	"flow |\n"
+	"| 262, the interface captured on | ingressInterface 10 (4) | interfaceName 82 (v) |\n"
 	"\n"
 	"A record is known by exporter, streamId and recordSequence: what a receiver got twice after a reconnect shows "
 	"there, and\n"
@@ -97,23 +123,23 @@ static const char doc_end[] =
 	"| option | of | default | meaning |\n"
 	"|---|---|---|---|\n"
 	"| `early=` | all outputs | 0 | 1: early records too |\n"
-	"| `template=` | ipfix+tcp, ipfix+udp | standard | profile |\n"
-	"| `domain=` | ipfix+tcp, ipfix+udp | the probe's | observation domain in the message headers |\n"
-	"| `app_name=` | ipfix+tcp, ipfix+udp | varlen | `fixed32`: applicationName as 32 octets, zero padded |\n"
-	"| `queue=` | ipfix+tcp, ipfix+udp | 16777216 | octets kept in memory until sent; when full, capturing drops "
+	"| `template=` | all IPFIX outputs | what `-t` says | fields: see Templates |\n"
+	"| `domain=` | all IPFIX outputs | the probe's | observation domain in the message headers |\n"
+	"| `app_name=` | all IPFIX outputs | varlen | `fixed32`: applicationName as 32 octets, zero padded |\n"
+	"| `queue=` | all IPFIX outputs | 16777216 | octets kept in memory until sent; when full, capturing drops "
 	"the newest "
 	"records and counts them, reading a file waits |\n"
 	"| `mtu=` | ipfix+udp | 1400 | MTU of the path; messages are 48 octets shorter |\n"
 	"| `refresh=` | ipfix+udp | 60 | seconds after which templates are sent again |\n"
 	"| `rate=` | ipfix+udp | 0 | records per second at most, 0 for no limit |\n"
 	"\n"
-	"Sent means: over UDP, given to the kernel; over TCP, acknowledged by the peer's TCP. After a reconnect what "
-	"was not\n"
-	"acknowledged is sent again.\n";
+	"Sent means: over UDP, given to the kernel; over TCP, acknowledged by the peer's TCP; to a file, written. "
+	"After\n"
+	"a reconnect what was not acknowledged is sent again.\n";
 
 static const char *doc_key(size_t f)
 {
-	while (!l7_fields[f].json) /* the row of an IPv6 address follows that of the IPv4 one */
+	while (!l7_fields[f].json) /* another row of the same member, before it, has the key */
 		f--;
 	return l7_fields[f].json;
 }
@@ -126,12 +152,12 @@ static void doc_json(void)
 			       l7_fields[i].description);
 }
 
-static void doc_ipfix(const struct profile *p)
+static void doc_ipfix(void)
 {
 	for (size_t i = 0; i < L7_FIELD_COUNT; i++) {
 		const struct l7_field_info *f = &l7_fields[i];
+		const char *nprobe = profile_nprobe_name((unsigned)i);
 		char pen[16], len[8];
-		int listed = memchr(p->v4, (int)i, p->n4) || memchr(p->v6, (int)i, p->n6);
 
 		if (f->pen == L7_PEN_NONE)
 			continue;
@@ -141,21 +167,38 @@ static void doc_ipfix(const struct profile *p)
 		       f->pen == L7_PEN_OWN    ? "*pen*"
 		       : f->pen == L7_PEN_IANA ? ""
 					       : pen,
-		       f->ie, f->len == L7_VARLEN ? "v" : len, doc_key(i), listed ? "standard" : "");
+		       f->ie, f->len == L7_VARLEN ? "v" : len, doc_key(i), nprobe ? nprobe : "");
 	}
 }
 
-static void doc_order(const struct profile *p)
+static const char *doc_about(const char *name)
 {
-	for (size_t i = 0; i < p->n4; i++) {
-		const char *four = l7_fields[p->v4[i]].name;
-		const char *six = l7_fields[p->v6[i]].name;
+	static const char *const about[][2] = {
+		{"standard", "the default"},
+		{"iana",
+		 "no element of an enterprise, a record per direction, for collectors that drop what they do not "
+		 "know"},
+		{"ntop", "nProbe's fields and order, with ntop's elements for the protocol"},
+		{"full", "every field"},
+	};
 
-		printf("%zu. %s", i + 1, four);
-		if (strcmp(four, six) != 0)
-			printf(" or %s", six);
-		putchar('\n');
+	for (size_t i = 0; i < sizeof(about) / sizeof(about[0]); i++)
+		if (strcmp(about[i][0], name) == 0)
+			return about[i][1];
+	return "";
+}
+
+static void doc_profile(const struct profile *p)
+{
+	printf("\n**`%s`**: %s.", p->name, doc_about(p->name));
+	for (size_t i = 0; i < p->n4; i++) {
+		uint8_t row = p->v4[i];
+
+		printf("%s%s", i % 5 ? " " : "\n", l7_fields[row].name);
+		if (l7_fields[row].type == L7_TYPE_IP4) /* the row of the IPv6 address follows */
+			printf("/%s", l7_fields[row + 1].name);
 	}
+	putchar('\n');
 }
 
 int main(void)
@@ -163,16 +206,18 @@ int main(void)
 	struct profile p;
 	char err[256];
 
-	if (profile_load(&p, "standard", err, sizeof(err))) {
-		fprintf(stderr, "%s\n", err);
-		return 1;
-	}
 	fputs(doc_start, stdout);
 	doc_json();
 	fputs(doc_words, stdout);
-	doc_ipfix(&p);
-	fputs(doc_standard, stdout);
-	doc_order(&p);
+	doc_ipfix();
+	fputs(doc_templates, stdout);
+	for (size_t i = 0; profile_name(i); i++) {
+		if (profile_load(&p, profile_name(i), err, sizeof(err))) {
+			fprintf(stderr, "%s\n", err);
+			return 1;
+		}
+		doc_profile(&p);
+	}
 	fputs(doc_end, stdout);
 	return fflush(stdout) ? 1 : 0;
 }

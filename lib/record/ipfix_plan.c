@@ -79,11 +79,27 @@ static struct plan_field plan_field(struct wire *w)
 	return f;
 }
 
+/* ntop's elements that say what one of IANA's does; a number without its engine is nothing to us. */
+static int plan_meaning(int row)
+{
+	switch (row) {
+	case L7_F_l7ProtocolName:
+		return L7_F_applicationName;
+	case L7_F_l7ProtocolCategory:
+		return L7_F_applicationCategoryName;
+	case L7_F_l7Protocol:
+		return -1;
+	default:
+		return row;
+	}
+}
+
 /* Row of a field, -1 for one that is not ours or was there before: the first of several is the one that counts. */
 static int plan_row(struct plan_field f, uint32_t own_pen, uint64_t seen[2])
 {
-	int row = f.pen == 0 && f.ie == IPFIX_OBSERVATION_DOMAIN_NAME ? L7_F_exporterName
-								      : l7_field_by_element(f.pen, f.ie, own_pen);
+	int row = f.pen == 0 && f.ie == IPFIX_OBSERVATION_DOMAIN_NAME
+			  ? L7_F_exporterName
+			  : plan_meaning(l7_field_by_element(f.pen, f.ie, own_pen));
 
 	if (row < 0 || (seen[row >> 6] >> (row & 63) & 1))
 		return -1;

@@ -2,7 +2,6 @@
 #include "record/ipfix_writer.h"
 
 #include <errno.h>
-#include <fixbuf/public.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,54 +10,9 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "base/wire.h"
+#include "record/ipfix_writer_internal.h"
 
-#define WRITER_APP_NAME 24 /* octets of 96 and 94 in the application table: nfdump reads no other lengths */
-#define WRITER_APP_TEXT 55
 #define WRITER_NAME_FIXED 32
-#define WRITER_TEXTS 16 /* texts of one record at most */
-
-/* How one field gets from struct l7_record into the packed structure that libfixbuf encodes. */
-struct writer_step {
-	uint16_t from;
-	uint16_t to;
-	uint8_t type; /* enum l7_type */
-	bool fixed;   /* text as WRITER_NAME_FIXED octets */
-};
-
-struct writer_layout {
-	struct writer_step steps[L7_FIELD_COUNT];
-	size_t n;
-	size_t size; /* of the packed structure */
-};
-
-struct ipfix_writer {
-	struct ipfix_writer_config config;
-	fbInfoModel_t *model;
-	fBuf_t *buf; /* owns session and exporter */
-	fbSession_t *session;
-	fbExporter_t *exporter;
-	struct writer_layout v4;
-	struct writer_layout v6;
-	uint16_t template_now; /* set on the buffer, 0 none */
-	bool open;             /* the message has something in it */
-	uint32_t pending;      /* data records in it */
-	size_t clean_used;
-	uint8_t record[L7_FIELD_COUNT * sizeof(fbVarfield_t)];
-	char clean[WRITER_TEXTS * (L7_STRING_MAX + 1)]; /* texts that needed cleaning */
-	uint8_t out[IPFIX_MESSAGE_MAX];
-};
-
-/* The shape of the options records, packed as their templates have it. */
-struct __attribute__((packed)) writer_app {
-	uint8_t id[4];
-	char name[WRITER_APP_NAME];
-	char text[WRITER_APP_TEXT];
-};
-
-struct __attribute__((packed)) writer_domain {
-	uint32_t domain;
-	fbVarfield_t name;
-};
 
 /* GLib has one handler per process, and what libfixbuf says may repeat per record: the first few are enough. */
 static void writer_glib_log(const char *domain, GLogLevelFlags level, const char *message, void *arg)
@@ -74,7 +28,8 @@ static void writer_glib_log(const char *domain, GLogLevelFlags level, const char
 
 static bool writer_is_number(uint8_t type)
 {
-	return type != L7_TYPE_TEXT && type != L7_TYPE_IP4 && type != L7_TYPE_IP6 && type != L7_TYPE_APPID;
+	return type != L7_TYPE_TEXT && type != L7_TYPE_ALIAS_TEXT && type != L7_TYPE_IP4 && type != L7_TYPE_IP6 &&
+	       type != L7_TYPE_APPID;
 }
 
 /* The elements that libfixbuf does not know: ntop's and ours. */
@@ -101,12 +56,12 @@ static void writer_add_elements(fbInfoModel_t *model, uint32_t pen)
 
 static size_t writer_packed_size(const struct l7_field_info *f, bool fixed)
 {
-	if (f->type != L7_TYPE_TEXT)
+	if (f->type != L7_TYPE_TEXT && f->type != L7_TYPE_ALIAS_TEXT)
 		return f->len;
 	return fixed ? WRITER_NAME_FIXED : sizeof(fbVarfield_t);
 }
 
-static bool writer_append_spec(fbTemplate_t *t, const char *name, uint16_t len, GError **error)
+bool ipfix_writer_spec(fbTemplate_t *t, const char *name, uint16_t len, GError **error)
 {
 	fbInfoElementSpec_t spec = FB_IESPEC_NULL;
 
@@ -115,8 +70,7 @@ static bool writer_append_spec(fbTemplate_t *t, const char *name, uint16_t len, 
 	return fbTemplateAppendSpec(t, &spec, 0, error);
 }
 
-/* Adds a template to the session, as what is in memory and as what is sent: they are the same. */
-static bool writer_add_template(struct ipfix_writer *w, uint16_t id, fbTemplate_t *t, GError **error)
+bool ipfix_writer_add_template(struct ipfix_writer *w, uint16_t id, fbTemplate_t *t, GError **error)
 {
 	return fbSessionAddTemplate(w->session, TRUE, id, t, error) &&
 	       fbSessionAddTemplate(w->session, FALSE, id, t, error);
@@ -134,7 +88,7 @@ static bool writer_data_template(struct ipfix_writer *w, uint16_t id, GError **e
 		const struct l7_field_info *f = &l7_fields[fields[i]];
 		bool fixed = w->config.fixed_names && fields[i] == L7_F_applicationName;
 
-		if (!writer_append_spec(t, f->name, fixed ? WRITER_NAME_FIXED : f->len, error)) {
+		if (!ipfix_writer_spec(t, f->name, fixed ? WRITER_NAME_FIXED : f->len, error)) {
 			fbTemplateFreeUnused(t);
 			return false;
 		}
@@ -142,27 +96,18 @@ static bool writer_data_template(struct ipfix_writer *w, uint16_t id, GError **e
 			.from = f->offset, .to = (uint16_t)layout->size, .type = f->type, .fixed = fixed};
 		layout->size += writer_packed_size(f, fixed);
 	}
-	return writer_add_template(w, id, t, error);
+	return ipfix_writer_add_template(w, id, t, error);
 }
 
-static bool writer_options_templates(struct ipfix_writer *w, GError **error)
+/* Octets of the longer of the two data templates in a message of its own. */
+static size_t writer_template_size(const struct ipfix_writer *w)
 {
-	fbTemplate_t *apps = fbTemplateAlloc(w->model);
-	fbTemplate_t *domain = fbTemplateAlloc(w->model);
+	const struct profile *p = w->config.profile;
+	size_t size = IPFIX_HEADER + 4 + 4;
 
-	if (!writer_append_spec(apps, "applicationId", 4, error) ||
-	    !writer_append_spec(apps, "applicationName", WRITER_APP_NAME, error) ||
-	    !writer_append_spec(apps, "applicationDescription", WRITER_APP_TEXT, error) ||
-	    !writer_append_spec(domain, "observationDomainId", 4, error) ||
-	    !writer_append_spec(domain, "observationDomainName", L7_VARLEN, error)) {
-		fbTemplateFreeUnused(apps);
-		fbTemplateFreeUnused(domain);
-		return false;
-	}
-	fbTemplateSetOptionsScope(apps, 1);
-	fbTemplateSetOptionsScope(domain, 1);
-	return writer_add_template(w, IPFIX_TEMPLATE_APPS, apps, error) &&
-	       writer_add_template(w, IPFIX_TEMPLATE_DOMAIN, domain, error);
+	for (size_t i = 0; i < p->n4; i++)
+		size += l7_fields[p->v4[i]].pen == L7_PEN_IANA ? 4 : 8;
+	return size;
 }
 
 int ipfix_writer_new(struct ipfix_writer **out, const struct ipfix_writer_config *c, char *err, size_t err_size)
@@ -185,15 +130,21 @@ int ipfix_writer_new(struct ipfix_writer **out, const struct ipfix_writer_config
 		snprintf(err, err_size, "no memory");
 		return -ENOMEM;
 	}
-	g_log_set_default_handler(writer_glib_log, NULL);
 	w->config = *c;
+	if (writer_template_size(w) > c->message_max) {
+		snprintf(err, err_size, "template %s of %zu octets does not fit a message of %zu", c->profile->name,
+			 writer_template_size(w), c->message_max);
+		free(w);
+		return -EINVAL;
+	}
+	g_log_set_default_handler(writer_glib_log, NULL);
 	w->model = fbInfoModelAlloc();
 	writer_add_elements(w->model, c->pen);
 	w->session = fbSessionAlloc(w->model);
 	fbSessionSetDomain(w->session, c->domain);
 	/* Before the buffer exists, or they would be put into its first message. */
 	if (!writer_data_template(w, IPFIX_TEMPLATE_V4, &error) ||
-	    !writer_data_template(w, IPFIX_TEMPLATE_V6, &error) || !writer_options_templates(w, &error)) {
+	    !writer_data_template(w, IPFIX_TEMPLATE_V6, &error) || !ipfix_options_add(w, &error)) {
 		snprintf(err, err_size, "template %s: %s", c->profile->name, error ? error->message : "refused");
 		g_clear_error(&error);
 		fbSessionFree(w->session);
@@ -243,7 +194,7 @@ static size_t writer_trim(uint8_t *message, size_t len)
  * Hands over the message in the buffer and begins a new one. fBufEmit() with nothing in it would leave the old length, and
  * after a record that did not fit there may be a header alone: `open` knows whether there is anything to send.
  */
-static void writer_emit(struct ipfix_writer *w, const struct ipfix_sink *sink)
+void ipfix_writer_emit(struct ipfix_writer *w, const struct ipfix_sink *sink)
 {
 	GError *error = NULL;
 	uint32_t records = w->pending;
@@ -280,17 +231,17 @@ static int writer_try(struct ipfix_writer *w, uint16_t id, uint8_t *record, size
 	return rc;
 }
 
-static int writer_append(struct ipfix_writer *w, uint16_t id, void *record, size_t size, const struct ipfix_sink *sink)
+int ipfix_writer_append(struct ipfix_writer *w, uint16_t id, void *record, size_t size, const struct ipfix_sink *sink)
 {
 	int rc = writer_try(w, id, record, size);
 
 	/* No room, or libfixbuf's way to say that templates and data do not share a message, even an empty one. */
 	if (rc == -EMSGSIZE) {
-		writer_emit(w, sink);
+		ipfix_writer_emit(w, sink);
 		rc = writer_try(w, id, record, size);
 	}
 	if (rc) {
-		writer_emit(w, sink);
+		ipfix_writer_emit(w, sink);
 		return rc;
 	}
 	w->open = true;
@@ -307,8 +258,8 @@ static bool writer_is_plain(const char *s, size_t len)
 	return !special;
 }
 
-/* A text as UTF-8: where it is in the record if it is plain ASCII, else a clean copy. */
-static fbVarfield_t writer_text(struct ipfix_writer *w, const char *s, size_t len)
+/* Where it is if it is plain ASCII, else a clean copy. */
+fbVarfield_t ipfix_writer_text(struct ipfix_writer *w, const char *s, size_t len)
 {
 	fbVarfield_t v = {.len = len, .buf = (uint8_t *)s};
 	char *to = w->clean + w->clean_used;
@@ -321,16 +272,14 @@ static fbVarfield_t writer_text(struct ipfix_writer *w, const char *s, size_t le
 	return v;
 }
 
-/* The same cut to `size` octets, whole characters only, and padded with zeros. */
-static void writer_text_fixed(char *to, size_t size, const char *s, size_t len)
+void ipfix_writer_text_fixed(char *to, size_t size, const char *s, size_t len)
 {
 	size_t used = utf8_clean(to, size, s, len);
 
 	memset(to + used, 0, size - used);
 }
 
-/* applicationId: octet 22, the engine nDPI, and 24 bits of id (RFC 6759). */
-static void writer_app_id(uint8_t to[4], uint32_t id)
+void ipfix_writer_app_id(uint8_t to[4], uint32_t id)
 {
 	to[0] = 22;
 	to[1] = (uint8_t)(id >> 16);
@@ -344,10 +293,10 @@ static void writer_step_text(struct ipfix_writer *w, const struct writer_step *s
 	fbVarfield_t v;
 
 	if (s->fixed) {
-		writer_text_fixed((char *)w->record + s->to, WRITER_NAME_FIXED, r->text + t->off, t->len);
+		ipfix_writer_text_fixed((char *)w->record + s->to, WRITER_NAME_FIXED, r->text + t->off, t->len);
 		return;
 	}
-	v = writer_text(w, r->text + t->off, t->len);
+	v = ipfix_writer_text(w, r->text + t->off, t->len);
 	memcpy(w->record + s->to, &v, sizeof(v));
 }
 
@@ -387,9 +336,13 @@ static void writer_pack(struct ipfix_writer *w, const struct writer_layout *layo
 			memcpy(to, from, 16);
 			break;
 		case L7_TYPE_APPID:
-			writer_app_id(to, *(const uint32_t *)(const void *)from);
+			ipfix_writer_app_id(to, *(const uint32_t *)(const void *)from);
+			break;
+		case L7_TYPE_ALIAS_U16:
+			memcpy(to, &(uint16_t){(uint16_t) * (const uint32_t *)(const void *)from}, 2);
 			break;
 		case L7_TYPE_TEXT:
+		case L7_TYPE_ALIAS_TEXT:
 			writer_step_text(w, s, r);
 			break;
 		}
@@ -402,12 +355,13 @@ int ipfix_writer_add(struct ipfix_writer *w, const struct l7_record *r)
 	const struct writer_layout *layout = six ? &w->v6 : &w->v4;
 
 	writer_pack(w, layout, r);
-	return writer_append(w, six ? IPFIX_TEMPLATE_V6 : IPFIX_TEMPLATE_V4, w->record, layout->size, &w->config.data);
+	return ipfix_writer_append(w, six ? IPFIX_TEMPLATE_V6 : IPFIX_TEMPLATE_V4, w->record, layout->size,
+				   &w->config.data);
 }
 
 void ipfix_writer_flush(struct ipfix_writer *w)
 {
-	writer_emit(w, &w->config.data);
+	ipfix_writer_emit(w, &w->config.data);
 }
 
 uint32_t ipfix_writer_pending(const struct ipfix_writer *w)
@@ -424,53 +378,16 @@ static int writer_try_template(struct ipfix_writer *w, uint16_t id)
 	return rc;
 }
 
-static int writer_put_template(struct ipfix_writer *w, uint16_t id, const struct ipfix_sink *sink)
+int ipfix_writer_put_template(struct ipfix_writer *w, uint16_t id, const struct ipfix_sink *sink)
 {
 	int rc = writer_try_template(w, id);
 
-	if (rc == -EMSGSIZE) { /* as in writer_append() */
-		writer_emit(w, sink);
+	if (rc == -EMSGSIZE) { /* as in ipfix_writer_append() */
+		ipfix_writer_emit(w, sink);
 		rc = writer_try_template(w, id);
 	}
 	if (!rc)
 		w->open = true;
-	return rc;
-}
-
-static int writer_put_tables(struct ipfix_writer *w, const struct ipfix_tables *t, const struct ipfix_sink *sink)
-{
-	struct writer_domain domain = {.domain = w->config.domain};
-	struct writer_app app;
-	int rc = 0;
-
-	if (t->exporter && *t->exporter) {
-		w->clean_used = 0;
-		domain.name = writer_text(w, t->exporter, strnlen(t->exporter, L7_STRING_MAX));
-		rc = writer_append(w, IPFIX_TEMPLATE_DOMAIN, &domain, sizeof(domain), sink);
-	}
-	for (uint32_t id = 0; id < t->n_apps && !rc; id++) {
-		if (!t->apps[id])
-			continue;
-		writer_app_id(app.id, id);
-		writer_text_fixed(app.name, sizeof(app.name), t->apps[id], strlen(t->apps[id]));
-		writer_text_fixed(app.text, sizeof(app.text), t->apps[id], strlen(t->apps[id]));
-		rc = writer_append(w, IPFIX_TEMPLATE_APPS, &app, sizeof(app), sink);
-	}
-	return rc;
-}
-
-int ipfix_writer_templates(struct ipfix_writer *w, const struct ipfix_tables *t, struct ipfix_sink sink)
-{
-	static const uint16_t ids[] = {IPFIX_TEMPLATE_V4, IPFIX_TEMPLATE_V6, IPFIX_TEMPLATE_APPS,
-				       IPFIX_TEMPLATE_DOMAIN};
-	int rc = 0;
-
-	ipfix_writer_flush(w);
-	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]) && !rc; i++)
-		rc = writer_put_template(w, ids[i], &sink);
-	if (!rc)
-		rc = writer_put_tables(w, t, &sink);
-	writer_emit(w, &sink);
 	return rc;
 }
 

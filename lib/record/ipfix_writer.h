@@ -25,8 +25,11 @@
 enum ipfix_template_id {
 	IPFIX_TEMPLATE_V4 = 256,
 	IPFIX_TEMPLATE_V6 = 257,
-	IPFIX_TEMPLATE_APPS = 258,   /* options: applicationId > name, description (RFC 6759) */
-	IPFIX_TEMPLATE_DOMAIN = 259, /* options: observationDomainId > observationDomainName */
+	IPFIX_TEMPLATE_APPS = 258,       /* options: applicationId > name, description (RFC 6759) */
+	IPFIX_TEMPLATE_DOMAIN = 259,     /* options: observationDomainId > observationDomainName */
+	IPFIX_TEMPLATE_TYPES = 260,      /* options: element > its type, name, description (RFC 5610) */
+	IPFIX_TEMPLATE_STATISTICS = 261, /* options: observationDomainId > counters */
+	IPFIX_TEMPLATE_INTERFACES = 262, /* options: ingressInterface > interfaceName */
 };
 
 /*
@@ -47,11 +50,29 @@ struct ipfix_writer_config {
 	struct ipfix_sink data; /* takes the messages with flow records */
 };
 
+/* Since the start of the probe. */
+struct ipfix_statistics {
+	uint64_t start_ms; /* since the epoch */
+	uint64_t exported; /* flow records sent before this */
+	uint64_t not_sent; /* flow records made and lost */
+	uint64_t packets;  /* seen */
+	uint64_t dropped;  /* not seen: the kernel or the interface had no room */
+	uint64_t ignored;  /* seen, in no flow */
+};
+
+struct ipfix_interface {
+	uint32_t id;
+	const char *name;
+};
+
 /* What the options records say. */
 struct ipfix_tables {
 	const char *const *apps; /* by nDPI id, NULL if unused */
 	uint32_t n_apps;
 	const char *exporter; /* observationDomainName, NULL or "" for none */
+	const struct ipfix_interface *interfaces;
+	size_t n_interfaces;
+	const struct ipfix_statistics *statistics; /* NULL for none */
 };
 
 struct ipfix_writer;
@@ -77,6 +98,9 @@ uint32_t ipfix_writer_pending(const struct ipfix_writer *w);
  * Returns 0, -EMSGSIZE if a template is longer than a message, or -EIO.
  */
 int ipfix_writer_templates(struct ipfix_writer *w, const struct ipfix_tables *t, struct ipfix_sink sink);
+
+/* One statistics record in a message of its own. Pending data goes to its own sink first. Returns 0 or -EIO. */
+int ipfix_writer_statistics(struct ipfix_writer *w, const struct ipfix_statistics *s, struct ipfix_sink sink);
 
 /* Sets sequence number and export time (seconds since the epoch) of a message that is about to be sent. */
 void ipfix_message_stamp(uint8_t *message, uint32_t sequence, uint32_t export_time);

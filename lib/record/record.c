@@ -62,6 +62,29 @@ static bool record_text_ok(const struct l7_record *r, struct l7_text t)
 	return t.len <= L7_STRING_MAX && (size_t)t.off + t.len <= r->text_len;
 }
 
+#define RECORD_SWAP(type, a, b)                                                                                        \
+	do {                                                                                                           \
+		type swap_ = (a);                                                                                      \
+		(a) = (b);                                                                                             \
+		(b) = swap_;                                                                                           \
+	} while (0)
+
+void l7_record_reverse(struct l7_record *r)
+{
+	uint8_t ip[16];
+
+	memcpy(ip, r->src_ip, 16);
+	memcpy(r->src_ip, r->dst_ip, 16);
+	memcpy(r->dst_ip, ip, 16);
+	RECORD_SWAP(uint16_t, r->src_port, r->dst_port);
+	RECORD_SWAP(uint64_t, r->octets, r->rev_octets);
+	RECORD_SWAP(uint64_t, r->packets, r->rev_packets);
+	RECORD_SWAP(uint16_t, r->tcp_flags, r->rev_tcp_flags);
+	RECORD_SWAP(uint32_t, r->ingress_if, r->egress_if);
+	if (r->biflow == L7_BIFLOW_INITIATOR || r->biflow == L7_BIFLOW_REVERSE)
+		r->biflow = r->biflow == L7_BIFLOW_INITIATOR ? L7_BIFLOW_REVERSE : L7_BIFLOW_INITIATOR;
+}
+
 bool l7_record_check(const struct l7_record *r, size_t used)
 {
 	const struct l7_text *texts[] = {&r->app, &r->master,    &r->application, &r->category, &r->sni,

@@ -32,6 +32,8 @@ struct json_key {
 #define JSON_KEY_REASON(json) JSON_KEY_OF(json)
 #define JSON_KEY_STATE(json) JSON_KEY_OF(json)
 #define JSON_KEY_TEXT(json) JSON_KEY_OF(json)
+#define JSON_KEY_ALIAS_TEXT(json) ""
+#define JSON_KEY_ALIAS_U16(json) ""
 
 static const struct json_key json_keys[L7_FIELD_COUNT] = {
 #define L7_FIELD(name, member, kind, pen, ie, octets, v9, v9len, json, description)                                    \
@@ -234,6 +236,9 @@ static bool json_said(const struct l7_record *r, const struct json_key *k, const
 		return r->state != 0;
 	case L7_TYPE_TEXT:
 		return ((const struct l7_text *)member)->len != 0;
+	case L7_TYPE_ALIAS_TEXT:
+	case L7_TYPE_ALIAS_U16:
+		return false;
 	default:
 		return true;
 	}
@@ -271,6 +276,9 @@ static char *json_value(struct buf *out, char *to, const struct l7_record *r, co
 
 		return json_text(out, to, r->text + t->off, t->len);
 	}
+	case L7_TYPE_ALIAS_TEXT:
+	case L7_TYPE_ALIAS_U16:
+		break;
 	}
 	return to;
 }

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 
+#define MAKE_STATISTICS_MS 60000
 #define MAKE_HEAD_MAX (4u << 20) /* the application table of 16 million ids it is not: 300 names are 25 kB */
 
 /* A data message that is finished. What does not fit the queue is the newest: it is dropped. */
@@ -13,15 +15,23 @@ static void make_data(void *arg, uint8_t *data, size_t len, uint32_t records)
 {
 	struct ipfix_make *m = arg;
 
-	if (!message_queue_put(&m->data, data, len, records))
+	if (!message_queue_put(&m->data, data, len, records, records))
 		shared_add(&m->output->counters->dropped, records);
+}
+
+/* Statistics among the data. Without room they are left out: the next ones say the same and more. */
+static void make_options(void *arg, uint8_t *data, size_t len, uint32_t records)
+{
+	struct ipfix_make *m = arg;
+
+	(void)message_queue_put(&m->data, data, len, records, 0);
 }
 
 static void make_head(void *arg, uint8_t *data, size_t len, uint32_t records)
 {
 	struct ipfix_make *m = arg;
 
-	if (!message_queue_put(&m->head, data, len, records))
+	if (!message_queue_put(&m->head, data, len, records, 0))
 		log_warn("%s: no memory for the templates", m->output->name);
 }
 
@@ -46,33 +56,91 @@ int ipfix_make_init(struct ipfix_make *m, struct output *o, size_t message_max, 
 	}
 	m->output = o;
 	m->message_max = message_max;
+	m->start_ms = clock_wall_ms();
+	m->statistics_ms = clock_mono_ms() + MAKE_STATISTICS_MS;
 	message_queue_init(&m->data, o->options.queue);
 	message_queue_init(&m->head, MAKE_HEAD_MAX);
 	return 0;
 }
 
-void ipfix_make_deinit(struct ipfix_make *m)
+void ipfix_make_discard(struct ipfix_make *m)
 {
 	ipfix_writer_flush(m->writer);
-	shared_add(&m->output->counters->dropped, m->data.records);
+	shared_add(&m->output->counters->dropped, m->data.flows);
 	message_queue_clear(&m->data);
 	message_queue_clear(&m->head);
+}
+
+void ipfix_make_deinit(struct ipfix_make *m)
+{
+	ipfix_make_discard(m);
 	ipfix_writer_free(m->writer);
 }
 
-void ipfix_make_record(struct ipfix_make *m, const struct l7_record *r)
+static void make_add(struct ipfix_make *m, const struct l7_record *r)
 {
 	if (ipfix_writer_add(m->writer, r))
 		shared_add(&m->output->counters->dropped, 1); /* longer than a message */
 }
 
+/* One record becomes up to two, or none: the counters are of what is sent. */
+static void make_halves(struct ipfix_make *m, const struct l7_record *r)
+{
+	uint64_t halves = (r->packets > 0) + (uint64_t)(r->rev_packets > 0);
+
+	shared_add(&m->output->counters->records, halves - 1);
+	if (r->packets)
+		make_add(m, r);
+	if (!r->rev_packets)
+		return;
+	memcpy(&m->half, r, l7_record_used(r));
+	l7_record_reverse(&m->half);
+	make_add(m, &m->half);
+}
+
+void ipfix_make_record(struct ipfix_make *m, const struct l7_record *r)
+{
+	if (m->profile.uniflow)
+		make_halves(m, r);
+	else
+		make_add(m, r);
+}
+
+/* What the workers have counted; `exported` is the caller's, who knows where in the stream this goes. */
+static struct ipfix_statistics make_statistics(const struct ipfix_make *m, uint64_t exported)
+{
+	const struct exporter_config *c = m->output->config;
+	struct ipfix_statistics s = {
+		.start_ms = m->start_ms,
+		.exported = exported,
+		.not_sent = shared_get(&m->output->counters->dropped) + shared_get(&c->shared->refused),
+	};
+
+	for (size_t i = 0; c->workers && i < c->n_rings; i++) {
+		const struct shared_worker_counters *w = &c->workers[i].counters;
+
+		s.packets += shared_get(&w->packets);
+		s.dropped += shared_get(&w->kernel_drops) + shared_get(&w->interface_drops);
+		s.not_sent += shared_get(&w->ring_dropped);
+		for (size_t k = 0; k < DECODE_KINDS; k++)
+			s.ignored += shared_get(&w->refused_packets[k]);
+	}
+	return s;
+}
+
 void ipfix_make_templates(struct ipfix_make *m)
 {
-	const struct exporter_names *names = m->output->config->names;
+	const struct exporter_config *c = m->output->config;
+	const struct exporter_names *names = c->names;
+	struct ipfix_interface interface = {c->interface_id, c->interface};
+	struct ipfix_statistics statistics = make_statistics(m, shared_get(&m->output->counters->sent));
 	struct ipfix_tables tables = {
 		.apps = names ? (const char *const *)names->apps : NULL,
 		.n_apps = names ? names->n_apps : 0,
-		.exporter = m->output->config->exporter,
+		.exporter = c->exporter,
+		.interfaces = &interface,
+		.n_interfaces = c->interface ? 1 : 0,
+		.statistics = &statistics,
 	};
 
 	message_queue_clear(&m->head);
@@ -80,10 +148,29 @@ void ipfix_make_templates(struct ipfix_make *m)
 		log_error("%s: a template does not fit a message", m->output->name);
 }
 
+void ipfix_make_statistics(struct ipfix_make *m, bool finish, uint64_t now_ms)
+{
+	const struct shared_output *c = m->output->counters;
+	struct ipfix_statistics s;
+
+	if (!finish && now_ms < m->statistics_ms)
+		return;
+	m->statistics_ms = now_ms + MAKE_STATISTICS_MS;
+	ipfix_writer_flush(m->writer);
+	s = make_statistics(m, shared_get(&c->records) - shared_get(&c->dropped));
+	if (ipfix_writer_statistics(m->writer, &s, (struct ipfix_sink){make_options, m}))
+		log_error("%s: statistics do not fit a message", m->output->name);
+}
+
+int ipfix_make_wait(const struct ipfix_make *m, uint64_t now_ms)
+{
+	return m->statistics_ms > now_ms ? (int)(m->statistics_ms - now_ms) : 0;
+}
+
 bool ipfix_make_full(const struct ipfix_make *m)
 {
-	/* A record may finish one message, and a flush then makes another of what was left. */
-	size_t next = 2 * message_queue_cost(m->message_max);
+	/* Its halves may finish two messages, and a flush then makes another of what was left. */
+	size_t next = 3 * message_queue_cost(m->message_max);
 
 	return m->data.octets + next > m->data.max;
 }
@@ -92,7 +179,7 @@ void ipfix_make_sent(struct ipfix_make *m, uint64_t now_ms)
 {
 	struct shared_output *c = m->output->counters;
 
-	shared_add(&c->sent, m->data.head->records);
+	shared_add(&c->sent, m->data.head->flows);
 	shared_add(&c->messages, 1);
 	shared_add(&c->octets, m->data.head->len);
 	message_queue_drop(&m->data);
@@ -101,6 +188,6 @@ void ipfix_make_sent(struct ipfix_make *m, uint64_t now_ms)
 
 void ipfix_make_lost(struct ipfix_make *m)
 {
-	shared_add(&m->output->counters->dropped, m->data.head->records);
+	shared_add(&m->output->counters->dropped, m->data.head->flows);
 	message_queue_drop(&m->data);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What IPFIX over TCP and over UDP have in common: a writer made from the options, and the template messages. */
+/* What the IPFIX outputs have in common: a writer made from the options, the template messages, and statistics. */
 #ifndef PROBE_IPFIX_MAKE_H
 #define PROBE_IPFIX_MAKE_H
 
@@ -10,9 +10,12 @@
 struct ipfix_make {
 	struct ipfix_writer *writer;
 	struct profile profile;
-	struct message_queue data; /* flow records, from the oldest */
+	struct message_queue data; /* flow records, and statistics between them, from the oldest */
 	struct message_queue head; /* templates and options records: sent before what is in `data` */
 	size_t message_max;
+	uint64_t start_ms;      /* when the output was opened, since the epoch */
+	uint64_t statistics_ms; /* when statistics are due again */
+	struct l7_record half;  /* of a record that is sent as two */
 	struct output *output;
 };
 
@@ -20,10 +23,16 @@ struct ipfix_make {
 int ipfix_make_init(struct ipfix_make *m, struct output *o, size_t message_max, char *err, size_t err_size);
 /* Counts what is left of the data as dropped. */
 void ipfix_make_deinit(struct ipfix_make *m);
+/* Counts what is left of the data as dropped, and forgets it. */
+void ipfix_make_discard(struct ipfix_make *m);
 
 void ipfix_make_record(struct ipfix_make *m, const struct l7_record *r);
-/* Puts templates, exporter's name and application table into `head`, in place of what is there. */
+/* Puts templates and all options records into `head`, in place of what is there. */
 void ipfix_make_templates(struct ipfix_make *m);
+/* Statistics go behind the data, once a minute; `finish`: now, for the last time. */
+void ipfix_make_statistics(struct ipfix_make *m, bool finish, uint64_t now_ms);
+/* Milliseconds until they are due. */
+int ipfix_make_wait(const struct ipfix_make *m, uint64_t now_ms);
 /* The next record may have to be dropped. */
 bool ipfix_make_full(const struct ipfix_make *m);
 

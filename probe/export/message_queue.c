@@ -15,7 +15,8 @@ size_t message_queue_cost(size_t len)
 	return sizeof(struct message) + len;
 }
 
-struct message *message_queue_put(struct message_queue *q, const void *data, size_t len, uint32_t records)
+struct message *message_queue_put(struct message_queue *q, const void *data, size_t len, uint32_t records,
+				  uint32_t flows)
 {
 	size_t cost = message_queue_cost(len);
 	struct message *m;
@@ -29,6 +30,7 @@ struct message *message_queue_put(struct message_queue *q, const void *data, siz
 	m->end = 0;
 	m->len = (uint32_t)len;
 	m->records = records;
+	m->flows = flows;
 	memcpy(m->data, data, len);
 	if (q->tail)
 		q->tail->next = m;
@@ -36,7 +38,7 @@ struct message *message_queue_put(struct message_queue *q, const void *data, siz
 		q->head = m;
 	q->tail = m;
 	q->octets += cost;
-	q->records += records;
+	q->flows += flows;
 	return m;
 }
 
@@ -48,7 +50,7 @@ void message_queue_drop(struct message_queue *q)
 	if (!q->head)
 		q->tail = NULL;
 	q->octets -= message_queue_cost(m->len);
-	q->records -= m->records;
+	q->flows -= m->flows;
 	free(m);
 }
 

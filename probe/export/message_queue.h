@@ -10,7 +10,8 @@ struct message {
 	struct message *next;
 	uint64_t end; /* place in the stream after its last octet, once written */
 	uint32_t len;
-	uint32_t records; /* data records in it */
+	uint32_t records; /* data records in it, what the sequence number counts */
+	uint32_t flows;   /* those that are flow records */
 	uint8_t data[];
 };
 
@@ -19,12 +20,13 @@ struct message_queue {
 	struct message *tail;
 	size_t octets; /* memory in use */
 	size_t max;
-	uint64_t records;
+	uint64_t flows; /* records of them in it */
 };
 
 void message_queue_init(struct message_queue *q, size_t max);
 /* A copy at the end; NULL if that would pass the maximum, or there is no memory. */
-struct message *message_queue_put(struct message_queue *q, const void *data, size_t len, uint32_t records);
+struct message *message_queue_put(struct message_queue *q, const void *data, size_t len, uint32_t records,
+				  uint32_t flows);
 /* Frees the first. */
 void message_queue_drop(struct message_queue *q);
 void message_queue_clear(struct message_queue *q);

@@ -25,6 +25,7 @@ struct output_scheme {
 };
 
 static const char *const options_plain[] = {"early", NULL};
+/* Of IPFIX over TCP and in files. */
 static const char *const options_tcp[] = {"early", "template", "domain", "app_name", "queue", NULL};
 static const char *const options_udp[] = {"early", "template", "domain", "app_name", "queue",
 					  "mtu",   "refresh",  "rate",   NULL};
@@ -33,6 +34,7 @@ static const struct output_scheme output_schemes[] = {
 	{"text", OUTPUT_STDOUT, &output_text_ops, options_plain},
 	{"json", OUTPUT_STDOUT, &output_json_ops, options_plain},
 	{"json+file", OUTPUT_FILE, &output_json_ops, options_plain},
+	{"ipfix+file", OUTPUT_FILE, &output_file_ops, options_tcp},
 	{"ipfix+tcp", OUTPUT_HOST, &output_tcp_ops, options_tcp},
 	{"ipfix+udp", OUTPUT_HOST, &output_udp_ops, options_udp},
 };
@@ -64,7 +66,7 @@ static int output_check_place(const struct uri *u, enum output_place place, char
 	if (place == OUTPUT_STDOUT && (strcmp(u->path, "-") != 0 || *u->host))
 		wrong = "it writes to standard output: a - follows the colon";
 	else if (place == OUTPUT_FILE && (u->path[0] != '/' || !u->path[1] || *u->host))
-		wrong = "a file needs its whole path: json+file:///path";
+		wrong = "a file needs its whole path, with three slashes: file:///path";
 	else if (place == OUTPUT_HOST && !*u->host)
 		wrong = "it needs a host: ipfix+tcp://host:4739";
 	else if (place == OUTPUT_HOST && u->path[0] && strcmp(u->path, "/") != 0)

@@ -78,6 +78,7 @@ void output_kill(struct output *o, bool failed);
 
 extern const struct output_ops output_text_ops;
 extern const struct output_ops output_json_ops;
+extern const struct output_ops output_file_ops;
 extern const struct output_ops output_tcp_ops;
 extern const struct output_ops output_udp_ops;
 

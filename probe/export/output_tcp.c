@@ -141,6 +141,8 @@ static void tcp_step(struct output *o, uint64_t now_ms)
 	if (t->net.state != NET_TCP_UP)
 		return;
 	tcp_release(t, now_ms);
+	if (!t->finished)
+		ipfix_make_statistics(&t->make, false, now_ms);
 	tcp_write(o, t, now_ms);
 	if (t->finished && t->net.state == NET_TCP_UP && !tcp_current(t))
 		net_tcp_shutdown(&t->net);
@@ -167,7 +169,10 @@ static int tcp_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 {
 	const struct tcp *t = o->state;
 
-	return net_tcp_wait(&t->net, tcp_current(t) != NULL, now_ms, p);
+	int due = net_tcp_wait(&t->net, tcp_current(t) != NULL, now_ms, p);
+	int statistics = ipfix_make_wait(&t->make, now_ms);
+
+	return t->net.state == NET_TCP_UP && (due < 0 || statistics < due) ? statistics : due;
 }
 
 static bool tcp_full(const struct output *o)
@@ -182,14 +187,17 @@ static void tcp_finish(struct output *o, uint64_t now_ms)
 	struct tcp *t = o->state;
 
 	t->finished = true;
+	ipfix_make_statistics(&t->make, true, now_ms);
 	tcp_step(o, now_ms);
 }
 
-/* Templates alone are not worth waiting for. */
+/* Templates and statistics alone are not worth waiting for a collector that is away. */
 static bool tcp_idle(const struct output *o)
 {
 	const struct tcp *t = o->state;
 
+	if (t->net.state != NET_TCP_UP)
+		return !t->make.data.flows && !ipfix_writer_pending(t->make.writer);
 	return !t->make.data.head && !ipfix_writer_pending(t->make.writer);
 }
 

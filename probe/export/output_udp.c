@@ -133,6 +133,7 @@ static void udp_step(struct output *o, uint64_t now_ms)
 		ipfix_make_templates(&u->make);
 		u->refresh_ms = now_ms + o->options.refresh_ms;
 	}
+	ipfix_make_statistics(&u->make, false, now_ms);
 	udp_send(o, u, now_ms);
 }
 
@@ -156,7 +157,7 @@ static void udp_flush(struct output *o, uint64_t now_ms)
 static int udp_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 {
 	const struct udp *u = o->state;
-	uint64_t next = u->refresh_ms;
+	uint64_t next = u->refresh_ms < u->make.statistics_ms ? u->refresh_ms : u->make.statistics_ms;
 
 	if (u->net.fd < 0)
 		return net_udp_wait(&u->net, false, now_ms, p);
@@ -178,6 +179,9 @@ static bool udp_full(const struct output *o)
 
 static void udp_finish(struct output *o, uint64_t now_ms)
 {
+	struct udp *u = o->state;
+
+	ipfix_make_statistics(&u->make, true, now_ms);
 	udp_step(o, now_ms);
 }
 
@@ -185,6 +189,9 @@ static bool udp_idle(const struct output *o)
 {
 	const struct udp *u = o->state;
 
+	/* Statistics alone are not worth waiting for a receiver that cannot be found. */
+	if (u->net.fd < 0)
+		return !u->make.data.flows && !ipfix_writer_pending(u->make.writer);
 	return !u->make.data.head && !ipfix_writer_pending(u->make.writer);
 }
 

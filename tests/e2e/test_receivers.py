@@ -207,25 +207,34 @@ while s.recv(65536): pass
 class Nfcapd(unittest.TestCase):
     """nfdump's sums of what nfcapd took over UDP."""
 
-    def collect(self, path, folder):
+    def collect(self, path, folder, profile):
         port = l7.free_port(socket.SOCK_DGRAM)
         argv = ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w", folder, "-t", "3600", "-B", "4000000"]
         with l7.Process(argv) as nfcapd:
             l7.wait_for("nfcapd listens", lambda: udp_bound(port))
-            done = l7.probe("-r", path, *l7.NO_TIMEOUTS, "-o", f"ipfix+udp://127.0.0.1:{port}")
+            done = l7.probe("-r", path, *l7.NO_TIMEOUTS, "-t", profile, "-o", f"ipfix+udp://127.0.0.1:{port}")
             self.assertEqual(0, done.status, done.err)
             time.sleep(0.5)
             nfcapd.stop()
 
+    def sums(self, path, profile):
+        with tempfile.TemporaryDirectory() as folder:
+            self.collect(path, folder, profile)
+            done = l7.run(["nfdump", "-R", folder, "-q", "-N", "-o", "fmt:%ipkt %ibyt %opkt %obyt"])
+        rows = [[int(w) for w in line.split()] for line in done.out.splitlines() if line.strip()]
+        return len(rows), sum(r[0] + r[2] for r in rows), sum(r[1] + r[3] for r in rows)
+
     def test_sums(self):
+        for profile in ("standard", "ntop", "full"):
+            for name in CAPTURES:
+                with self.subTest(name, profile=profile):
+                    self.assertEqual(json_sums(l7.corpus(name)), self.sums(l7.corpus(name), profile))
+
+    def test_sums_of_halves(self):
         for name in CAPTURES:
-            with self.subTest(name), tempfile.TemporaryDirectory() as folder:
+            with self.subTest(name):
                 path = l7.corpus(name)
-                self.collect(path, folder)
-                done = l7.run(["nfdump", "-R", folder, "-q", "-N", "-o", "fmt:%ipkt %ibyt %opkt %obyt"])
-                rows = [[int(w) for w in line.split()] for line in done.out.splitlines() if line.strip()]
-                got = (len(rows), sum(r[0] + r[2] for r in rows), sum(r[1] + r[3] for r in rows))
-                self.assertEqual(json_sums(path), got)
+                self.assertEqual(json_sums(path)[1:], self.sums(path, "iana")[1:])
 
 
 def udp_bound(port):

@@ -13,6 +13,7 @@
 #define ORACLE_TID_FLOW 1000
 #define ORACLE_TID_APP 1001
 #define ORACLE_TID_DOMAIN 1002
+#define ORACLE_TID_OTHER 1003
 
 struct oracle {
 	fbInfoModel_t *model;
@@ -24,6 +25,11 @@ struct oracle {
 	uint64_t flows;
 	uint64_t apps;
 	uint64_t domains;
+	uint64_t types; /* of elements (RFC 5610) */
+	uint64_t statistics;
+	uint64_t interfaces;
+	uint64_t exported; /* what the statistics read last say */
+	uint16_t element;  /* of the type read last */
 	char app_name[25]; /* of the application table's row read last */
 	char domain_name[256];
 	void (*flow)(struct oracle *o, void *arg);
@@ -58,7 +64,7 @@ static inline bool oracle_spec(fbTemplate_t *t, const char *name, uint16_t len)
 
 static inline bool oracle_init(struct oracle *o, uint32_t pen)
 {
-	fbTemplate_t *flow, *app, *domain;
+	fbTemplate_t *flow, *app, *domain, *other;
 	GError *error = NULL;
 	bool ok = true;
 
@@ -68,6 +74,7 @@ static inline bool oracle_init(struct oracle *o, uint32_t pen)
 	flow = fbTemplateAlloc(o->model);
 	app = fbTemplateAlloc(o->model);
 	domain = fbTemplateAlloc(o->model);
+	other = fbTemplateAlloc(o->model);
 	for (size_t i = 0; i < L7_FIELD_COUNT; i++) {
 		if (l7_fields[i].pen == L7_PEN_NONE)
 			continue;
@@ -77,11 +84,15 @@ static inline bool oracle_init(struct oracle *o, uint32_t pen)
 	}
 	ok = ok && oracle_spec(app, "applicationId", 4) && oracle_spec(app, "applicationName", 24) &&
 	     oracle_spec(domain, "observationDomainId", 4) && oracle_spec(domain, "observationDomainName", L7_VARLEN);
+	ok = ok && oracle_spec(other, "exportedFlowRecordTotalCount", 8) &&
+	     oracle_spec(other, "informationElementId", 2);
 	fbTemplateSetOptionsScope(app, 1);
+	fbTemplateSetOptionsScope(other, 1);
 	fbTemplateSetOptionsScope(domain, 1);
 	ok = ok && fbSessionAddTemplate(o->session, TRUE, ORACLE_TID_FLOW, flow, &error) &&
 	     fbSessionAddTemplate(o->session, TRUE, ORACLE_TID_APP, app, &error) &&
-	     fbSessionAddTemplate(o->session, TRUE, ORACLE_TID_DOMAIN, domain, &error);
+	     fbSessionAddTemplate(o->session, TRUE, ORACLE_TID_DOMAIN, domain, &error) &&
+	     fbSessionAddTemplate(o->session, TRUE, ORACLE_TID_OTHER, other, &error);
 	o->buf = fBufAllocForCollection(o->session, NULL);
 	fBufSetAutomaticMode(o->buf, FALSE);
 	return ok && o->size <= sizeof(o->record);
@@ -117,33 +128,77 @@ static inline bool oracle_text_is(const struct oracle *o, enum l7_field f, const
 	return v.len == strlen(s) && memcmp(v.buf, s, v.len) == 0;
 }
 
-static inline bool oracle_next(struct oracle *o, uint16_t tid, GError **error)
+/* Data records read so far, of all kinds. */
+static inline uint64_t oracle_records(const struct oracle *o)
+{
+	return o->flows + o->apps + o->domains + o->types + o->statistics + o->interfaces;
+}
+
+static inline bool oracle_read(struct oracle *o, uint16_t mine, void *to, size_t size, GError **error)
+{
+	return fBufSetInternalTemplate(o->buf, mine, error) && fBufNext(o->buf, to, &size, error);
+}
+
+static inline bool oracle_next_app(struct oracle *o, GError **error)
 {
 	struct __attribute__((packed)) {
 		uint8_t id[4];
 		char name[24];
 	} app = {0};
+
+	if (!oracle_read(o, ORACLE_TID_APP, &app, sizeof(app), error))
+		return false;
+	o->apps++;
+	memcpy(o->app_name, app.name, 24);
+	return true;
+}
+
+static inline bool oracle_next_domain(struct oracle *o, GError **error)
+{
 	struct __attribute__((packed)) {
 		uint32_t id;
 		fbVarfield_t name;
 	} domain = {0};
-	uint16_t mine = tid == 258 ? ORACLE_TID_APP : tid == 259 ? ORACLE_TID_DOMAIN : ORACLE_TID_FLOW;
-	void *to = tid == 258 ? (void *)&app : tid == 259 ? (void *)&domain : o->record;
-	size_t size = tid == 258 ? sizeof(app) : tid == 259 ? sizeof(domain) : o->size;
 
-	if (!fBufSetInternalTemplate(o->buf, mine, error) || !fBufNext(o->buf, to, &size, error))
+	if (!oracle_read(o, ORACLE_TID_DOMAIN, &domain, sizeof(domain), error))
 		return false;
-	if (tid == 258) {
-		o->apps++;
-		memcpy(o->app_name, app.name, 24);
-	} else if (tid == 259) {
-		o->domains++;
-		memcpy(o->domain_name, domain.name.buf, domain.name.len < 255 ? domain.name.len : 255);
-	} else {
-		o->flows++;
-		if (o->flow)
-			o->flow(o, o->arg);
-	}
+	o->domains++;
+	memcpy(o->domain_name, domain.name.buf, domain.name.len < 255 ? domain.name.len : 255);
+	return true;
+}
+
+static inline bool oracle_next_other(struct oracle *o, uint16_t tid, GError **error)
+{
+	struct __attribute__((packed)) {
+		uint64_t exported;
+		uint16_t element;
+	} other = {0};
+
+	if (!oracle_read(o, ORACLE_TID_OTHER, &other, sizeof(other), error))
+		return false;
+	o->types += tid == 260;
+	o->statistics += tid == 261;
+	o->interfaces += tid == 262;
+	if (tid == 260)
+		o->element = other.element;
+	if (tid == 261)
+		o->exported = other.exported;
+	return true;
+}
+
+static inline bool oracle_next(struct oracle *o, uint16_t tid, GError **error)
+{
+	if (tid == 258)
+		return oracle_next_app(o, error);
+	if (tid == 259)
+		return oracle_next_domain(o, error);
+	if (tid > 259)
+		return oracle_next_other(o, tid, error);
+	if (!oracle_read(o, ORACLE_TID_FLOW, o->record, o->size, error))
+		return false;
+	o->flows++;
+	if (o->flow)
+		o->flow(o, o->arg);
 	return true;
 }
 

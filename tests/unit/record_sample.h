@@ -19,7 +19,7 @@ static inline void record_sample(struct l7_record *r, unsigned n)
 {
 	memset(r, 0, sizeof(*r));
 	for (unsigned f = 0; f < L7_FIELD_COUNT; f++)
-		if (l7_fields[f].type != L7_TYPE_TEXT)
+		if (l7_fields[f].type < L7_TYPE_TEXT)
 			l7_mark(r, (enum l7_field)f);
 	r->flow_id = UINT64_C(0xfedcba9876543210) + n;
 	r->stream_id = UINT64_C(9007199254740993);

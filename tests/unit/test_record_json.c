@@ -49,6 +49,7 @@ static void test_whole_record(void **state)
 {
 	struct l7_record r;
 	json_t *j;
+	size_t keys = 0;
 
 	(void)state;
 	record_sample(&r, 0);
@@ -75,8 +76,10 @@ static void test_whole_record(void **state)
 	assert_int_equal(number_of(j, "rev_octets"), 100000);
 	assert_int_equal(number_of(j, "src_port"), 40000);
 	assert_int_equal(number_of(j, "tcp_flags"), 0x1b);
-	/* Every row with a key, each once: the two address rows of the other IP version have none. */
-	assert_int_equal(json_object_size(j), L7_FIELD_COUNT - 2);
+	/* Every row with a key, each once: the two address rows of the other IP version have none, nor have aliases. */
+	for (unsigned f = 0; f < L7_FIELD_COUNT; f++)
+		keys += l7_fields[f].json != NULL;
+	assert_int_equal(json_object_size(j), keys);
 	json_decref(j);
 }
 
@@ -202,6 +205,10 @@ static void test_rows(void **state)
 {
 	(void)state;
 	for (unsigned f = 0; f < L7_FIELD_COUNT; f++) {
+		if (l7_fields[f].type > L7_TYPE_TEXT) {
+			assert_null(l7_fields[f].json);
+			continue;
+		}
 		if (l7_fields[f].type != L7_TYPE_IP6) {
 			assert_non_null(l7_fields[f].json);
 			assert_true(strlen(l7_fields[f].json) + 4 < 32);

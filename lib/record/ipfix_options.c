@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Options records: what a receiver should know beside the flows. Names of applications (RFC 6759), of the probe and of
+ * interfaces, types of elements that are no IANA's (RFC 5610), and statistics.
+ */
+#include <string.h>
+
+#include "record/ipfix_writer_internal.h"
+
+#define OPTIONS_APP_NAME 24 /* octets of 96 and 94 in the application table: nfdump reads no other lengths */
+#define OPTIONS_APP_TEXT 55
+#define OPTIONS_FIELDS_MAX 7
+#define OPTIONS_TEXT_MAX 200 /* octets of a description: a record fits the shortest message */
+
+/* informationElementDataType and informationElementSemantics (RFC 5610 sections 3.1 and 3.6, IANA's registries) */
+enum { TYPE_UNSIGNED8 = 1, TYPE_UNSIGNED16 = 2, TYPE_UNSIGNED32 = 3, TYPE_UNSIGNED64 = 4, TYPE_STRING = 13 };
+enum { SEMANTICS_DEFAULT = 0, SEMANTICS_QUANTITY = 1, SEMANTICS_IDENTIFIER = 4, SEMANTICS_FLAGS = 5 };
+
+struct options_field {
+	const char *name;
+	uint16_t len;
+};
+
+static const struct options_template {
+	uint16_t id;
+	uint16_t scopes; /* the first so many fields */
+	struct options_field fields[OPTIONS_FIELDS_MAX];
+} options_templates[] = {
+	{IPFIX_TEMPLATE_APPS,
+	 1,
+	 {{"applicationId", 4}, {"applicationName", OPTIONS_APP_NAME}, {"applicationDescription", OPTIONS_APP_TEXT}}},
+	{IPFIX_TEMPLATE_DOMAIN, 1, {{"observationDomainId", 4}, {"observationDomainName", L7_VARLEN}}},
+	{IPFIX_TEMPLATE_TYPES,
+	 2,
+	 {{"privateEnterpriseNumber", 4},
+	  {"informationElementId", 2},
+	  {"informationElementDataType", 1},
+	  {"informationElementSemantics", 1},
+	  {"informationElementName", L7_VARLEN},
+	  {"informationElementDescription", L7_VARLEN}}},
+	{IPFIX_TEMPLATE_STATISTICS,
+	 1,
+	 {{"observationDomainId", 4},
+	  {"systemInitTimeMilliseconds", 8},
+	  {"exportedFlowRecordTotalCount", 8},
+	  {"notSentFlowTotalCount", 8},
+	  {"packetTotalCount", 8},
+	  {"droppedPacketTotalCount", 8},
+	  {"ignoredPacketTotalCount", 8}}},
+	{IPFIX_TEMPLATE_INTERFACES, 1, {{"ingressInterface", 4}, {"interfaceName", L7_VARLEN}}},
+};
+#define OPTIONS_TEMPLATES (sizeof(options_templates) / sizeof(options_templates[0]))
+
+/* The shape of the records, packed as the templates above have it. */
+struct __attribute__((packed)) options_app {
+	uint8_t id[4];
+	char name[OPTIONS_APP_NAME];
+	char text[OPTIONS_APP_TEXT];
+};
+
+struct __attribute__((packed)) options_name {
+	uint32_t id;
+	fbVarfield_t name;
+};
+
+struct __attribute__((packed)) options_type {
+	uint32_t pen;
+	uint16_t ie;
+	uint8_t type;
+	uint8_t semantics;
+	fbVarfield_t name;
+	fbVarfield_t description;
+};
+
+struct __attribute__((packed)) options_statistics {
+	uint32_t domain;
+	uint64_t start_ms;
+	uint64_t exported;
+	uint64_t not_sent;
+	uint64_t packets;
+	uint64_t dropped;
+	uint64_t ignored;
+};
+
+bool ipfix_options_add(struct ipfix_writer *w, GError **error)
+{
+	for (size_t i = 0; i < OPTIONS_TEMPLATES; i++) {
+		const struct options_template *o = &options_templates[i];
+		fbTemplate_t *t = fbTemplateAlloc(w->model);
+
+		for (size_t f = 0; f < OPTIONS_FIELDS_MAX && o->fields[f].name; f++) {
+			if (ipfix_writer_spec(t, o->fields[f].name, o->fields[f].len, error))
+				continue;
+			fbTemplateFreeUnused(t);
+			return false;
+		}
+		fbTemplateSetOptionsScope(t, o->scopes);
+		if (!ipfix_writer_add_template(w, o->id, t, error))
+			return false;
+	}
+	return true;
+}
+
+static int options_name(struct ipfix_writer *w, uint16_t id, struct options_name r, const char *name,
+			const struct ipfix_sink *sink)
+{
+	if (!name || !*name)
+		return 0;
+	w->clean_used = 0;
+	r.name = ipfix_writer_text(w, name, strnlen(name, L7_STRING_MAX));
+	return ipfix_writer_append(w, id, &r, sizeof(r), sink);
+}
+
+static int options_apps(struct ipfix_writer *w, const struct ipfix_tables *t, const struct ipfix_sink *sink)
+{
+	struct options_app app;
+	int rc = 0;
+
+	for (uint32_t id = 0; id < t->n_apps && !rc; id++) {
+		if (!t->apps[id])
+			continue;
+		ipfix_writer_app_id(app.id, id);
+		ipfix_writer_text_fixed(app.name, sizeof(app.name), t->apps[id], strlen(t->apps[id]));
+		ipfix_writer_text_fixed(app.text, sizeof(app.text), t->apps[id], strlen(t->apps[id]));
+		rc = ipfix_writer_append(w, IPFIX_TEMPLATE_APPS, &app, sizeof(app), sink);
+	}
+	return rc;
+}
+
+static uint8_t options_data_type(const struct l7_field_info *f)
+{
+	if (f->len == L7_VARLEN)
+		return TYPE_STRING;
+	return f->len == 1   ? TYPE_UNSIGNED8
+	       : f->len == 2 ? TYPE_UNSIGNED16
+	       : f->len == 4 ? TYPE_UNSIGNED32
+			     : TYPE_UNSIGNED64;
+}
+
+static uint8_t options_semantics(unsigned row)
+{
+	switch ((enum l7_type)l7_fields[row].type) {
+	case L7_TYPE_TEXT:
+	case L7_TYPE_ALIAS_TEXT:
+		return SEMANTICS_DEFAULT;
+	case L7_TYPE_STATE:
+		return SEMANTICS_FLAGS;
+	case L7_TYPE_ID64:
+		return row == L7_F_flowRisk ? SEMANTICS_FLAGS : SEMANTICS_IDENTIFIER;
+	case L7_TYPE_CONF:
+	case L7_TYPE_ALIAS_U16:
+		return SEMANTICS_IDENTIFIER;
+	default:
+		return SEMANTICS_QUANTITY;
+	}
+}
+
+static bool options_is_private(unsigned row)
+{
+	return l7_fields[row].pen == L7_PEN_NTOP || l7_fields[row].pen == L7_PEN_OWN;
+}
+
+/* Types of the private elements of the profile (RFC 5610). Those of the reverse direction are known by RFC 5103. */
+static int options_types(struct ipfix_writer *w, const struct ipfix_sink *sink)
+{
+	const struct profile *p = w->config.profile;
+	int rc = 0;
+
+	for (size_t i = 0; i < p->n4 && !rc; i++) {
+		const struct l7_field_info *f = &l7_fields[p->v4[i]];
+		struct options_type r = {
+			.pen = f->pen == L7_PEN_OWN ? w->config.pen : f->pen,
+			.ie = f->ie,
+			.type = options_data_type(f),
+			.semantics = options_semantics(p->v4[i]),
+		};
+
+		if (!options_is_private(p->v4[i]))
+			continue;
+		w->clean_used = 0;
+		r.name = ipfix_writer_text(w, f->name, strlen(f->name));
+		r.description = ipfix_writer_text(w, f->description, strnlen(f->description, OPTIONS_TEXT_MAX));
+		rc = ipfix_writer_append(w, IPFIX_TEMPLATE_TYPES, &r, sizeof(r), sink);
+	}
+	return rc;
+}
+
+static int options_statistics(struct ipfix_writer *w, const struct ipfix_statistics *s, const struct ipfix_sink *sink)
+{
+	struct options_statistics r = {
+		.domain = w->config.domain,
+		.start_ms = s->start_ms,
+		.exported = s->exported,
+		.not_sent = s->not_sent,
+		.packets = s->packets,
+		.dropped = s->dropped,
+		.ignored = s->ignored,
+	};
+
+	return ipfix_writer_append(w, IPFIX_TEMPLATE_STATISTICS, &r, sizeof(r), sink);
+}
+
+static int options_tables(struct ipfix_writer *w, const struct ipfix_tables *t, const struct ipfix_sink *sink)
+{
+	struct options_name domain = {.id = w->config.domain};
+	int rc = options_name(w, IPFIX_TEMPLATE_DOMAIN, domain, t->exporter, sink);
+
+	for (size_t i = 0; i < t->n_interfaces && !rc; i++)
+		rc = options_name(w, IPFIX_TEMPLATE_INTERFACES, (struct options_name){.id = t->interfaces[i].id},
+				  t->interfaces[i].name, sink);
+	if (!rc)
+		rc = options_types(w, sink);
+	if (!rc && t->statistics)
+		rc = options_statistics(w, t->statistics, sink);
+	return rc ? rc : options_apps(w, t, sink);
+}
+
+/* A template without a record to come is left out. */
+static bool options_wanted(const struct ipfix_writer *w, uint16_t id, const struct ipfix_tables *t)
+{
+	const struct profile *p = w->config.profile;
+
+	if (id == IPFIX_TEMPLATE_INTERFACES)
+		return t->n_interfaces > 0;
+	if (id != IPFIX_TEMPLATE_TYPES)
+		return true;
+	for (size_t i = 0; i < p->n4; i++)
+		if (options_is_private(p->v4[i]))
+			return true;
+	return false;
+}
+
+int ipfix_writer_templates(struct ipfix_writer *w, const struct ipfix_tables *t, struct ipfix_sink sink)
+{
+	int rc;
+
+	ipfix_writer_flush(w);
+	rc = ipfix_writer_put_template(w, IPFIX_TEMPLATE_V4, &sink);
+	if (!rc)
+		rc = ipfix_writer_put_template(w, IPFIX_TEMPLATE_V6, &sink);
+	for (size_t i = 0; i < OPTIONS_TEMPLATES && !rc; i++)
+		if (options_wanted(w, options_templates[i].id, t))
+			rc = ipfix_writer_put_template(w, options_templates[i].id, &sink);
+	if (!rc)
+		rc = options_tables(w, t, &sink);
+	ipfix_writer_emit(w, &sink);
+	return rc;
+}
+
+int ipfix_writer_statistics(struct ipfix_writer *w, const struct ipfix_statistics *s, struct ipfix_sink sink)
+{
+	int rc;
+
+	ipfix_writer_flush(w);
+	rc = options_statistics(w, s, &sink);
+	ipfix_writer_emit(w, &sink);
+	return rc;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What ipfix_writer.c and ipfix_options.c share. */
+#ifndef L7_RECORD_IPFIX_WRITER_INTERNAL_H
+#define L7_RECORD_IPFIX_WRITER_INTERNAL_H
+
+#include <fixbuf/public.h>
+
+#include "record/ipfix_writer.h"
+
+#define WRITER_TEXTS 20 /* texts of one record at most */
+
+/* How one field gets from struct l7_record into the packed structure that libfixbuf encodes. */
+struct writer_step {
+	uint16_t from;
+	uint16_t to;
+	uint8_t type; /* enum l7_type */
+	bool fixed;   /* text as WRITER_NAME_FIXED octets */
+};
+
+struct writer_layout {
+	struct writer_step steps[L7_FIELD_COUNT];
+	size_t n;
+	size_t size; /* of the packed structure */
+};
+
+struct ipfix_writer {
+	struct ipfix_writer_config config;
+	fbInfoModel_t *model;
+	fBuf_t *buf; /* owns session and exporter */
+	fbSession_t *session;
+	fbExporter_t *exporter;
+	struct writer_layout v4;
+	struct writer_layout v6;
+	uint16_t template_now; /* set on the buffer, 0 none */
+	bool open;             /* the message has something in it */
+	uint32_t pending;      /* data records in it */
+	size_t clean_used;
+	uint8_t record[L7_FIELD_COUNT * sizeof(fbVarfield_t)];
+	char clean[WRITER_TEXTS * (L7_STRING_MAX + 1)]; /* texts that needed cleaning */
+	uint8_t out[IPFIX_MESSAGE_MAX];
+};
+
+/* Adds an element of `len` octets, L7_VARLEN for variable, to a template. */
+bool ipfix_writer_spec(fbTemplate_t *t, const char *name, uint16_t len, GError **error);
+/* Adds a template to the session, as what is in memory and as what is sent: they are the same. */
+bool ipfix_writer_add_template(struct ipfix_writer *w, uint16_t id, fbTemplate_t *t, GError **error);
+/* Puts the template itself into the message. Returns 0, -EMSGSIZE or -EIO. */
+int ipfix_writer_put_template(struct ipfix_writer *w, uint16_t id, const struct ipfix_sink *sink);
+/* Puts one packed record into the message. Returns 0, -EMSGSIZE or -EIO. */
+int ipfix_writer_append(struct ipfix_writer *w, uint16_t id, void *record, size_t size, const struct ipfix_sink *sink);
+/* The message, if there is one, goes to this sink. */
+void ipfix_writer_emit(struct ipfix_writer *w, const struct ipfix_sink *sink);
+/* A text as UTF-8; it is valid as long as s and as long as w->clean_used is not set back. */
+fbVarfield_t ipfix_writer_text(struct ipfix_writer *w, const char *s, size_t len);
+/* The same cut to `size` octets, whole characters only, and padded with zeros. */
+void ipfix_writer_text_fixed(char *to, size_t size, const char *s, size_t len);
+/* applicationId: octet 22, the engine nDPI, and 24 bits of id (RFC 6759). */
+void ipfix_writer_app_id(uint8_t to[4], uint32_t id);
+
+/* The templates of the options records; before the buffer exists. */
+bool ipfix_options_add(struct ipfix_writer *w, GError **error);
+
+#endif

@@ -53,6 +53,12 @@ static const struct conf_row config_rows[] = {
 	{.name = "stats", .type = CONF_FLAG, .offset = AT(stats), .help = "at the end, counters as JSON on standard error"},
 	{.name = "check", .type = CONF_FLAG, .offset = AT(check), .only_option = true,
 	 .help = "check options and files, then exit"},
+	{.name = "list-fields", .type = CONF_FLAG, .offset = AT(list_fields), .only_option = true,
+	 .help = "print the fields of records and their names"},
+	{.name = "list-templates", .type = CONF_FLAG, .offset = AT(list_templates), .only_option = true,
+	 .help = "print the templates and their fields"},
+	{.name = "list-protocols", .type = CONF_FLAG, .offset = AT(list_protocols), .only_option = true,
+	 .help = "print the protocols that can be told, with those of --protocols"},
 	{.name = "print-config", .type = CONF_FLAG, .offset = AT(print_config), .only_option = true,
 	 .help = "print the options in force as a file"},
 	{.name = "selftest-sandbox", .type = CONF_FLAG, .offset = AT(selftest_sandbox), .only_option = true,
@@ -104,6 +110,12 @@ static int config_default_exporter(struct config *c)
 	name[sizeof(name) - 1] = '\0';
 	c->exporter = strdup(name);
 	return c->exporter ? 0 : -ENOMEM;
+}
+
+/* Something is to be printed that needs no source of packets. */
+static bool config_lists(const struct config *c)
+{
+	return c->list_fields || c->list_templates || c->list_protocols;
 }
 
 static int config_check_sources(const struct config *c, char *err, size_t err_size)
@@ -158,7 +170,7 @@ int config_load(struct config *c, int argc, char **argv, char *err, size_t err_s
 		rc = config_default_template(c);
 	if (!rc)
 		rc = config_default_exporter(c);
-	if (!rc && !c->print_config)
+	if (!rc && !c->print_config && !config_lists(c))
 		rc = config_check_sources(c, err, err_size);
 	if (!rc)
 		rc = config_parse_outputs(c, err, err_size);

@@ -31,6 +31,9 @@ struct config {
 	bool stats;
 	bool check;
 	bool print_config;
+	bool list_fields;
+	bool list_templates;
+	bool list_protocols;
 	bool selftest_sandbox;
 	bool verbose;
 	bool version;

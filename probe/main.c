@@ -6,6 +6,7 @@
 #include "base/stdfd.h"
 #include "config.h"
 #include "dpi/dpi.h"
+#include "lists.h"
 #include "sandbox_selftest.h"
 #include "supervisor.h"
 
@@ -19,6 +20,20 @@ static int main_check(const struct config *c)
 		log_error("%s", err);
 		return 1;
 	}
+	dpi_module_free(dpi);
+	return 0;
+}
+
+static int main_list_protocols(const struct config *c)
+{
+	struct dpi_module *dpi;
+	char err[512];
+
+	if (dpi_module_new(&dpi, c->protocols, err, sizeof(err))) {
+		log_error("%s", err);
+		return 1;
+	}
+	lists_protocols(stdout, dpi);
 	dpi_module_free(dpi);
 	return 0;
 }
@@ -44,6 +59,12 @@ int main(int argc, char **argv)
 		printf("l7probe %s, nDPI %s\n", L7_VERSION, dpi_version());
 	else if (config.selftest_sandbox)
 		status = sandbox_selftest();
+	else if (config.list_fields)
+		lists_fields(stdout, (uint32_t)config.pen);
+	else if (config.list_templates)
+		lists_templates(stdout);
+	else if (config.list_protocols)
+		status = main_list_protocols(&config);
 	else if (config.print_config)
 		config_print(&config, stdout);
 	else if (config.check)

@@ -72,6 +72,8 @@ void dpi_guess(struct dpi_module *m, const struct dpi_ends *ends, struct dpi_ver
 /* Names by id for the exporter: canonical, '.' written '_'. NULL: no such id. Valid as long as the module. */
 uint32_t dpi_app_count(const struct dpi_module *m);
 const char *dpi_app_name(const struct dpi_module *m, uint32_t id);
+/* The category that nDPI gives a protocol for itself; a flow's may differ. */
+uint32_t dpi_app_category(const struct dpi_module *m, uint32_t id);
 uint32_t dpi_category_count(const struct dpi_module *m);
 const char *dpi_category_name(const struct dpi_module *m, uint32_t id);
 

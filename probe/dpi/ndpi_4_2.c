@@ -311,7 +311,7 @@ static void state_texts(const struct dpi_state *s, struct dpi_texts *t)
 		t->dns_query = name;
 }
 
-static uint16_t module_category(struct dpi_module *m, uint16_t app)
+static uint16_t module_category(const struct dpi_module *m, uint16_t app)
 {
 	ndpi_protocol p = {NDPI_PROTOCOL_UNKNOWN, app, NDPI_PROTOCOL_CATEGORY_UNSPECIFIED};
 
@@ -375,6 +375,11 @@ uint32_t dpi_app_count(const struct dpi_module *m)
 const char *dpi_app_name(const struct dpi_module *m, uint32_t id)
 {
 	return id < m->n_apps && m->apps[id][0] ? m->apps[id] : NULL;
+}
+
+uint32_t dpi_app_category(const struct dpi_module *m, uint32_t id)
+{
+	return id < m->n_apps ? module_category(m, (uint16_t)id) : 0;
 }
 
 uint32_t dpi_category_count(const struct dpi_module *m)

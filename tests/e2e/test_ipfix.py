@@ -232,6 +232,46 @@ class Profiles(Export):
                     self.assertIn(said, done.err)
 
 
+class Lists(Export):
+    """What can be asked for is listed, and what is listed can be asked for."""
+
+    def lines(self, option, *more):
+        done = l7.probe(option, *more)
+        self.assertEqual((0, ""), (done.status, done.err))
+        return [line.split() for line in done.out.splitlines()]
+
+    def test_fields(self):
+        rows = self.lines("--list-fields", "--pen", "4711")[1:]
+        names = [row[0] for row in rows if row[0] != "-"]
+        done = l7.probe("-r", l7.STORY, "-t", ",".join(names), "-o", "json:-")
+        self.assertEqual(0, done.status, done.err)
+        nprobe = [row[5] for row in rows if row[5] != "-"]
+        done = l7.probe("-r", l7.STORY, "-t", " ".join("%" + name for name in nprobe), "-o", "json:-")
+        self.assertEqual(0, done.status, done.err)
+        self.assertIn(["streamId", "4711", "5", "8", "stream_id"], [row[:5] for row in rows])
+        keys = {row[4] for row in rows}
+        for flow in done.flows:
+            self.assertLessEqual(set(flow), keys)
+
+    def test_templates(self):
+        rows = self.lines("--list-templates")
+        self.assertEqual(sorted(PROFILES), sorted(row[0] for row in rows))
+        for name, fields in rows:
+            _, by_name = self.export(l7.STORY, "ipfix+file", name)
+            _, by_list = self.export(l7.STORY, "ipfix+file", fields)
+            self.assertEqual(by_name.templates[256].fields, by_list.templates[256].fields)
+
+    def test_protocols(self):
+        rows = self.lines("--list-protocols")[1:]
+        named = {row[1]: (int(row[0]), row[2]) for row in rows}
+        self.assertEqual(len(rows), len(named))
+        _, strict = self.export(l7.STORY, "ipfix+file", "standard")
+        sent = {r[APPLICATION]: r[0, 96].rstrip(b"\0").decode() for r in strict.options if APPLICATION in r}
+        self.assertEqual({int.from_bytes(i[1:], "big"): n for i, n in sent.items()},
+                         {ident: name[:24] for name, (ident, _) in named.items()})
+        self.assertEqual("Chat", named["Telegram"][1])
+
+
 class File(Export):
     def write(self, name, profile="standard"):
         flows, strict = self.export(l7.corpus(name), "ipfix+file", profile)

@@ -82,10 +82,14 @@ static const char doc_templates[] =
 	"\n"
 	"With `octetDeltaCount` or `packetDeltaCount` and neither counter of the reverse direction, each direction of "
 	"a "
-	"flow is a\n"
-	"record of its own, so that sums are right; a direction without packets has none. Both carry the `flowId`, and "
-	"`biflowDirection`\n"
-	"1 from the initiator or 2 to it; 0 in both where the flow was picked up in the middle.\n";
+	"flow is\n"
+	"a record of its own, so that sums are right; a direction without packets has none. Both carry the `flowId` "
+	"and, "
+	"if it is\n"
+	"listed, the same `recordSequence`; `biflowDirection` is 1 from the initiator and 2 to it, 0 in both where the "
+	"flow "
+	"was\n"
+	"picked up in the middle.\n";
 
 static const char doc_end[] =
 	"\n"

@@ -309,6 +309,26 @@ class File(Export):
         self.assertEqual((0, output["records"], 1), (output["sent"], output["dropped"], output["failed"]))
         self.assertEqual(len(done.flows), output["records"])
 
+    @unittest.skipUnless(l7.is_root(), "needs root")
+    def test_disk_full(self):
+        """The file system fills up inside a message: what is left is whole messages, the rest is counted."""
+        script = ("mount -t tmpfs -o size=36k none $1 || exit 99; shift; status=0; \"$@\" || status=$?; "
+                  "cat $0/flows.ipfix; exit $status")
+        done = l7.subprocess.run(
+            ["unshare", "-m", "sh", "-c", script, self.folder, self.folder, l7.L7PROBE, "-r",
+             l7.corpus("1kxun.pcap"), *l7.NO_TIMEOUTS, "-t", "full", "-o", f"ipfix+file://{self.folder}/flows.ipfix",
+             "--stats"], capture_output=True, timeout=60, stdin=l7.subprocess.DEVNULL)
+        said = done.stderr.decode().splitlines()
+        self.assertEqual(2, done.returncode, said)
+        self.assertEqual(2, len(said), said)  # one line, and the statistics
+        output = l7.json_lines(said[-1])[0]["outputs"][0]
+        strict = ipfix_strict.decode(done.stdout)
+        self.assertTrue(strict.options)
+        self.assertEqual(len(strict.flows), output["sent"])
+        self.assertEqual(output["records"], output["sent"] + output["dropped"])
+        self.assertGreater(output["dropped"], 0)
+        self.assertNotEqual(0, 36864 - len(done.stdout), "the disk was not filled inside a message")
+
     def test_cannot_open(self):
         done = l7.probe("-r", l7.STORY, "-o", "ipfix+file:///nonexistent/flows")
         self.assertEqual(2, done.status)

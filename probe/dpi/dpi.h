@@ -76,5 +76,9 @@ const char *dpi_app_name(const struct dpi_module *m, uint32_t id);
 uint32_t dpi_app_category(const struct dpi_module *m, uint32_t id);
 uint32_t dpi_category_count(const struct dpi_module *m);
 const char *dpi_category_name(const struct dpi_module *m, uint32_t id);
+/* nDPI's risks by bit: NULL and 0 for a bit without one. */
+uint32_t dpi_risk_count(void);
+const char *dpi_risk_name(uint32_t bit);
+unsigned dpi_risk_score(uint32_t bit);
 
 #endif

@@ -392,3 +392,20 @@ const char *dpi_category_name(const struct dpi_module *m, uint32_t id)
 {
 	return id < MODULE_CATEGORIES && m->categories[id][0] ? m->categories[id] : NULL;
 }
+
+uint32_t dpi_risk_count(void)
+{
+	return NDPI_MAX_RISK;
+}
+
+const char *dpi_risk_name(uint32_t bit)
+{
+	return bit > NDPI_NO_RISK && bit < NDPI_MAX_RISK ? ndpi_risk2str((ndpi_risk_enum)bit) : NULL;
+}
+
+unsigned dpi_risk_score(uint32_t bit)
+{
+	uint16_t client, server;
+
+	return dpi_risk_name(bit) ? ndpi_risk2score((ndpi_risk)1 << bit, &client, &server) : 0;
+}

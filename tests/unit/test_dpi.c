@@ -435,6 +435,29 @@ static void test_honest_names(void **state)
 	assert_verdict(out, "ICMP", "dpi/dpi");
 }
 
+/* Every risk has a name that is text and not its number; what is no risk has none. */
+static void test_risk_names(void **state)
+{
+	uint32_t n = dpi_risk_count();
+
+	(void)state;
+	assert_true(n > 40 && n <= 64);
+	for (uint32_t bit = 1; bit < n; bit++) {
+		const char *name = dpi_risk_name(bit);
+
+		assert_non_null(name);
+		assert_true(strlen(name) > 5 && strspn(name, "0123456789") < strlen(name));
+		assert_true(dpi_risk_score(bit) >= 10 && dpi_risk_score(bit) <= 1000);
+	}
+	assert_string_equal(dpi_risk_name(5), "Known Protocol on Non Standard Port");
+	assert_null(dpi_risk_name(0));
+	assert_null(dpi_risk_name(n));
+	assert_null(dpi_risk_name(UINT32_MAX));
+	assert_int_equal(dpi_risk_score(n), 0);
+	assert_int_equal(dpi_risk_score(64), 0);
+	assert_true(dpi_risk_score(5) > dpi_risk_score(22)); /* that, and "Unsafe Protocol" */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +470,7 @@ int main(void)
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_longest_line),
 		cmocka_unit_test(test_honest_names),
+		cmocka_unit_test(test_risk_names),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -46,6 +46,7 @@ struct shared_worker_counters {
 struct shared_progress {
 	_Atomic uint32_t file;         /* index of the file being read */
 	_Atomic uint64_t file_packets; /* whole packets of it done */
+	shared_counter file_octets;    /* of it read */
 	_Atomic uint64_t dpi_flow;     /* hash of the flow whose packet is being classified, 0 none */
 	_Atomic uint32_t blocked_call; /* number + 1 of the system call that ended the worker, 0 none */
 	uint8_t dpi_key[40];           /* its key, for the message */

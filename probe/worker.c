@@ -153,6 +153,7 @@ static int worker_read_file(struct worker *w, struct capture *file)
 
 	while (n >= 0 && !worker_stop) {
 		n = capture_read(file, WORKER_BATCH, worker_frame, w);
+		shared_set(&w->progress->file_octets, capture_position(file));
 		flow_tracker_expire(&w->tracker, 0, UINT_MAX);
 		if (ring_fill(&w->ring) >= WORKER_WAKE_FILL)
 			ring_wake(&w->ring);
@@ -203,6 +204,7 @@ static int worker_files(struct worker *w)
 	for (size_t i = first; !status && i < n && !worker_stop; i++) {
 		status = worker_read_file(w, files[i]);
 		if (!status && !worker_stop) {
+			shared_set(&w->progress->file_octets, 0);
 			atomic_store(&w->progress->file, (uint32_t)i + 1);
 			shared_set(&w->progress->file_packets, 0);
 		}

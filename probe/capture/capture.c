@@ -292,6 +292,14 @@ const char *capture_error(const struct capture *c)
 	return c->error;
 }
 
+uint64_t capture_position(const struct capture *c)
+{
+	FILE *file = pcap_file(c->pcap);
+	long at = file ? ftell(file) : -1;
+
+	return at > 0 ? (uint64_t)at : 0;
+}
+
 int capture_descriptor(const struct capture *c)
 {
 	return pcap_get_selectable_fd(c->pcap);

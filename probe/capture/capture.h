@@ -44,6 +44,9 @@ void capture_close(struct capture *c);
 int capture_read(struct capture *c, unsigned most, capture_fn *fn, void *arg);
 const char *capture_error(const struct capture *c);
 
+/* Octets of a file that are read, 0 where that cannot be known (a pipe). */
+uint64_t capture_position(const struct capture *c);
+
 /* Readable when frames are there; -1 for files. */
 int capture_descriptor(const struct capture *c);
 /* ifIndex of the interface, 0 for files. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "capture/capture.h"
+#include "export/terminal.h"
 #include "exporter.h"
 #include "shared.h"
 
@@ -50,6 +51,9 @@ static const struct conf_row config_rows[] = {
 	 .argument = "OCTETS", .help = "capture this much of a packet"},
 	{.name = "buffer-size", .type = CONF_NUMBER, .offset = AT(buffer_size), .min = 1, .max = 1024, .otherwise = "32",
 	 .argument = "MIB", .help = "kernel buffer of a capture"},
+	{.name = "all", .type = CONF_FLAG, .offset = AT(all), .help = "list every flow in the report of text:-, not only the largest"},
+	{.name = "color", .type = CONF_STRING, .offset = AT(color), .otherwise = "auto", .argument = "WHEN",
+	 .help = "colour in the report: auto (on a terminal), always, never"},
 	{.name = "stats", .type = CONF_FLAG, .offset = AT(stats), .help = "at the end, counters as JSON on standard error"},
 	{.name = "check", .type = CONF_FLAG, .offset = AT(check), .only_option = true,
 	 .help = "check options and files, then exit"},
@@ -136,6 +140,14 @@ static int config_check_sources(const struct config *c, char *err, size_t err_si
 	return -EINVAL;
 }
 
+static int config_check_color(const struct config *c, char *err, size_t err_size)
+{
+	if (terminal_color_ok(c->color))
+		return 0;
+	snprintf(err, err_size, "color is \"%s\": not auto, always or never", c->color);
+	return -EINVAL;
+}
+
 static int config_parse_outputs(struct config *c, char *err, size_t err_size)
 {
 	struct uri_range yes_no = {0, 1, 0};
@@ -153,6 +165,8 @@ static int config_parse_outputs(struct config *c, char *err, size_t err_size)
 		    uri_number(&c->uris[i], "early", yes_no, &early, err, err_size))
 			return -EINVAL;
 		c->early |= early != 0;
+		if (strcmp(c->uris[i].scheme, "text") == 0 && c->interfaces.n && isatty(STDOUT_FILENO))
+			c->early = true; /* the report of a running capture */
 	}
 	return exporter_check(c->uris, c->outputs.n, c->template_name, err, err_size);
 }
@@ -170,6 +184,8 @@ int config_load(struct config *c, int argc, char **argv, char *err, size_t err_s
 		rc = config_default_template(c);
 	if (!rc)
 		rc = config_default_exporter(c);
+	if (!rc)
+		rc = config_check_color(c, err, err_size);
 	if (!rc && !c->print_config && !config_lists(c))
 		rc = config_check_sources(c, err, err_size);
 	if (!rc)
@@ -203,7 +219,7 @@ void config_help(struct config *c, FILE *out)
 
 	conf_help(&table, out);
 	fputs("\nOutputs, options after '?' joined by '&':\n"
-	      "  text:-                        a table for people\n"
+	      "  text:-                        a report for people; live and not on a terminal, a line per record\n"
 	      "  json:-                        a JSON object per record and line\n"
 	      "  json+file:///PATH\n"
 	      "  ipfix+file:///PATH            options early, template, domain, app_name, queue\n"

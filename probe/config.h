@@ -28,6 +28,8 @@ struct config {
 	uint64_t drain_timeout;  /* s */
 	uint64_t snaplen;
 	uint64_t buffer_size;    /* MiB */
+	char *color;
+	bool all;
 	bool stats;
 	bool check;
 	bool print_config;

@@ -14,12 +14,29 @@
 #include "base/uri.h"
 #include "shared.h"
 
+struct exporter_risk {
+	const char *name; /* NULL: there is none of this number */
+	unsigned score;   /* nDPI's: 10 low to 250 severe */
+};
+
 /* Names by nDPI id, made by the supervisor before it forks: a worker sends ids only. */
 struct exporter_names {
 	const char **apps; /* canonical ('.' in a name is written '_'); index is the id; NULL if unused */
 	uint32_t n_apps;
 	const char **categories; /* NULL if unused */
 	uint32_t n_categories;
+	const struct exporter_risk *risks; /* index is nDPI's risk bit */
+	uint32_t n_risks;
+};
+
+/* What the report of text:- needs besides records. */
+struct exporter_report {
+	const struct shared_worker *workers; /* their counters */
+	size_t n_workers;
+	const char *const *files; /* as given; none when capturing live */
+	size_t n_files;
+	const char *color; /* "auto", "always", "never"; NULL for auto */
+	bool all;          /* every flow, not only the largest */
 };
 
 struct exporter_config {
@@ -46,6 +63,7 @@ struct exporter_config {
 	 * A pipe or terminal may hold up all for as long as its reader likes, as with any program, until `stopping`.
 	 */
 	bool lossless;
+	struct exporter_report report;
 };
 
 /*

@@ -100,7 +100,13 @@ static int supervisor_exporter_main(struct supervisor *s, int ready)
 	                            .pen = (uint32_t)config->pen,
 	                            .confine = sandbox_exporter,
 	                            .lossless = config->files.n > 0,
-	                            .drain_timeout_ms = config->drain_timeout * 1000};
+	                            .drain_timeout_ms = config->drain_timeout * 1000,
+	                            .report = {.workers = s->shared.workers,
+	                                       .n_workers = s->shared.n_workers,
+	                                       .files = (const char *const *)config->files.items,
+	                                       .n_files = config->files.n,
+	                                       .color = config->color,
+	                                       .all = config->all}};
 
 	if (config->interfaces.n) {
 		c.interface = config->interfaces.items[0];

@@ -154,6 +154,8 @@ int output_open(struct output *o, const struct exporter_config *c, size_t index,
 	if (rc)
 		return rc;
 	o->ops = output_find(u, err, err_size)->ops;
+	if (o->ops == &output_text_ops && output_report_wanted(c))
+		o->ops = &output_report_ops;
 	o->uri = u;
 	o->config = c;
 	o->counters = &c->shared->outputs[index];

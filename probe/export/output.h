@@ -77,9 +77,13 @@ int output_open(struct output *o, const struct exporter_config *c, size_t index,
 void output_kill(struct output *o, bool failed);
 
 extern const struct output_ops output_text_ops;
+extern const struct output_ops output_report_ops;
 extern const struct output_ops output_json_ops;
 extern const struct output_ops output_file_ops;
 extern const struct output_ops output_tcp_ops;
 extern const struct output_ops output_udp_ops;
+
+/* True if text:- is a report here: of files, or live on a terminal. Else it is a line per record. */
+bool output_report_wanted(const struct exporter_config *c);
 
 #endif

@@ -7,7 +7,8 @@
 #include <time.h>
 
 #include "base/addr.h"
-#include "base/utf8.h"
+#include "export/quantity.h"
+#include "export/screen_text.h"
 
 #define TEXT_TIME 12 /* columns */
 #define TEXT_END 21  /* 192.0.2.100:65535 and longer */
@@ -32,24 +33,6 @@ static void text_end(char *to, size_t size, const struct l7_record *r, const uin
 		snprintf(to, size, "%s%s%s:%u", brackets ? "[" : "", address, brackets ? "]" : "", port);
 	else
 		snprintf(to, size, "%s", address);
-}
-
-/* "870 B", "41.2 kB": three digits and an SI unit. */
-static void text_octets(char to[16], uint64_t n)
-{
-	static const char units[] = "kMGTPE";
-	double v = (double)n / 1000;
-	int unit = 0;
-
-	if (n < 1000) {
-		snprintf(to, 16, "%u B", (unsigned)n);
-		return;
-	}
-	while (v >= 999.95 && units[unit + 1]) {
-		v /= 1000;
-		unit++;
-	}
-	snprintf(to, 16, "%.1f %cB", v, units[unit]);
 }
 
 static void text_protocol(char to[8], uint8_t protocol)
@@ -89,7 +72,7 @@ static void text_time(char to[16], uint64_t ms)
 /* A name from the network, clean and cut. */
 static void text_clean(char to[TEXT_WHAT + 1], const struct l7_record *r, struct l7_text t)
 {
-	to[utf8_clean(to, TEXT_WHAT, r->text + t.off, t.len)] = '\0';
+	screen_clean(to, TEXT_WHAT + 1, r->text + t.off, t.len, true);
 }
 
 void text_line(struct buf *out, const struct l7_record *r)
@@ -103,8 +86,8 @@ void text_line(struct buf *out, const struct l7_record *r)
 	text_end(client, sizeof(client), r, r->src_ip, r->src_port);
 	text_end(server, sizeof(server), r, r->dst_ip, r->dst_port);
 	text_protocol(proto, r->protocol);
-	text_octets(sent, r->octets);
-	text_octets(received, r->rev_octets);
+	quantity_octets(sent, r->octets);
+	quantity_octets(received, r->rev_octets);
 	text_clean(name, r, r->app);
 	if (guess)
 		strcat(name, "?");

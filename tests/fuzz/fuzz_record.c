@@ -8,6 +8,7 @@
 
 #include "../unit/record_sample.h"
 #include "export/complete.h"
+#include "export/report.h"
 #include "export/text_line.h"
 #include "fuzz.h"
 #include "record/ipfix_reader.h"
@@ -92,11 +93,30 @@ static void fuzz_json(const struct l7_record *r)
 	buf_deinit(&b);
 }
 
+/* A report of the last thousand records. Colours apart, it has nothing that moves a cursor. */
+static void fuzz_report(const struct l7_record *record, const struct exporter_config *config)
+{
+	static struct report_flows flows;
+	struct report r = {.config = config, .flows = &flows, .terminal = {.width = 60, .bars = true}};
+	struct buf b;
+
+	if (!flows.flows)
+		FUZZ_CHECK(report_flows_init(&flows, 1024) == 0);
+	flows.utf8 = r.terminal.utf8 = record->octets & 1;
+	report_flows_add(&flows, record);
+	buf_init(&b, REPORT_OCTETS_MAX);
+	FUZZ_CHECK(report_print(&b, &r) == 0 && b.len > 0);
+	for (size_t i = 0; i < b.len; i++)
+		FUZZ_CHECK(b.data[i] == '\n' || ((unsigned char)b.data[i] >= 0x20 && b.data[i] != 0x7f));
+	buf_deinit(&b);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *apps[200] = {[91] = "TLS", [185] = "Telegram"};
 	static const char *categories[10] = {[9] = "Chat"};
-	static const struct exporter_names names = {apps, 200, categories, 10};
+	static const struct exporter_names names = {
+		.apps = apps, .n_apps = 200, .categories = categories, .n_categories = 10};
 	static const struct exporter_config config = {.names = &names, .exporter = "probe1", .interface = "eth0"};
 	static struct fuzz_state *f;
 	struct l7_record *slot = malloc(sizeof(*slot)), r;
@@ -116,6 +136,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_CHECK(l7_record_check(&r, l7_record_used(&r)));
 		FUZZ_CHECK(r.app.len > 0 && r.exporter.len == 6);
 		fuzz_json(&r);
+		fuzz_report(&r, &config);
 		l7_record_fold(&r);
 		f->want = r;
 		before = f->records;

@@ -12,7 +12,7 @@
 
 static const char *apps[186] = {[91] = "TLS", [185] = "Telegram", [5] = "DNS"};
 static const char *categories[10] = {[9] = "Chat"};
-static const struct exporter_names names = {apps, 186, categories, 10};
+static const struct exporter_names names = {.apps = apps, .n_apps = 186, .categories = categories, .n_categories = 10};
 
 void rig_record(struct l7_record *r, unsigned i)
 {

@@ -38,6 +38,8 @@ struct worker {
 	uint64_t quiet_clock;      /* live: tracker's clock when the last frame came, */
 	uint64_t quiet_mono;       /* and the monotonic clock then */
 	uint64_t drops_mono;       /* when drops were last read */
+	uint64_t kernel_before;    /* drops of a worker before this one: the kernel counts for each anew */
+	uint64_t interface_before;
 };
 
 static volatile sig_atomic_t worker_stop;
@@ -220,8 +222,8 @@ static void worker_read_drops(struct worker *w, struct capture *live)
 	uint64_t kernel, interface;
 
 	capture_drops(live, &kernel, &interface);
-	shared_set(&w->counters->kernel_drops, kernel);
-	shared_set(&w->counters->interface_drops, interface);
+	shared_set(&w->counters->kernel_drops, w->kernel_before + kernel);
+	shared_set(&w->counters->interface_drops, w->interface_before + interface);
 }
 
 /*
@@ -330,6 +332,8 @@ int worker_run(const struct worker_config *c)
 	w->c = c;
 	w->counters = &c->shared->counters;
 	w->progress = &c->shared->progress;
+	w->kernel_before = shared_get(&w->counters->kernel_drops);
+	w->interface_before = shared_get(&w->counters->interface_drops);
 	w->ring = c->ring;
 	w->live = c->config->interfaces.n > 0;
 	w->patient = !w->live;

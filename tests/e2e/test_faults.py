@@ -148,6 +148,32 @@ class Live(Sentences):
             self.assertEqual(many, len(done.flows))
 
 
+    def test_drops_outlive_a_worker(self):
+        """What the kernel dropped while a worker was held up is still counted after another took its place."""
+        many, port = 20000, l7.free_port(socket.SOCK_DGRAM)
+        with l7.Process([l7.L7PROBE, "-i", "lo", "-f", f"udp dst port {port}", "-o", "json:-", "--stats",
+                         "--buffer-size", "1"]) as process:
+            l7.wait_for("it captures", packet_sockets)
+            time.sleep(0.3)
+            with open(f"/proc/{process.child.pid}/task/{process.child.pid}/children", encoding="ascii") as f:
+                worker = int(f.read().split()[-1])
+            os.kill(worker, signal.SIGSTOP)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                for _ in range(many):
+                    s.sendto(b"x" * 500, ("127.0.0.1", port))
+            os.kill(worker, signal.SIGCONT)
+            time.sleep(1.5)  # they are looked at every second
+            os.kill(worker, signal.SIGKILL)
+            l7.wait_for("the worker's death", lambda: "started again" in process.err)
+            time.sleep(0.3)
+            done = process.stop()
+        self.assertEqual(0, done.status, done.err)
+        self.assertEqual(1, done.stats["worker_restarts"])
+        self.assertGreater(done.stats["drops"]["kernel"], 0)
+        # The kernel counts a packet of the loopback as it goes and as it comes.
+        self.assertGreaterEqual(done.stats["packets"] + done.stats["drops"]["kernel"], many)
+
+
 def packet_sockets():
     with open("/proc/net/packet", encoding="ascii") as f:
         return len(f.readlines()) > 1

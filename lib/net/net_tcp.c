@@ -50,6 +50,9 @@ static uint32_t tcp_jitter(uint32_t ms)
 
 void net_tcp_drop(struct net_tcp *t, const char *why, uint64_t now_ms)
 {
+	/* What worked for a while has earned a quick try; what is closed again as soon as it is up has not. */
+	if (t->state == NET_TCP_UP && now_ms - t->up_ms >= NET_TCP_BACKOFF_MAX_MS)
+		t->backoff_ms = NET_TCP_BACKOFF_MIN_MS;
 	tcp_close(t);
 	if (why != t->reason)
 		snprintf(t->reason, sizeof(t->reason), "%s", why);
@@ -75,7 +78,7 @@ static enum net_tcp_event tcp_up(struct net_tcp *t, uint64_t now_ms)
 {
 	t->state = NET_TCP_UP;
 	t->written = t->acknowledged = 0;
-	t->progress_ms = now_ms;
+	t->progress_ms = t->up_ms = now_ms;
 	t->shut = false;
 	return NET_TCP_CONNECTED;
 }
@@ -179,7 +182,6 @@ static void tcp_acknowledged(struct net_tcp *t, uint64_t now_ms)
 	if (left < t->written && t->written - left > t->acknowledged) {
 		t->acknowledged = t->written - left;
 		t->progress_ms = now_ms;
-		t->backoff_ms = NET_TCP_BACKOFF_MIN_MS; /* it works: the next loss is a new one */
 	}
 }
 

@@ -39,6 +39,7 @@ struct net_tcp {
 	uint64_t next_ms; /* idle: when to try again; connecting: when to give up */
 	uint32_t backoff_ms;
 	uint32_t stall_ms;
+	uint64_t up_ms;        /* since when */
 	uint64_t written;      /* octets, this connection */
 	uint64_t acknowledged; /* of them, by the peer's TCP */
 	uint64_t progress_ms;  /* when that last grew, or there was nothing to acknowledge */

@@ -163,7 +163,8 @@ int output_open(struct output *o, const struct exporter_config *c, size_t index,
 	o->stream_id = c->stream_id + index;
 	o->progress_ms = clock_mono_ms();
 	if (*u->host)
-		snprintf(o->name, sizeof(o->name), "%s://%s:%s", u->scheme, u->host, *u->port ? u->port : "4739");
+		snprintf(o->name, sizeof(o->name), strchr(u->host, ':') ? "%s://[%s]:%s" : "%s://%s:%s", u->scheme,
+			 u->host, *u->port ? u->port : "4739");
 	else
 		snprintf(o->name, sizeof(o->name), "%s:%s%s", u->scheme, *u->path == '/' ? "//" : "", u->path);
 	return o->ops->open(o, err, err_size);

@@ -18,6 +18,7 @@
 #include "net/net_tcp.h"
 
 #define TCP_MESSAGE 16384 /* octets: a hundred records per system call, and still early on the wire */
+#define TCP_SAY_MS 60000
 
 struct tcp {
 	struct ipfix_make make;
@@ -26,7 +27,8 @@ struct tcp {
 	size_t partial;       /* octets of the message in hand that are written */
 	uint32_t sequence;    /* data records in whole messages on this connection */
 	uint64_t connections;
-	bool said; /* that it is away */
+	bool said;       /* that it is away */
+	uint64_t say_ms; /* a loss is not said before */
 	bool finished;
 };
 
@@ -81,6 +83,16 @@ static void tcp_written(struct tcp *t, struct message *m)
 		t->last = m;
 }
 
+/* A peer that takes connections only to close them is said now and then. */
+static void tcp_lost(struct output *o, struct tcp *t, uint64_t now_ms)
+{
+	if (now_ms >= t->say_ms) {
+		log_warn("%s: connection lost: %s", o->name, t->net.reason);
+		t->say_ms = now_ms + TCP_SAY_MS;
+		t->said = true;
+	}
+}
+
 static void tcp_write(struct output *o, struct tcp *t, uint64_t now_ms)
 {
 	struct message *m;
@@ -92,9 +104,8 @@ static void tcp_write(struct output *o, struct tcp *t, uint64_t now_ms)
 			ipfix_message_stamp(m->data, t->sequence, (uint32_t)(clock_wall_ms() / 1000));
 		n = net_tcp_write(&t->net, m->data + t->partial, m->len - t->partial, now_ms);
 		if (n < 0) {
-			log_warn("%s: %s", o->name, strerror((int)-n));
-			t->said = true;
 			net_tcp_drop(&t->net, strerror((int)-n), now_ms);
+			tcp_lost(o, t, now_ms);
 		}
 		if (n <= 0)
 			return;
@@ -127,8 +138,7 @@ static void tcp_step(struct output *o, uint64_t now_ms)
 		tcp_connected(o, t);
 		break;
 	case NET_TCP_LOST:
-		log_warn("%s: connection lost: %s", o->name, t->net.reason);
-		t->said = true;
+		tcp_lost(o, t, now_ms);
 		break;
 	case NET_TCP_FAILED:
 		if (!t->said)

@@ -142,6 +142,47 @@ static void test_back_off(void **state)
 	net_tcp_deinit(&t);
 }
 
+/* The clock is ours: steps at one time until something happens. */
+static enum net_tcp_event step_at(struct net_tcp *t, uint64_t now)
+{
+	enum net_tcp_event e = NET_TCP_NOTHING;
+
+	for (int j = 0; j < 200 && e == NET_TCP_NOTHING; j++, usleep(1000))
+		e = net_tcp_step(t, now);
+	return e;
+}
+
+/* Somebody takes connections and closes them at once: tries again later each time. After one that lasted, soon. */
+static void test_back_off_from_who_closes(void **state)
+{
+	struct net_tcp t;
+	uint64_t now = 1000000;
+	char port[8];
+	int server = listen_on(SOCK_STREAM, port, 0);
+
+	(void)state;
+	net_tcp_init(&t, "127.0.0.1", port);
+	for (unsigned limit = NET_TCP_BACKOFF_MIN_MS, i = 0; i < 5; i++, limit *= 2) {
+		int fd;
+
+		assert_int_equal(step_at(&t, now), NET_TCP_CONNECTED);
+		fd = accept(server, NULL, NULL);
+		assert_int_equal(net_tcp_write(&t, "x", 1, now), 1);
+		for (int j = 0; j < 100 && t.acknowledged < 1; j++, usleep(1000))
+			net_tcp_step(&t, now);
+		assert_int_equal(t.acknowledged, 1);
+		close(fd);
+		if (i == 4)
+			now += NET_TCP_BACKOFF_MAX_MS;
+		limit = i == 4 ? NET_TCP_BACKOFF_MIN_MS : limit;
+		assert_int_equal(step_at(&t, now), NET_TCP_LOST);
+		assert_true(t.next_ms >= now + limit / 2 && t.next_ms <= now + limit);
+		now = t.next_ms;
+	}
+	close(server);
+	net_tcp_deinit(&t);
+}
+
 /* A peer that accepts and never reads: given up after the time without progress, not before. */
 static void test_stall(void **state)
 {
@@ -193,7 +234,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_resolve),     cmocka_unit_test(test_connect_and_acknowledge),
 		cmocka_unit_test(test_peer_leaves), cmocka_unit_test(test_back_off),
-		cmocka_unit_test(test_stall),       cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_stall),       cmocka_unit_test(test_back_off_from_who_closes),
+		cmocka_unit_test(test_udp),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -168,6 +168,9 @@ static int config_parse_outputs(struct config *c, char *err, size_t err_size)
 		if (strcmp(c->uris[i].scheme, "text") == 0 && c->interfaces.n && isatty(STDOUT_FILENO))
 			c->early = true; /* the report of a running capture */
 	}
+	for (size_t i = 0; i < c->files.n; i++)
+		if (exporter_check_file(c->uris, c->outputs.n, c->files.items[i], err, err_size))
+			return -EINVAL;
 	return exporter_check(c->uris, c->outputs.n, c->template_name, err, err_size);
 }
 

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -31,6 +32,28 @@ struct exporter {
 	struct l7_record record;
 };
 
+/* Whether writing to one path would destroy what is at the other. */
+static bool exporter_same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	if (*a != '/')
+		return false;
+	if (stat(a, &x)) /* not there yet */
+		return strcmp(a, b) == 0;
+	return S_ISREG(x.st_mode) && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+int exporter_check_file(const struct uri *outputs, size_t n, const char *path, char *err, size_t err_size)
+{
+	for (size_t i = 0; i < n; i++)
+		if (exporter_same_file(outputs[i].path, path)) {
+			snprintf(err, err_size, "%s: the file is read too, or another output writes to it", outputs[i].text);
+			return -EINVAL;
+		}
+	return 0;
+}
+
 int exporter_check(const struct uri *outputs, size_t n, const char *template_name, char *err, size_t err_size)
 {
 	size_t on_stdout = 0;
@@ -49,6 +72,9 @@ int exporter_check(const struct uri *outputs, size_t n, const char *template_nam
 				 outputs[i].text);
 			return -EINVAL;
 		}
+		rc = exporter_check_file(outputs, i, outputs[i].path, err, err_size);
+		if (rc)
+			return rc;
 	}
 	return 0;
 }

@@ -67,9 +67,12 @@ struct exporter_config {
 };
 
 /*
- * Checks outputs without opening anything: schemes, options, template names (template_name is that of outputs without one). Returns 0, or -EINVAL with a sentence.
+ * Checks outputs without opening anything: schemes, options, files, template names (template_name is that of outputs without one). Returns 0, or -EINVAL with a sentence.
  */
 int exporter_check(const struct uri *outputs, size_t n, const char *template_name, char *err, size_t err_size);
+
+/* -EINVAL with a sentence if one of the outputs would overwrite the file at path. */
+int exporter_check_file(const struct uri *outputs, size_t n, const char *path, char *err, size_t err_size);
 
 /* What signals mean to the exporter. exporter_run() calls it too; a parent that forks does before they can come. */
 void exporter_signals(void);

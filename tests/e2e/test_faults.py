@@ -55,6 +55,21 @@ class ProbeFaults(Sentences):
         done = l7.probe("-r", l7.STORY, "-o", "json+file:///nonexistent/out.json")
         self.assert_says(done, 2, ["/nonexistent/out.json", "no such file"])
 
+    def test_output_over_input(self):
+        """A capture is not lost because it was named twice; nor is one output written over the other."""
+        with tempfile.TemporaryDirectory() as folder:
+            copy, link, out = shutil.copy(l7.STORY, folder), folder + "/link", folder + "/out"
+            os.symlink(copy, link)
+            self.assert_says(l7.probe("-r", copy, "-o", f"json+file://{link}"), 1, ["link"])
+            self.assertEqual(os.path.getsize(l7.STORY), os.path.getsize(copy))
+            for _ in range(2):
+                self.assert_says(l7.probe("-r", copy, "-o", f"json+file://{out}", "-o",
+                                          f"json+file://{out}?early=1"), 1, ["out", "another output"])
+                with open(out, "wb"):
+                    pass
+            null = "json+file:///dev/null"
+            self.assertEqual(0, l7.probe("-r", copy, "-o", null, "-o", null).status)
+
     def test_unknown_flag(self):
         self.assert_says(l7.probe("--frobnicate"), 1, ["frobnicate"])
 

@@ -48,7 +48,8 @@ int exporter_check_file(const struct uri *outputs, size_t n, const char *path, c
 {
 	for (size_t i = 0; i < n; i++)
 		if (exporter_same_file(outputs[i].path, path)) {
-			snprintf(err, err_size, "%s: the file is read too, or another output writes to it", outputs[i].text);
+			snprintf(err, err_size, "%s: the file is read too, or another output writes to it",
+				 outputs[i].text);
 			return -EINVAL;
 		}
 	return 0;

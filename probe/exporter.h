@@ -48,7 +48,7 @@ struct exporter_config {
 	size_t n_rings;
 	struct shared_exporter *shared;
 	const struct shared_worker *workers; /* [n_rings], for statistics; NULL for none */
-	const char *exporter;  /* name of this probe */
+	const char *exporter;                /* name of this probe */
 	const char *interface; /* name for records whose ingress_if is interface_id; NULL when reading files */
 	uint32_t interface_id;
 	uint64_t stream_id; /* output i sends stream_id + i: each is a stream, with a record sequence of its own */

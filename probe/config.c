@@ -54,6 +54,8 @@ static const struct conf_row config_rows[] = {
 	{.name = "all", .type = CONF_FLAG, .offset = AT(all), .help = "list every flow in the report of text:-, not only the largest"},
 	{.name = "color", .type = CONF_STRING, .offset = AT(color), .otherwise = "auto", .argument = "WHEN",
 	 .help = "colour in the report: auto (on a terminal), always, never"},
+	{.name = "crash-dir", .type = CONF_STRING, .offset = AT(crash_dir), .argument = "DIR",
+	 .help = "keep up to 16 packets there in which a worker died; default none"},
 	{.name = "stats", .type = CONF_FLAG, .offset = AT(stats), .help = "at the end, counters as JSON on standard error"},
 	{.name = "check", .type = CONF_FLAG, .offset = AT(check), .only_option = true,
 	 .help = "check options and files, then exit"},

@@ -19,6 +19,7 @@ struct config {
 	char *config;
 	char *protocols;
 	char *exporter;
+	char *crash_dir;         /* NULL: no packet is kept */
 	uint64_t workers;
 	uint64_t active_timeout; /* s */
 	uint64_t idle_timeout;   /* s */

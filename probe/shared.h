@@ -18,6 +18,7 @@
 #define SHARED_OUTPUTS_MAX 16
 #define SHARED_RING_SLOTS 4096 /* of sizeof(struct l7_record) each */
 #define SHARED_QUARANTINE_MAX 64
+#define SHARED_PACKET_MAX 2048
 
 typedef _Atomic uint64_t shared_counter; /* the one typedef: an atomic counter with one writer */
 
@@ -38,6 +39,7 @@ struct shared_worker_counters {
 	shared_counter dpi_calls;      /* calls of nDPI that look at a packet */
 	shared_counter dpi_no_state;   /* flows without classification: no state was free */
 	shared_counter dpi_quarantined; /* flows not classified because one of that key ended a worker */
+	shared_counter dpi_switched_off; /* flows not classified because workers died too often */
 	shared_counter text_cut;       /* strings that did not fit a record, flows whose strings found no room */
 	shared_counter fragments_unknown; /* later fragments whose first was not seen */
 };
@@ -47,15 +49,31 @@ struct shared_progress {
 	_Atomic uint32_t file;         /* index of the file being read */
 	_Atomic uint64_t file_packets; /* whole packets of it done */
 	shared_counter file_octets;    /* of it read */
-	_Atomic uint64_t dpi_flow;     /* hash of the flow whose packet is being classified, 0 none */
+	_Atomic uint64_t dpi_flow;     /* hash of the flow that nDPI is looking at, 0 none */
+	_Atomic uint64_t dpi_entered;  /* times that it was called: as long as this stays, it is the same call */
 	_Atomic uint32_t blocked_call; /* number + 1 of the system call that ended the worker, 0 none */
 	uint8_t dpi_key[40];           /* its key, for the message */
+};
+
+/* The packet that nDPI was last given, from its IP header on; kept for a crash only if somebody asked for it. */
+struct shared_packet {
+	uint64_t flow; /* hash; the packet is of the call that is under way if it is that of dpi_flow */
+	uint64_t time_ms;
+	uint32_t size; /* octets here */
+	uint32_t wire; /* octets of the IP packet */
+	uint8_t ip[SHARED_PACKET_MAX];
 };
 
 struct shared_worker {
 	struct shared_worker_counters counters;
 	struct shared_progress progress;
-	/* Written by the supervisor: flows (by hash) which ended a worker and are not classified again. */
+	struct shared_packet packet;
+	/* Written by the supervisor: not 0, and no flow is given to nDPI. */
+	_Atomic uint32_t dpi_off;
+	/*
+	 * Written by the supervisor: flows (by hash) which ended a worker and are not classified again. One that did so twice
+	 * is not even guessed.
+	 */
 	_Atomic uint32_t n_quarantine;
 	_Atomic uint64_t quarantine[SHARED_QUARANTINE_MAX];
 };

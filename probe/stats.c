@@ -62,7 +62,8 @@ static void stats_outputs(struct buf *b, const struct config *config, const stru
 	buf_char(b, ']');
 }
 
-void stats_print(const struct config *config, const struct shared *s, uint64_t worker_restarts)
+void stats_print(const struct config *config, const struct shared *s, uint64_t worker_restarts,
+		 const struct crash_dir *crash)
 {
 	struct buf b;
 
@@ -84,9 +85,12 @@ void stats_print(const struct config *config, const struct shared *s, uint64_t w
 	STATS(&b, s, dpi_calls);
 	STATS(&b, s, dpi_no_state);
 	STATS(&b, s, dpi_quarantined);
+	STATS(&b, s, dpi_switched_off);
 	STATS(&b, s, text_cut);
 	STATS(&b, s, fragments_unknown);
 	stats_key(&b, "worker_restarts", worker_restarts);
+	stats_key(&b, "crash_packets_kept", crash->kept);
+	stats_key(&b, "crash_packets_dropped", crash->dropped);
 	stats_key(&b, "exported", shared_get(&s->exporter->records));
 	stats_key(&b, "export_refused", shared_get(&s->exporter->refused));
 	stats_outputs(&b, config, s);

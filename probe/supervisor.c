@@ -10,12 +10,14 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/leaks.h"
 #include "base/log.h"
+#include "crash_dir.h"
 #include "dpi/dpi.h"
 #include "exporter.h"
 #include "flow/flow.h"
@@ -25,9 +27,21 @@
 #include "stats.h"
 #include "worker.h"
 
-/* A worker that dies more often than this is not started again: something is wrong that a new one will meet too. */
+/*
+ * A worker that dies more often than this goes on without classification for a while. If it dies as often without, it is not
+ * started again: something is wrong that a new one will meet too.
+ */
 #define SUPERVISOR_DEATHS 5
 #define SUPERVISOR_DEATHS_MS 10000
+#define SUPERVISOR_DPI_OFF_MS 60000
+/*
+ * A call of nDPI that has used more than this of the processor hangs. Processor time, because on a machine that is slow, or
+ * in a process that is stopped, any call may take long. One that sleeps, which none does, has longer.
+ */
+#define SUPERVISOR_HANG_CPU_NS 1000000000
+#define SUPERVISOR_HANG_MS 30000
+#define SUPERVISOR_LOOK_MS 1000
+#define SUPERVISOR_LOOK_AGAIN_MS 250 /* while a worker is in a call */
 /* Added to the drain timeout before a child that does not end is killed. */
 #define SUPERVISOR_GRACE_MS 2000
 
@@ -35,6 +49,11 @@ struct supervisor_worker {
 	pid_t pid;                           /* 0: ended */
 	uint64_t started_ms;
 	uint64_t deaths[SUPERVISOR_DEATHS];  /* times of the last ones, oldest first */
+	uint64_t dpi_on_ms;                  /* when it may classify again; 0 it may */
+	uint64_t call;                       /* that it was in when last looked at (dpi_entered), 0 none; */
+	uint64_t call_cpu_ns;                /* its processor time when first seen in it, */
+	uint64_t call_ms;                    /* and how long ago that was */
+	bool hung;                           /* it was killed for that */
 };
 
 struct supervisor {
@@ -49,6 +68,8 @@ struct supervisor {
 	uint64_t seed;
 	uint64_t stream_id;
 	uint64_t restarts;
+	struct crash_dir crash;
+	uint64_t looked_ms;                  /* when workers were last looked at */
 	uint64_t deadline_ms;                /* when what still runs is killed; 0 none */
 	bool stopping;
 	bool abandoned;                      /* the exporter has ended and its workers were killed for that: no news */
@@ -156,6 +177,8 @@ static int supervisor_start_worker(struct supervisor *s, unsigned i)
 		return -errno;
 	s->workers[i].pid = pid;
 	s->workers[i].started_ms = clock_mono_ms();
+	s->workers[i].call = 0;
+	s->workers[i].hung = false;
 	return 0;
 }
 
@@ -185,13 +208,16 @@ static void supervisor_blocked_call(struct shared_progress *p, char *out, size_t
 }
 
 /* The flow is counted from now on, but not classified: what killed a worker once does so once. */
-static void supervisor_quarantine(struct shared_worker *w)
+static void supervisor_quarantine(struct supervisor *s, struct shared_worker *w)
 {
 	uint64_t flow = atomic_exchange(&w->progress.dpi_flow, 0);
 	uint32_t n = atomic_load(&w->n_quarantine);
 
 	if (!flow)
 		return;
+	if (w->packet.flow == flow)
+		crash_dir_keep(&s->crash, &w->packet);
+	w->packet.flow = 0;
 	atomic_store(&w->quarantine[n % SHARED_QUARANTINE_MAX], flow);
 	if (n < SHARED_QUARANTINE_MAX)
 		atomic_store(&w->n_quarantine, n + 1);
@@ -228,31 +254,128 @@ static void supervisor_stop(struct supervisor *s)
 			kill(s->workers[i].pid, SIGTERM);
 }
 
-static void supervisor_worker_died(struct supervisor *s, unsigned i, int signal_number)
+/* What becomes of a worker that died; says true if it is started again. */
+static bool supervisor_sentence(struct supervisor *s, unsigned i, uint64_t now, const char **text)
 {
 	struct supervisor_worker *w = &s->workers[i];
-	uint64_t now = clock_mono_ms();
-	uint64_t lived = now - w->started_ms;
 	bool often = supervisor_count_death(w, now);
-	bool again = !s->stopping && !often;
-	char flow[256], call[80];
+
+	*text = "started again";
+	if (s->stopping) {
+		*text = "not started again";
+		return false;
+	}
+	if (!often)
+		return true;
+	if (w->dpi_on_ms) {
+		*text = "not started again: it dies too often";
+		return false;
+	}
+	*text = "started again; it dies too often: flows are not classified for 60 s";
+	memset(w->deaths, 0, sizeof(w->deaths));
+	w->dpi_on_ms = now + SUPERVISOR_DPI_OFF_MS;
+	atomic_store(&s->shared.workers[i].dpi_off, 1);
+	return true;
+}
+
+static void supervisor_worker_died(struct supervisor *s, unsigned i, int signal_number)
+{
+	struct shared_worker *shared = &s->shared.workers[i];
+	uint64_t now = clock_mono_ms();
+	uint64_t lived = now - s->workers[i].started_ms;
+	bool killed = signal_number == SIGKILL && !s->workers[i].hung;
+	char flow[256], call[80], how[128];
+	const char *sentence;
+	bool again;
 
 	if (s->abandoned)
 		return;
-	supervisor_blocked_call(&s->shared.workers[i].progress, call, sizeof(call));
-	supervisor_last_flow(&s->shared.workers[i].progress, flow, sizeof(flow));
-	supervisor_quarantine(&s->shared.workers[i]);
-	log_error("worker %u died of signal %d (%s%s) after %llu.%03llu s%s; %llu flows lost; %s", i, signal_number,
-	          strsignal(signal_number), call, (unsigned long long)(lived / 1000), (unsigned long long)(lived % 1000), flow,
-	          (unsigned long long)shared_get(&s->shared.workers[i].counters.flows_active),
-	          again ? "started again" : often ? "not started again: it dies too often" : "not started again");
+	supervisor_blocked_call(&shared->progress, call, sizeof(call));
+	supervisor_last_flow(&shared->progress, flow, sizeof(flow));
+	if (s->workers[i].hung)
+		snprintf(how, sizeof(how), "hung for more than a second and was killed");
+	else
+		snprintf(how, sizeof(how), "died of signal %d (%s%s)", signal_number, strsignal(signal_number), call);
+	again = supervisor_sentence(s, i, now, &sentence);
+	log_error("worker %u %s after %llu.%03llu s%s; %llu flows lost; %s", i, how, (unsigned long long)(lived / 1000),
+	          (unsigned long long)(lived % 1000), flow, (unsigned long long)shared_get(&shared->counters.flows_active),
+	          sentence);
+	shared_set(&shared->counters.flows_active, 0); /* else one that dies before its first flow loses them again */
+	supervisor_quarantine(s, shared);
 	if (again && supervisor_start_worker(s, i) == 0) {
 		s->restarts++;
 		return;
 	}
-	if (!s->stopping || signal_number != SIGKILL || often)
+	if (!s->stopping || !killed)
 		s->status = 2;
 	supervisor_close_ring(s, i);
+}
+
+/* Processor time that a child has used in all; 0 if it has ended. */
+static uint64_t supervisor_cpu_ns(pid_t pid)
+{
+	struct timespec used;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &used))
+		return 0;
+	return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+/* Ends a worker that does not come back from a call. Returns true if it is in one. */
+static bool supervisor_look_at(struct supervisor *s, unsigned i, uint64_t since_ms)
+{
+	const struct shared_progress *p = &s->shared.workers[i].progress;
+	struct supervisor_worker *w = &s->workers[i];
+	uint64_t call = atomic_load(&p->dpi_flow) ? atomic_load(&p->dpi_entered) : 0;
+	uint64_t cpu_ns;
+
+	if (!w->pid || w->hung)
+		return false;
+	if (!call) {
+		w->call = 0;
+		return false;
+	}
+	cpu_ns = supervisor_cpu_ns(w->pid);
+	if (!cpu_ns)
+		return true; /* it has just ended, of itself */
+	if (call != w->call) {
+		w->call = call;
+		w->call_cpu_ns = cpu_ns;
+		w->call_ms = 0;
+		return true;
+	}
+	w->call_ms += since_ms;
+	if (cpu_ns - w->call_cpu_ns > SUPERVISOR_HANG_CPU_NS || w->call_ms > SUPERVISOR_HANG_MS) {
+		w->hung = true;
+		kill(w->pid, SIGKILL);
+	}
+	return true;
+}
+
+/* Looks at all workers. Returns after how many milliseconds to do so again. */
+static int supervisor_watch(struct supervisor *s)
+{
+	uint64_t now = clock_mono_ms();
+	uint64_t since = now - s->looked_ms;
+	bool calling = false;
+
+	/* A machine that was asleep, or we: not the workers' fault. */
+	if (since > SUPERVISOR_LOOK_MS)
+		since = SUPERVISOR_LOOK_MS;
+	s->looked_ms = now;
+	for (unsigned i = 0; i < s->shared.n_workers; i++) {
+		struct supervisor_worker *w = &s->workers[i];
+
+		if (supervisor_look_at(s, i, since))
+			calling = true;
+		if (w->dpi_on_ms && now >= w->dpi_on_ms) {
+			w->dpi_on_ms = 0;
+			atomic_store(&s->shared.workers[i].dpi_off, 0);
+			log_warn("worker %u classifies again", i);
+		}
+	}
+	return calling ? SUPERVISOR_LOOK_AGAIN_MS : SUPERVISOR_LOOK_MS;
 }
 
 static bool supervisor_workers_left(const struct supervisor *s)
@@ -342,10 +465,10 @@ static void supervisor_enforce(struct supervisor *s)
 
 static void supervisor_loop(struct supervisor *s)
 {
-	static const struct timespec second = {1, 0};
-
 	while (s->exporter || supervisor_workers_left(s)) {
-		int number = sigtimedwait(&s->signals, NULL, &second);
+		int wait_ms = supervisor_watch(s);
+		struct timespec wait = {wait_ms / 1000, wait_ms % 1000 * 1000000};
+		int number = sigtimedwait(&s->signals, NULL, &wait);
 
 		if (number == SIGTERM || number == SIGINT)
 			supervisor_stop(s);
@@ -363,6 +486,9 @@ static int supervisor_init(struct supervisor *s, char *err, size_t err_size)
 		snprintf(err, err_size, "no random numbers: %s", strerror(errno));
 		return -EIO;
 	}
+	rc = crash_dir_init(&s->crash, s->config->crash_dir, err, err_size);
+	if (rc)
+		return rc;
 	rc = shared_init(&s->shared, (unsigned)s->config->workers);
 	if (rc) {
 		snprintf(err, err_size, "shared memory: %s", strerror(-rc));
@@ -380,6 +506,7 @@ static int supervisor_init(struct supervisor *s, char *err, size_t err_size)
 static void supervisor_deinit(struct supervisor *s)
 {
 	names_deinit(&s->names);
+	crash_dir_deinit(&s->crash);
 	dpi_module_free(s->dpi);
 	shared_deinit(&s->shared);
 }
@@ -406,6 +533,7 @@ static void supervisor_start(struct supervisor *s)
 	rc = sandbox_supervisor(s->config->files.n > 0);
 	if (rc)
 		log_warn("the supervisor keeps its capabilities: %s", strerror(-rc));
+	crash_dir_check(&s->crash);
 	for (unsigned i = 0; i < s->shared.n_workers; i++) {
 		if (supervisor_start_worker(s, i)) {
 			log_error("worker %u cannot be started: %s", i, strerror(errno));
@@ -423,7 +551,6 @@ int supervisor_run(const struct config *config)
 	int status;
 
 	sandbox_no_dumps();
-
 	if (s) {
 		s->config = config;
 		rc = supervisor_init(s, err, sizeof(err));
@@ -438,7 +565,7 @@ int supervisor_run(const struct config *config)
 	supervisor_start(s);
 	supervisor_loop(s);
 	if (config->stats)
-		stats_print(config, &s->shared, s->restarts);
+		stats_print(config, &s->shared, s->restarts, &s->crash);
 	status = s->status;
 	supervisor_deinit(s);
 	free(s);

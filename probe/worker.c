@@ -304,6 +304,7 @@ static int worker_start(struct worker *w)
 	                                      .idle_ms = config->idle_timeout * 1000,
 	                                      .active_ms = config->active_timeout * 1000,
 	                                      .early = config->early,
+	                                      .keep_packets = config->crash_dir != NULL,
 	                                      .domain = (uint32_t)config->observation_domain,
 	                                      .seed = w->c->seed};
 	struct flow_sink sink = {worker_reserve, worker_commit, w};

@@ -11,6 +11,7 @@
 
 #include "dpi/dpi.h"
 #include "dpi/dpi_judge.h"
+#include "dpi/faults.h"
 #include "dpi/host_rules.h"
 #include "dpi/protocols_file.h"
 
@@ -198,6 +199,7 @@ bool dpi_packet(struct dpi_module *m, void *state, const struct packet *p)
 	uint32_t len = p->ip_captured < UINT16_MAX ? p->ip_captured : UINT16_MAX;
 	bool known;
 
+	fault_packet(p->payload, p->payload_captured);
 	s->protocol = ndpi_detection_process_packet(m->ndpi, &s->flow, p->ip, (uint16_t)len, p->time_ms);
 	s->packets++;
 	if (p->protocol == IPPROTO_TCP && !s->tls_record)
@@ -352,6 +354,7 @@ void dpi_guess(struct dpi_module *m, const struct dpi_ends *ends, struct dpi_ver
 		memcpy(&src, ends->src_ip + 12, 4);
 		memcpy(&dst, ends->dst_ip + 12, 4);
 	}
+	fault_guess(ends->dst_port);
 	p = ndpi_guess_undetected_protocol(m->ndpi, NULL, ends->protocol, ntohl(src), ends->src_port, ntohl(dst),
 					   ends->dst_port);
 	e.master = p.master_protocol;

@@ -85,7 +85,45 @@ static void tracker_report_early(struct flow_tracker *t, uint32_t index)
 	f->flags |= FLOW_EARLY | FLOW_DELTA_EMPTY;
 }
 
-static void tracker_guess(struct flow_tracker *t, uint32_t index)
+/* How often a flow with this hash has ended a worker. */
+static unsigned tracker_quarantined(const struct flow_tracker *t, uint64_t hash)
+{
+	uint32_t n = atomic_load_explicit(&t->shared->n_quarantine, memory_order_relaxed);
+	unsigned times = 0;
+
+	for (uint32_t i = 0; i < n && i < SHARED_QUARANTINE_MAX; i++)
+		times += atomic_load_explicit(&t->shared->quarantine[i], memory_order_relaxed) == hash;
+	return times;
+}
+
+/* Around each call of nDPI: if the worker dies or hangs in it, this says on which flow. */
+static void tracker_enter(struct flow_tracker *t, const struct flow *f, uint64_t hash)
+{
+	struct shared_progress *p = &t->shared->progress;
+
+	shared_add(&p->dpi_entered, 1);
+	memcpy(p->dpi_key, &f->key, sizeof(f->key));
+	atomic_store_explicit(&p->dpi_flow, hash, memory_order_release);
+}
+
+static void tracker_leave(struct flow_tracker *t)
+{
+	atomic_store_explicit(&t->shared->progress.dpi_flow, 0, memory_order_release);
+}
+
+/* What the supervisor writes to a file if the worker dies in the call. */
+static void tracker_keep(struct flow_tracker *t, const struct packet *p, uint64_t hash)
+{
+	struct shared_packet *k = &t->shared->packet;
+
+	k->flow = hash;
+	k->time_ms = p->time_ms;
+	k->wire = p->octets;
+	k->size = p->ip_captured < SHARED_PACKET_MAX ? p->ip_captured : SHARED_PACKET_MAX;
+	memcpy(k->ip, p->ip, k->size);
+}
+
+static void tracker_guess(struct flow_tracker *t, uint32_t index, uint64_t hash)
 {
 	struct flow *f = &t->table.flows[index];
 	unsigned initiator = f->flags & FLOW_INITIATOR_IS_1 ? 1 : 0;
@@ -96,7 +134,13 @@ static void tracker_guess(struct flow_tracker *t, uint32_t index)
 				.protocol = f->key.protocol,
 				.ip_version = f->key.ip_version};
 
+	if (tracker_quarantined(t, hash) > 1) {
+		memset(&t->table.infos[index].verdict, 0, sizeof(t->table.infos[index].verdict));
+		return;
+	}
+	tracker_enter(t, f, hash);
 	dpi_guess(t->dpi, &ends, &t->table.infos[index].verdict);
+	tracker_leave(t);
 }
 
 /* Takes the verdict over, keeps the strings and gives the state back. Classification of the flow is final with this. */
@@ -105,15 +149,17 @@ static void tracker_conclude(struct flow_tracker *t, uint32_t index)
 	struct flow *f = &t->table.flows[index];
 	struct flow_info *i = &t->table.infos[index];
 	struct flow_texts texts;
+	uint64_t hash = flow_table_hash(&t->table, &f->key);
 	struct dpi_texts seen;
 	void *state;
 
 	f->flags |= FLOW_FINAL;
 	if (!f->cold) {
-		tracker_guess(t, index);
+		tracker_guess(t, index, hash);
 		return;
 	}
 	state = flow_cold_at(&t->cold, f->cold);
+	tracker_enter(t, f, hash);
 	dpi_verdict(t->dpi, state, &i->verdict, &seen);
 	memset(&texts, 0, sizeof(texts));
 	texts.kind[FLOW_TEXT_SNI].s = seen.sni;
@@ -126,6 +172,7 @@ static void tracker_conclude(struct flow_tracker *t, uint32_t index)
 			 texts.kind[FLOW_TEXT_DNS_QUERY].len))
 		shared_add(&t->shared->counters.text_cut, 1);
 	dpi_end(state);
+	tracker_leave(t);
 	flow_cold_give(&t->cold, f->cold);
 	f->cold = 0;
 	if (i->verdict.confidence >= L7_CONF_PARTIAL)
@@ -152,7 +199,7 @@ static void tracker_cut(struct flow_tracker *t, uint32_t index, uint64_t now_ms)
 	if (f->cold)
 		tracker_conclude(t, index);
 	else if (!(f->flags & FLOW_FINAL))
-		tracker_guess(t, index);
+		tracker_guess(t, index, flow_table_hash(&t->table, &f->key));
 	tracker_report(t, index, L7_END_ACTIVE, false, false);
 	memset(f->packets, 0, sizeof(f->packets));
 	memset(f->octets, 0, sizeof(f->octets));
@@ -263,21 +310,14 @@ static uint32_t tracker_find(struct flow_tracker *t, const struct flow_key *k, c
 	return index;
 }
 
-/* True if a packet of a flow with this hash has ended a worker: it is counted, but not classified again. */
-static bool tracker_quarantined(const struct flow_tracker *t, uint64_t hash)
-{
-	uint32_t n = atomic_load_explicit(&t->shared->n_quarantine, memory_order_relaxed);
-
-	for (uint32_t i = 0; i < n && i < SHARED_QUARANTINE_MAX; i++)
-		if (atomic_load_explicit(&t->shared->quarantine[i], memory_order_relaxed) == hash)
-			return true;
-	return false;
-}
-
 static bool tracker_begin_dpi(struct flow_tracker *t, struct flow *f, uint64_t hash)
 {
 	if (tracker_quarantined(t, hash)) {
 		shared_add(&t->shared->counters.dpi_quarantined, 1);
+		return false;
+	}
+	if (atomic_load_explicit(&t->shared->dpi_off, memory_order_relaxed)) {
+		shared_add(&t->shared->counters.dpi_switched_off, 1);
 		return false;
 	}
 	f->cold = flow_cold_take(&t->cold);
@@ -293,16 +333,15 @@ static bool tracker_begin_dpi(struct flow_tracker *t, struct flow *f, uint64_t h
 static void tracker_classify(struct flow_tracker *t, uint32_t index, const struct packet *p, uint64_t hash)
 {
 	struct flow *f = &t->table.flows[index];
-	struct shared_progress *progress = &t->shared->progress;
 	bool done = true;
 
 	shared_add(&t->shared->counters.dpi_packets, 1);
 	if (f->cold || tracker_begin_dpi(t, f, hash)) {
-		/* If the worker dies in the call, this says on which flow. */
-		memcpy(progress->dpi_key, &f->key, sizeof(f->key));
-		atomic_store_explicit(&progress->dpi_flow, hash, memory_order_release);
+		tracker_enter(t, f, hash);
+		if (t->config.keep_packets)
+			tracker_keep(t, p, hash);
 		done = dpi_packet(t->dpi, flow_cold_at(&t->cold, f->cold), p);
-		atomic_store_explicit(&progress->dpi_flow, 0, memory_order_release);
+		tracker_leave(t);
 		shared_add(&t->shared->counters.dpi_calls, 1);
 	}
 	if (!done)

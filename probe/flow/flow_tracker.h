@@ -33,6 +33,7 @@ struct flow_tracker_config {
 	uint64_t idle_ms;   /* 0: flows do not expire */
 	uint64_t active_ms; /* 0: flows are not cut */
 	bool early;         /* make early records */
+	bool keep_packets;  /* leave each packet in shared memory while nDPI looks at it */
 	uint32_t domain;    /* part of flow ids */
 	uint64_t seed;      /* of hashes */
 };

@@ -19,16 +19,16 @@ struct config {
 	char *config;
 	char *protocols;
 	char *exporter;
-	char *crash_dir;         /* NULL: no packet is kept */
+	char *crash_dir; /* NULL: no packet is kept */
 	uint64_t workers;
 	uint64_t active_timeout; /* s */
 	uint64_t idle_timeout;   /* s */
 	uint64_t max_flows;      /* per worker */
 	uint64_t observation_domain;
 	uint64_t pen;
-	uint64_t drain_timeout;  /* s */
+	uint64_t drain_timeout; /* s */
 	uint64_t snaplen;
-	uint64_t buffer_size;    /* MiB */
+	uint64_t buffer_size; /* MiB */
 	char *color;
 	bool all;
 	bool stats;
@@ -41,8 +41,8 @@ struct config {
 	bool verbose;
 	bool version;
 	bool help;
-	struct uri *uris;        /* outputs, parsed; [outputs.n] */
-	bool early;              /* some output takes early records */
+	struct uri *uris; /* outputs, parsed; [outputs.n] */
+	bool early;       /* some output takes early records */
 };
 
 /*

@@ -50,14 +50,14 @@ static int crash_write(int fd, const struct shared_packet *p)
 {
 	uint32_t size = p->size < SHARED_PACKET_MAX ? p->size : SHARED_PACKET_MAX;
 	struct crash_file_header h = {.magic = 0xA1B2C3D4,
-	                              .major = 2,
-	                              .minor = 4,
-	                              .snaplen = 262144,
-	                              .link = 1,
-	                              .seconds = (uint32_t)(p->time_ms / 1000),
-	                              .micros = (uint32_t)(p->time_ms % 1000 * 1000),
-	                              .captured = CRASH_ETHERNET + size,
-	                              .wire = CRASH_ETHERNET + (p->wire > size && p->wire <= 65535 ? p->wire : size)};
+				      .major = 2,
+				      .minor = 4,
+				      .snaplen = 262144,
+				      .link = 1,
+				      .seconds = (uint32_t)(p->time_ms / 1000),
+				      .micros = (uint32_t)(p->time_ms % 1000 * 1000),
+				      .captured = CRASH_ETHERNET + size,
+				      .wire = CRASH_ETHERNET + (p->wire > size && p->wire <= 65535 ? p->wire : size)};
 	uint8_t all[sizeof(h) + SHARED_PACKET_MAX];
 	bool ip6 = size > 0 && p->ip[0] >> 4 == 6;
 	ssize_t n;

@@ -66,5 +66,6 @@ void shared_deinit(struct shared *s)
 
 void shared_ring(const struct shared *s, unsigned worker, struct ring *r)
 {
-	ring_init(r, s->rings + worker * shared_ring_bytes(), SHARED_RING_SLOTS, sizeof(struct l7_record), s->events[worker]);
+	ring_init(r, s->rings + worker * shared_ring_bytes(), SHARED_RING_SLOTS, sizeof(struct l7_record),
+		  s->events[worker]);
 }

@@ -24,23 +24,23 @@ typedef _Atomic uint64_t shared_counter; /* the one typedef: an atomic counter w
 
 /* Written by a worker only; survives it. */
 struct shared_worker_counters {
-	shared_counter packets;        /* seen, refused ones with them */
-	shared_counter octets;         /* on the wire, link layer with it */
+	shared_counter packets; /* seen, refused ones with them */
+	shared_counter octets;  /* on the wire, link layer with it */
 	shared_counter kernel_drops;
 	shared_counter interface_drops;
 	shared_counter refused_packets[DECODE_KINDS];
 	shared_counter refused_octets[DECODE_KINDS]; /* on the wire, link layer with it */
-	shared_counter flows;          /* created */
+	shared_counter flows;                        /* created */
 	shared_counter flows_active;
-	shared_counter evicted;        /* ended because the table was full */
-	shared_counter records;        /* made */
-	shared_counter ring_dropped;   /* made, but the ring was full */
-	shared_counter dpi_packets;    /* packets offered to classification */
-	shared_counter dpi_calls;      /* calls of nDPI that look at a packet */
-	shared_counter dpi_no_state;   /* flows without classification: no state was free */
-	shared_counter dpi_quarantined; /* flows not classified because one of that key ended a worker */
-	shared_counter dpi_switched_off; /* flows not classified because workers died too often */
-	shared_counter text_cut;       /* strings that did not fit a record, flows whose strings found no room */
+	shared_counter evicted;           /* ended because the table was full */
+	shared_counter records;           /* made */
+	shared_counter ring_dropped;      /* made, but the ring was full */
+	shared_counter dpi_packets;       /* packets offered to classification */
+	shared_counter dpi_calls;         /* calls of nDPI that look at a packet */
+	shared_counter dpi_no_state;      /* flows without classification: no state was free */
+	shared_counter dpi_quarantined;   /* flows not classified because one of that key ended a worker */
+	shared_counter dpi_switched_off;  /* flows not classified because workers died too often */
+	shared_counter text_cut;          /* strings that did not fit a record, flows whose strings found no room */
 	shared_counter fragments_unknown; /* later fragments whose first was not seen */
 };
 
@@ -80,19 +80,19 @@ struct shared_worker {
 
 /* Written by the exporter only. */
 struct shared_output {
-	shared_counter records;    /* given to this output */
-	shared_counter sent;       /* given to the kernel (UDP), acknowledged (TCP), written (file) */
-	shared_counter dropped;    /* given, never sent */
+	shared_counter records; /* given to this output */
+	shared_counter sent;    /* given to the kernel (UDP), acknowledged (TCP), written (file) */
+	shared_counter dropped; /* given, never sent */
 	shared_counter messages;
 	shared_counter octets;
 	shared_counter reconnects;
-	shared_counter failed;     /* the output has failed for good (a file that cannot be written) */
+	shared_counter failed; /* the output has failed for good (a file that cannot be written) */
 };
 
 struct shared_exporter {
-	shared_counter stopping;   /* 1: told to stop, time is short now; the one member that the supervisor writes */
-	shared_counter records;    /* taken from the rings */
-	shared_counter refused;    /* failed l7_record_check */
+	shared_counter stopping; /* 1: told to stop, time is short now; the one member that the supervisor writes */
+	shared_counter records;  /* taken from the rings */
+	shared_counter refused;  /* failed l7_record_check */
 	struct shared_output outputs[SHARED_OUTPUTS_MAX];
 };
 
@@ -102,7 +102,7 @@ struct shared {
 	size_t size;
 	unsigned n_workers;
 	struct shared_exporter *exporter;
-	struct shared_worker *workers;  /* [n_workers] */
+	struct shared_worker *workers; /* [n_workers] */
 	uint8_t *rings;
 	int events[SHARED_WORKERS_MAX]; /* wake the exporter, one per ring */
 };

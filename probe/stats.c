@@ -32,12 +32,14 @@ static void stats_refused(struct buf *b, const struct shared *s)
 {
 	buf_str(b, ",\"refused\":{");
 	for (int kind = DECODE_OK + 1; kind < DECODE_KINDS; kind++) {
-		size_t packets = offsetof(struct shared_worker_counters, refused_packets) + (size_t)kind * sizeof(shared_counter);
-		size_t octets = offsetof(struct shared_worker_counters, refused_octets) + (size_t)kind * sizeof(shared_counter);
+		size_t packets = offsetof(struct shared_worker_counters, refused_packets) +
+				 (size_t)kind * sizeof(shared_counter);
+		size_t octets =
+			offsetof(struct shared_worker_counters, refused_octets) + (size_t)kind * sizeof(shared_counter);
 
 		buf_printf(b, "%s\"%s\":{\"packets\":%llu,\"octets\":%llu}", kind > DECODE_OK + 1 ? "," : "",
-		           decode_result_name((enum decode_result)kind), (unsigned long long)stats_sum(s, packets),
-		           (unsigned long long)stats_sum(s, octets));
+			   decode_result_name((enum decode_result)kind), (unsigned long long)stats_sum(s, packets),
+			   (unsigned long long)stats_sum(s, octets));
 	}
 	buf_char(b, '}');
 }

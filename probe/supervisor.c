@@ -46,14 +46,14 @@
 #define SUPERVISOR_GRACE_MS 2000
 
 struct supervisor_worker {
-	pid_t pid;                           /* 0: ended */
+	pid_t pid; /* 0: ended */
 	uint64_t started_ms;
-	uint64_t deaths[SUPERVISOR_DEATHS];  /* times of the last ones, oldest first */
-	uint64_t dpi_on_ms;                  /* when it may classify again; 0 it may */
-	uint64_t call;                       /* that it was in when last looked at (dpi_entered), 0 none; */
-	uint64_t call_cpu_ns;                /* its processor time when first seen in it, */
-	uint64_t call_ms;                    /* and how long ago that was */
-	bool hung;                           /* it was killed for that */
+	uint64_t deaths[SUPERVISOR_DEATHS]; /* times of the last ones, oldest first */
+	uint64_t dpi_on_ms;                 /* when it may classify again; 0 it may */
+	uint64_t call;                      /* that it was in when last looked at (dpi_entered), 0 none; */
+	uint64_t call_cpu_ns;               /* its processor time when first seen in it, */
+	uint64_t call_ms;                   /* and how long ago that was */
+	bool hung;                          /* it was killed for that */
 };
 
 struct supervisor {
@@ -63,16 +63,16 @@ struct supervisor {
 	struct exporter_names names;
 	struct supervisor_worker workers[SHARED_WORKERS_MAX];
 	pid_t exporter;
-	sigset_t signals;                    /* waited for; blocked in this process */
-	sigset_t before;                     /* mask of the children */
+	sigset_t signals; /* waited for; blocked in this process */
+	sigset_t before;  /* mask of the children */
 	uint64_t seed;
 	uint64_t stream_id;
 	uint64_t restarts;
 	struct crash_dir crash;
-	uint64_t looked_ms;                  /* when workers were last looked at */
-	uint64_t deadline_ms;                /* when what still runs is killed; 0 none */
+	uint64_t looked_ms;   /* when workers were last looked at */
+	uint64_t deadline_ms; /* when what still runs is killed; 0 none */
 	bool stopping;
-	bool abandoned;                      /* the exporter has ended and its workers were killed for that: no news */
+	bool abandoned; /* the exporter has ended and its workers were killed for that: no news */
 	int status;
 };
 
@@ -108,26 +108,26 @@ static int supervisor_exporter_main(struct supervisor *s, int ready)
 	const struct config *config = s->config;
 	struct ring rings[SHARED_WORKERS_MAX];
 	struct exporter_config c = {.outputs = config->uris,
-	                            .n_outputs = config->outputs.n,
-	                            .template_name = config->template_name,
-	                            .names = &s->names,
-	                            .rings = rings,
-	                            .n_rings = s->shared.n_workers,
-	                            .shared = s->shared.exporter,
-	                            .workers = s->shared.workers,
-	                            .exporter = config->exporter,
-	                            .stream_id = s->stream_id,
-	                            .domain = (uint32_t)config->observation_domain,
-	                            .pen = (uint32_t)config->pen,
-	                            .confine = sandbox_exporter,
-	                            .lossless = config->files.n > 0,
-	                            .drain_timeout_ms = config->drain_timeout * 1000,
-	                            .report = {.workers = s->shared.workers,
-	                                       .n_workers = s->shared.n_workers,
-	                                       .files = (const char *const *)config->files.items,
-	                                       .n_files = config->files.n,
-	                                       .color = config->color,
-	                                       .all = config->all}};
+				    .n_outputs = config->outputs.n,
+				    .template_name = config->template_name,
+				    .names = &s->names,
+				    .rings = rings,
+				    .n_rings = s->shared.n_workers,
+				    .shared = s->shared.exporter,
+				    .workers = s->shared.workers,
+				    .exporter = config->exporter,
+				    .stream_id = s->stream_id,
+				    .domain = (uint32_t)config->observation_domain,
+				    .pen = (uint32_t)config->pen,
+				    .confine = sandbox_exporter,
+				    .lossless = config->files.n > 0,
+				    .drain_timeout_ms = config->drain_timeout * 1000,
+				    .report = {.workers = s->shared.workers,
+					       .n_workers = s->shared.n_workers,
+					       .files = (const char *const *)config->files.items,
+					       .n_files = config->files.n,
+					       .color = config->color,
+					       .all = config->all}};
 
 	if (config->interfaces.n) {
 		c.interface = config->interfaces.items[0];
@@ -163,10 +163,10 @@ static int supervisor_start_exporter(struct supervisor *s)
 static int supervisor_start_worker(struct supervisor *s, unsigned i)
 {
 	struct worker_config c = {.config = s->config,
-	                          .dpi = s->dpi,
-	                          .shared = &s->shared.workers[i],
-	                          .split = {i, s->shared.n_workers},
-	                          .seed = s->seed};
+				  .dpi = s->dpi,
+				  .shared = &s->shared.workers[i],
+				  .split = {i, s->shared.n_workers},
+				  .seed = s->seed};
 	pid_t pid;
 
 	shared_ring(&s->shared, i, &c.ring);
@@ -193,7 +193,7 @@ static void supervisor_last_flow(const struct shared_progress *p, char *out, siz
 		return;
 	memcpy(&k, p->dpi_key, sizeof(k));
 	snprintf(out, size, " while classifying protocol %u between %s port %u and %s port %u", k.protocol,
-	         addr_format(k.ip[0], a), k.port[0], addr_format(k.ip[1], b), k.port[1]);
+		 addr_format(k.ip[0], a), k.port[0], addr_format(k.ip[1], b), k.port[1]);
 }
 
 /* The system call for which a worker was ended, as text; "" if it was not. */
@@ -298,8 +298,8 @@ static void supervisor_worker_died(struct supervisor *s, unsigned i, int signal_
 		snprintf(how, sizeof(how), "died of signal %d (%s%s)", signal_number, strsignal(signal_number), call);
 	again = supervisor_sentence(s, i, now, &sentence);
 	log_error("worker %u %s after %llu.%03llu s%s; %llu flows lost; %s", i, how, (unsigned long long)(lived / 1000),
-	          (unsigned long long)(lived % 1000), flow, (unsigned long long)shared_get(&shared->counters.flows_active),
-	          sentence);
+		  (unsigned long long)(lived % 1000), flow,
+		  (unsigned long long)shared_get(&shared->counters.flows_active), sentence);
 	shared_set(&shared->counters.flows_active, 0); /* else one that dies before its first flow loses them again */
 	supervisor_quarantine(s, shared);
 	if (again && supervisor_start_worker(s, i) == 0) {
@@ -405,7 +405,7 @@ static void supervisor_exporter_ended(struct supervisor *s, int wait_status)
 		s->status = WEXITSTATUS(wait_status);
 	if (WIFSIGNALED(wait_status)) {
 		log_error("the exporter died of signal %d (%s): nothing can be sent any more", WTERMSIG(wait_status),
-		          strsignal(WTERMSIG(wait_status)));
+			  strsignal(WTERMSIG(wait_status)));
 		s->status = 2;
 	}
 	s->stopping = true;

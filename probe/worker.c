@@ -17,12 +17,12 @@
 #include "sandbox.h"
 
 enum {
-	WORKER_BATCH = 512,        /* frames between looks at the clock */
-	WORKER_EXPIRE_FILL = 50,   /* percent of the ring, live, which flows that expired may fill */
+	WORKER_BATCH = 512,      /* frames between looks at the clock */
+	WORKER_EXPIRE_FILL = 50, /* percent of the ring, live, which flows that expired may fill */
 	WORKER_POLL_MS = 100,
-	WORKER_POLL_MORE_MS = 1,   /* when more flows are due than the ring had room for */
-	WORKER_DROPS_MS = 1000,    /* how often the kernel is asked for drops */
-	WORKER_WAKE_FILL = 12,     /* percent of the ring, reading files, before the exporter is woken */
+	WORKER_POLL_MORE_MS = 1, /* when more flows are due than the ring had room for */
+	WORKER_DROPS_MS = 1000,  /* how often the kernel is asked for drops */
+	WORKER_WAKE_FILL = 12,   /* percent of the ring, reading files, before the exporter is woken */
 };
 
 struct worker {
@@ -33,12 +33,12 @@ struct worker {
 	struct ring ring;
 	uint32_t interface;
 	bool live;
-	bool patient;              /* a full ring is waited for */
-	bool prompt;               /* each record is told to the exporter at once */
-	uint64_t quiet_clock;      /* live: tracker's clock when the last frame came, */
-	uint64_t quiet_mono;       /* and the monotonic clock then */
-	uint64_t drops_mono;       /* when drops were last read */
-	uint64_t kernel_before;    /* drops of a worker before this one: the kernel counts for each anew */
+	bool patient;           /* a full ring is waited for */
+	bool prompt;            /* each record is told to the exporter at once */
+	uint64_t quiet_clock;   /* live: tracker's clock when the last frame came, */
+	uint64_t quiet_mono;    /* and the monotonic clock then */
+	uint64_t drops_mono;    /* when drops were last read */
+	uint64_t kernel_before; /* drops of a worker before this one: the kernel counts for each anew */
 	uint64_t interface_before;
 };
 
@@ -162,7 +162,7 @@ static int worker_read_file(struct worker *w, struct capture *file)
 	}
 	if (n == CAPTURE_FAILED && !worker_stop) { /* else a signal ended the wait for a pipe */
 		log_error("%s (after %llu packets)", capture_error(file),
-		          (unsigned long long)shared_get(&w->progress->file_packets));
+			  (unsigned long long)shared_get(&w->progress->file_packets));
 		return 2;
 	}
 	return 0;
@@ -263,10 +263,10 @@ static int worker_live(struct worker *w)
 {
 	const struct config *config = w->c->config;
 	struct capture_live options = {.interface = config->interfaces.items[0],
-	                               .filter = config->filter,
-	                               .snaplen = (uint32_t)config->snaplen,
-	                               .buffer_size = (uint32_t)(config->buffer_size << 20),
-	                               .split = w->c->split};
+				       .filter = config->filter,
+				       .snaplen = (uint32_t)config->snaplen,
+				       .buffer_size = (uint32_t)(config->buffer_size << 20),
+				       .split = w->c->split};
 	struct capture *live;
 	struct pollfd readable;
 	bool more;
@@ -301,12 +301,12 @@ static int worker_start(struct worker *w)
 {
 	const struct config *config = w->c->config;
 	struct flow_tracker_config tracker = {.max_flows = (uint32_t)config->max_flows,
-	                                      .idle_ms = config->idle_timeout * 1000,
-	                                      .active_ms = config->active_timeout * 1000,
-	                                      .early = config->early,
-	                                      .keep_packets = config->crash_dir != NULL,
-	                                      .domain = (uint32_t)config->observation_domain,
-	                                      .seed = w->c->seed};
+					      .idle_ms = config->idle_timeout * 1000,
+					      .active_ms = config->active_timeout * 1000,
+					      .early = config->early,
+					      .keep_packets = config->crash_dir != NULL,
+					      .domain = (uint32_t)config->observation_domain,
+					      .seed = w->c->seed};
 	struct flow_sink sink = {worker_reserve, worker_commit, w};
 
 	return flow_tracker_init(&w->tracker, &tracker, w->c->dpi, w->c->shared, sink);

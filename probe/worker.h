@@ -13,11 +13,11 @@
 
 struct worker_config {
 	const struct config *config;
-	struct dpi_module *dpi;      /* made before the fork; this process's own copy after it */
+	struct dpi_module *dpi; /* made before the fork; this process's own copy after it */
 	struct shared_worker *shared;
-	struct ring ring;            /* producer's view */
-	struct split split;          /* this worker's share of the hosts */
-	uint64_t seed;               /* of hashes: the same for a worker that takes over from one that died */
+	struct ring ring;   /* producer's view */
+	struct split split; /* this worker's share of the hosts */
+	uint64_t seed;      /* of hashes: the same for a worker that takes over from one that died */
 };
 
 /* What signals mean to a worker: SIGTERM ends it. Called before they can come. */

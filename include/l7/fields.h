@@ -14,23 +14,23 @@ enum l7_type {
 	L7_TYPE_U16,
 	L7_TYPE_U32,
 	L7_TYPE_U64,
-	L7_TYPE_ID64,    /* u64; a string in JSON, whose readers round numbers past 2^53 */
-	L7_TYPE_MSEC,    /* u64, ms since the epoch */
-	L7_TYPE_IP4,     /* 16 octets, sent as the last four; only when ip_version is 4 */
-	L7_TYPE_IP6,     /* 16 octets; only when ip_version is 6 */
-	L7_TYPE_APPID,   /* u32, sent as octet 0x16 (engine 22, nDPI) and 24 bits (RFC 6759) */
-	L7_TYPE_CONF,    /* u8, enum l7_confidence; a word in JSON */
-	L7_TYPE_REASON,  /* u8, enum l7_end_reason; a word in JSON */
-	L7_TYPE_STATE,   /* u8, L7_STATE_*; words joined by commas in JSON */
-	L7_TYPE_TEXT,    /* struct l7_text, UTF-8 once written */
+	L7_TYPE_ID64,       /* u64; a string in JSON, whose readers round numbers past 2^53 */
+	L7_TYPE_MSEC,       /* u64, ms since the epoch */
+	L7_TYPE_IP4,        /* 16 octets, sent as the last four; only when ip_version is 4 */
+	L7_TYPE_IP6,        /* 16 octets; only when ip_version is 6 */
+	L7_TYPE_APPID,      /* u32, sent as octet 0x16 (engine 22, nDPI) and 24 bits (RFC 6759) */
+	L7_TYPE_CONF,       /* u8, enum l7_confidence; a word in JSON */
+	L7_TYPE_REASON,     /* u8, enum l7_end_reason; a word in JSON */
+	L7_TYPE_STATE,      /* u8, L7_STATE_*; words joined by commas in JSON */
+	L7_TYPE_TEXT,       /* struct l7_text, UTF-8 once written */
 	L7_TYPE_ALIAS_TEXT, /* the same, for a second element: sent only, never marked in `has` */
 	L7_TYPE_ALIAS_U16,  /* the low 16 bits of a u32 for a second element: likewise */
 };
 
 #define L7_PEN_IANA 0u
-#define L7_PEN_REVERSE 29305u  /* RFC 5103 */
+#define L7_PEN_REVERSE 29305u /* RFC 5103 */
 #define L7_PEN_NTOP 35632u
-#define L7_PEN_OWN 32473u      /* documentation number; the `pen` key replaces it in what is sent and read */
+#define L7_PEN_OWN 32473u       /* documentation number; the `pen` key replaces it in what is sent and read */
 #define L7_PEN_NONE 0xffffffffu /* not in IPFIX: JSON only */
 #define L7_VARLEN 65535u
 
@@ -43,16 +43,16 @@ enum l7_field {
 _Static_assert(L7_FIELD_COUNT <= 128, "the bitmap `has` has room for 128 fields");
 
 struct l7_field_info {
-	const char *name;  /* IPFIX name */
-	const char *json;  /* JSON key, NULL if another row of the same member has it */
+	const char *name; /* IPFIX name */
+	const char *json; /* JSON key, NULL if another row of the same member has it */
 	const char *description;
 	uint32_t pen;
 	uint16_t ie;
-	uint16_t len;      /* octets in IPFIX, or L7_VARLEN */
-	uint16_t v9;       /* NetFlow v9 id, 0 none */
+	uint16_t len; /* octets in IPFIX, or L7_VARLEN */
+	uint16_t v9;  /* NetFlow v9 id, 0 none */
 	uint16_t v9len;
-	uint16_t offset;   /* of the member in struct l7_record */
-	uint8_t type;      /* enum l7_type */
+	uint16_t offset; /* of the member in struct l7_record */
+	uint8_t type;    /* enum l7_type */
 };
 
 extern const struct l7_field_info l7_fields[L7_FIELD_COUNT];

@@ -33,10 +33,10 @@ enum l7_confidence {
 
 /* recordState, a bitmap. */
 enum {
-	L7_STATE_FINAL = 1,      /* classification is final */
-	L7_STATE_EARLY = 2,      /* sent as soon as it was; the flow goes on */
-	L7_STATE_LAST = 4,       /* last record of its flow */
-	L7_STATE_MIDSTREAM = 8,  /* the flow was picked up in the middle */
+	L7_STATE_FINAL = 1,     /* classification is final */
+	L7_STATE_EARLY = 2,     /* sent as soon as it was; the flow goes on */
+	L7_STATE_LAST = 4,      /* last record of its flow */
+	L7_STATE_MIDSTREAM = 8, /* the flow was picked up in the middle */
 	L7_STATE_ALL = 15
 };
 
@@ -75,42 +75,42 @@ struct l7_reported {
 };
 
 struct l7_record {
-	uint64_t has[2];           /* bit per enum l7_field: the record carries it */
+	uint64_t has[2]; /* bit per enum l7_field: the record carries it */
 	uint64_t flow_id;
-	uint64_t stream_id;        /* set by the exporter; new with each start of the probe */
-	uint64_t record_sequence;  /* set by the exporter; counts records of the stream */
-	uint64_t start_ms;         /* first packet of this record, ms since the epoch */
-	uint64_t end_ms;           /* last packet of this record */
-	uint64_t octets;           /* initiator to responder, IP total length, this record only */
+	uint64_t stream_id;       /* set by the exporter; new with each start of the probe */
+	uint64_t record_sequence; /* set by the exporter; counts records of the stream */
+	uint64_t start_ms;        /* first packet of this record, ms since the epoch */
+	uint64_t end_ms;          /* last packet of this record */
+	uint64_t octets;          /* initiator to responder, IP total length, this record only */
 	uint64_t packets;
 	uint64_t rev_octets;
 	uint64_t rev_packets;
-	uint64_t risks;            /* nDPI's risk bits */
-	uint8_t src_ip[16];        /* initiator; IPv4 as ::ffff:a.b.c.d; network order */
+	uint64_t risks;     /* nDPI's risk bits */
+	uint8_t src_ip[16]; /* initiator; IPv4 as ::ffff:a.b.c.d; network order */
 	uint8_t dst_ip[16];
-	uint32_t ingress_if;       /* ifIndex, 0 unknown */
+	uint32_t ingress_if; /* ifIndex, 0 unknown */
 	uint32_t egress_if;
-	uint32_t sampling;         /* one packet of this many is seen; 1 = all */
-	uint32_t app_id;           /* nDPI id of the application, or of the master where that is all */
-	uint32_t master_id;        /* ids of the probe's own nDPI: names are what consumers match on */
+	uint32_t sampling;  /* one packet of this many is seen; 1 = all */
+	uint32_t app_id;    /* nDPI id of the application, or of the master where that is all */
+	uint32_t master_id; /* ids of the probe's own nDPI: names are what consumers match on */
 	uint32_t category_id;
 	uint16_t src_port;
 	uint16_t dst_port;
 	uint16_t vlan_id;
-	uint16_t tcp_flags;        /* all of the initiator's segments in this record, or-ed */
+	uint16_t tcp_flags; /* all of the initiator's segments in this record, or-ed */
 	uint16_t rev_tcp_flags;
 	uint16_t risk_score;
-	uint16_t icmp_type_code;   /* type << 8 | code of the first packet */
-	uint8_t ip_version;        /* 4 or 6 */
+	uint16_t icmp_type_code; /* type << 8 | code of the first packet */
+	uint8_t ip_version;      /* 4 or 6 */
 	uint8_t protocol;
 	uint8_t tos;
-	uint8_t end_reason;        /* enum l7_end_reason */
-	uint8_t biflow;            /* enum l7_biflow */
-	uint8_t confidence;        /* of the application, enum l7_confidence */
+	uint8_t end_reason; /* enum l7_end_reason */
+	uint8_t biflow;     /* enum l7_biflow */
+	uint8_t confidence; /* of the application, enum l7_confidence */
 	uint8_t master_confidence;
-	uint8_t state;             /* L7_STATE_* */
-	struct l7_text app;        /* "TLS.Telegram", "DNS", "Unknown" */
-	struct l7_text master;     /* these two are parts of `app` */
+	uint8_t state;         /* L7_STATE_* */
+	struct l7_text app;    /* "TLS.Telegram", "DNS", "Unknown" */
+	struct l7_text master; /* these two are parts of `app` */
 	struct l7_text application;
 	struct l7_text category;
 	struct l7_text sni;
@@ -119,7 +119,7 @@ struct l7_record {
 	struct l7_text interface;
 	struct l7_text exporter;
 	struct l7_reported reported;
-	uint16_t text_len;         /* octets used of text */
+	uint16_t text_len; /* octets used of text */
 	char text[L7_TEXT_MAX];
 };
 
@@ -153,8 +153,8 @@ void l7_record_reverse(struct l7_record *r);
  */
 bool l7_record_check(const struct l7_record *r, size_t used);
 
-const char *l7_confidence_name(unsigned confidence);      /* "none" ... "dpi", "?" out of range */
-int l7_confidence_parse(const char *name);                /* or -1 */
-const char *l7_end_reason_name(unsigned reason);          /* "idle" "active" "end" "forced" "resources", "none" */
+const char *l7_confidence_name(unsigned confidence); /* "none" ... "dpi", "?" out of range */
+int l7_confidence_parse(const char *name);           /* or -1 */
+const char *l7_end_reason_name(unsigned reason);     /* "idle" "active" "end" "forced" "resources", "none" */
 
 #endif

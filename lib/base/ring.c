@@ -98,7 +98,7 @@ bool ring_sleep(struct ring *r)
 	atomic_store_explicit(&r->shared->asleep, 1, memory_order_relaxed);
 	atomic_thread_fence(memory_order_seq_cst);
 	if (atomic_load_explicit(&r->shared->head, memory_order_relaxed) !=
-	        atomic_load_explicit(&r->shared->tail, memory_order_relaxed) ||
+		    atomic_load_explicit(&r->shared->tail, memory_order_relaxed) ||
 	    atomic_load_explicit(&r->shared->closed, memory_order_relaxed)) {
 		ring_awake(r);
 		return false;

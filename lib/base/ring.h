@@ -19,10 +19,10 @@
 
 /* Lives in shared memory; slots follow. */
 struct ring_shared {
-	_Alignas(64) _Atomic uint64_t head;     /* slots ever filled; written by the producer */
-	_Alignas(64) _Atomic uint64_t tail;     /* slots ever emptied; written by the consumer */
-	_Alignas(64) _Atomic uint32_t asleep;   /* consumer waits for the event descriptor */
-	_Atomic uint32_t closed;                /* producer has put its last slot */
+	_Alignas(64) _Atomic uint64_t head;   /* slots ever filled; written by the producer */
+	_Alignas(64) _Atomic uint64_t tail;   /* slots ever emptied; written by the consumer */
+	_Alignas(64) _Atomic uint32_t asleep; /* consumer waits for the event descriptor */
+	_Atomic uint32_t closed;              /* producer has put its last slot */
 	_Alignas(64) uint8_t slots[];
 };
 
@@ -31,8 +31,8 @@ struct ring {
 	struct ring_shared *shared; /* not owned */
 	uint64_t count;             /* slots, a power of two */
 	size_t slot_size;
-	uint64_t seen;              /* the other side's position when last read */
-	int event;                  /* eventfd that wakes the consumer, not owned */
+	uint64_t seen; /* the other side's position when last read */
+	int event;     /* eventfd that wakes the consumer, not owned */
 };
 
 /* Octets of shared memory for a ring; count must be a power of two. */

@@ -192,8 +192,7 @@ int uri_check_options(const struct uri *u, const char *const *names, char *err, 
 	return 0;
 }
 
-int uri_number(const struct uri *u, const char *name, struct uri_range range, uint64_t *out, char *err,
-	       size_t err_size)
+int uri_number(const struct uri *u, const char *name, struct uri_range range, uint64_t *out, char *err, size_t err_size)
 {
 	const char *value = uri_option(u, name);
 	unsigned long long n;

@@ -13,12 +13,12 @@
 #define URI_OPTIONS_MAX 32
 
 struct uri {
-	char *text;          /* as given; owned */
-	char *copy;          /* the parts below point into it; owned */
-	const char *scheme;  /* "ipfix+tcp" */
-	const char *host;    /* without brackets; "" if none */
-	const char *port;    /* digits, or "" */
-	const char *path;    /* "/path", "-" or "" */
+	char *text;         /* as given; owned */
+	char *copy;         /* the parts below point into it; owned */
+	const char *scheme; /* "ipfix+tcp" */
+	const char *host;   /* without brackets; "" if none */
+	const char *port;   /* digits, or "" */
+	const char *path;   /* "/path", "-" or "" */
 	size_t n_options;
 	struct {
 		const char *name;

@@ -87,8 +87,8 @@ void l7_record_reverse(struct l7_record *r)
 
 bool l7_record_check(const struct l7_record *r, size_t used)
 {
-	const struct l7_text *texts[] = {&r->app, &r->master,    &r->application, &r->category, &r->sni,
-	                                 &r->http_host, &r->dns_query, &r->interface,   &r->exporter};
+	const struct l7_text *texts[] = {&r->app,       &r->master,    &r->application, &r->category, &r->sni,
+					 &r->http_host, &r->dns_query, &r->interface,   &r->exporter};
 
 	if (used < offsetof(struct l7_record, text) || used > sizeof(*r))
 		return false;

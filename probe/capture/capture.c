@@ -22,11 +22,11 @@ struct capture {
 	pcap_t *pcap;
 	char *name;
 	uint32_t ifindex;
-	int missed[CAPTURE_MISSED];          /* the interface's own counters, kept open: later no path may be looked at */
-	char *buffer;                        /* of a file */
-	uint64_t missed_first;               /* their sum when the capture began */
-	uint64_t kernel_drops;               /* the kernel forgets its counter when it is read */
-	capture_fn *fn; /* during capture_read() */
+	int missed[CAPTURE_MISSED]; /* the interface's own counters, kept open: later no path may be looked at */
+	char *buffer;               /* of a file */
+	uint64_t missed_first;      /* their sum when the capture began */
+	uint64_t kernel_drops;      /* the kernel forgets its counter when it is read */
+	capture_fn *fn;             /* during capture_read() */
 	void *arg;
 	char error[PCAP_ERRBUF_SIZE + 64];
 };
@@ -61,7 +61,8 @@ void capture_close(struct capture *c)
 }
 
 /* The filter in force: what the user wants of this worker's share. split NULL or of one: of everything. */
-static int capture_set_filter(struct capture *c, const char *filter, const struct split *split, char *err, size_t err_size)
+static int capture_set_filter(struct capture *c, const char *filter, const struct split *split, char *err,
+			      size_t err_size)
 {
 	struct bpf_program user = {0}, share = {0};
 	struct bpf_program *program = &user;
@@ -95,8 +96,8 @@ static int capture_check_link(const struct capture *c, char *err, size_t err_siz
 
 	if (link == DLT_EN10MB)
 		return 0;
-	snprintf(err, err_size, "%s: link type %s (%d, %s) is not supported: only Ethernet is", c->name, name ? name : "?", link,
-	         what ? what : "unknown");
+	snprintf(err, err_size, "%s: link type %s (%d, %s) is not supported: only Ethernet is", c->name,
+		 name ? name : "?", link, what ? what : "unknown");
 	return -EPROTONOSUPPORT;
 }
 

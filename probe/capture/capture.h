@@ -13,18 +13,18 @@ struct capture;
 struct capture_frame {
 	const uint8_t *data; /* valid during the call only */
 	uint32_t captured;
-	uint32_t wire;       /* octets on the wire */
-	uint64_t time_ms;    /* since the epoch */
+	uint32_t wire;    /* octets on the wire */
+	uint64_t time_ms; /* since the epoch */
 };
 
 typedef void capture_fn(void *arg, const struct capture_frame *f);
 
 struct capture_live {
 	const char *interface;
-	const char *filter;    /* BPF expression, NULL for all */
-	uint32_t snaplen;      /* octets of a frame to capture */
-	uint32_t buffer_size;  /* octets of the kernel's ring */
-	struct split split;    /* which frames to take; the others never leave the kernel */
+	const char *filter;   /* BPF expression, NULL for all */
+	uint32_t snaplen;     /* octets of a frame to capture */
+	uint32_t buffer_size; /* octets of the kernel's ring */
+	struct split split;   /* which frames to take; the others never leave the kernel */
 };
 
 enum { CAPTURE_END = -1, CAPTURE_FAILED = -2 }; /* of capture_read() */

@@ -25,8 +25,17 @@ unsigned split_worker(const struct packet *p, unsigned count)
 }
 
 /* Jumps name labels until all places are known. */
-enum split_label { LABEL_NEXT, LABEL_MIX, LABEL_OTHER, LABEL_DROP, LABEL_AFTER, LABEL_IP4, LABEL_IP6 = LABEL_IP4 + SPLIT_TAGS + 1,
-	           LABEL_TAG = LABEL_IP6 + SPLIT_TAGS + 1, LABELS = LABEL_TAG + SPLIT_TAGS + 2 };
+enum split_label {
+	LABEL_NEXT,
+	LABEL_MIX,
+	LABEL_OTHER,
+	LABEL_DROP,
+	LABEL_AFTER,
+	LABEL_IP4,
+	LABEL_IP6 = LABEL_IP4 + SPLIT_TAGS + 1,
+	LABEL_TAG = LABEL_IP6 + SPLIT_TAGS + 1,
+	LABELS = LABEL_TAG + SPLIT_TAGS + 2
+};
 
 struct split_program {
 	struct bpf_insn code[SPLIT_PROGRAM_MAX];

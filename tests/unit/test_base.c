@@ -132,9 +132,17 @@ static void test_wire(void **state)
 
 static void test_uri(void **state)
 {
-	static const char *const wrong[] = {"", "json", "ipfix+tcp://host:0", "ipfix+tcp://host:70000", "ipfix+tcp://::1:4739",
-	                                    "ipfix+tcp://[::1:4739", "ipfix+tcp://[::1]x", "json:-?early", "json:-?a=1&a=2",
-	                                    "json:-?a=%zz", "json:-?a=%00"};
+	static const char *const wrong[] = {"",
+					    "json",
+					    "ipfix+tcp://host:0",
+					    "ipfix+tcp://host:70000",
+					    "ipfix+tcp://::1:4739",
+					    "ipfix+tcp://[::1:4739",
+					    "ipfix+tcp://[::1]x",
+					    "json:-?early",
+					    "json:-?a=1&a=2",
+					    "json:-?a=%zz",
+					    "json:-?a=%00"};
 	static const char *const known[] = {"early", "template", NULL};
 	struct uri_range range = {0, 9, 7};
 	struct uri u;

@@ -19,7 +19,7 @@ import frames  # noqa: E402
 import l7  # noqa: E402
 import pcapio  # noqa: E402
 
-FLOWS = 60000  # more than ring, exporter and pipe hold together, several times
+FLOWS = 120000  # more than ring, exporter and pipe hold together, many times
 
 
 def children(pid):
@@ -64,9 +64,11 @@ class Crash(unittest.TestCase):
         self.err.close()
         self.folder.cleanup()
 
-    def start(self):
+    def start(self, times=1):
+        """Reads the capture so many times over."""
         self.err = open(self.folder.name + "/err", "w+b")
-        self.probe = subprocess.Popen((l7.L7PROBE, "-r", self.path, "--idle-timeout", "1", "-o", "json:-", "--stats"),
+        self.probe = subprocess.Popen((l7.L7PROBE,) + ("-r", self.path) * times +
+                                      ("--idle-timeout", "1", "-o", "json:-", "--stats"),
                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.err)
         return self.probe
 
@@ -115,7 +117,7 @@ class Crash(unittest.TestCase):
         self.assertIn(sum(flow["packets"] for flow in done.flows) + lost - FLOWS, range(7))
 
     def test_dies_too_often(self):
-        probe = self.start()
+        probe = self.start(3)
         self.kill_worker(12)
         done = self.finish(probe)
         self.assertEqual(2, done.status, done.err)

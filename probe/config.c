@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include "capture/capture.h"
+#include "cpus.h"
 #include "export/terminal.h"
 #include "exporter.h"
+#include "record/profile.h"
 #include "shared.h"
 
 #define CONFIG_FILE "/etc/l7probe/l7probe.yaml"
@@ -23,7 +25,7 @@ static const struct conf_row config_rows[] = {
 	 .offset = AT(interfaces),
 	 .argument = "IFACE",
 	 .split = ',',
-	 .help = "capture from this interface"},
+	 .help = "capture from this interface; several are one tap: a,b"},
 	{.name = "read",
 	 .letter = 'r',
 	 .type = CONF_LIST,
@@ -43,6 +45,12 @@ static const struct conf_row config_rows[] = {
 	 .otherwise = "text:-",
 	 .argument = "URI",
 	 .help = "send records there; may be given again (see Outputs)"},
+	{.name = "home-nets",
+	 .type = CONF_LIST,
+	 .offset = AT(home_nets),
+	 .argument = "PREFIX",
+	 .split = ',',
+	 .help = "networks whose hosts are the clients that anonymize= hides; default: who begins a flow"},
 	{.name = "template",
 	 .letter = 't',
 	 .type = CONF_STRING,
@@ -136,6 +144,30 @@ static const struct conf_row config_rows[] = {
 	 .otherwise = "32",
 	 .argument = "MIB",
 	 .help = "kernel buffer of a capture"},
+	{.name = "capture-timeout",
+	 .type = CONF_NUMBER,
+	 .offset = AT(capture_timeout),
+	 .min = 1,
+	 .max = 1000,
+	 .otherwise = "10",
+	 .argument = "MS",
+	 .help = "packets are looked at after this long at most; more is cheaper"},
+	{.name = "promiscuous",
+	 .type = CONF_STRING,
+	 .offset = AT(promiscuous),
+	 .otherwise = "yes",
+	 .argument = "YES",
+	 .help = "yes: take all frames; no: those alone that are for this machine"},
+	{.name = "cpus",
+	 .type = CONF_LIST,
+	 .offset = AT(cpus),
+	 .argument = "LIST",
+	 .split = ',',
+	 .help = "bind workers to these CPUs, one each: 0,2-3"},
+	{.name = "dedup",
+	 .type = CONF_FLAG,
+	 .offset = AT(dedup),
+	 .help = "leave out packets that a mirror port sends twice"},
 	{.name = "all",
 	 .type = CONF_FLAG,
 	 .offset = AT(all),
@@ -180,6 +212,12 @@ static const struct conf_row config_rows[] = {
 	 .offset = AT(print_config),
 	 .only_option = true,
 	 .help = "print the options in force as a file"},
+	{.name = "completion",
+	 .type = CONF_STRING,
+	 .offset = AT(completion),
+	 .argument = "SHELL",
+	 .only_option = true,
+	 .help = "print a script that completes options in bash, zsh or fish"},
 	{.name = "selftest-sandbox",
 	 .type = CONF_FLAG,
 	 .offset = AT(selftest_sandbox),
@@ -207,10 +245,11 @@ static const struct conf_row config_rows[] = {
 static struct conf config_table(struct config *c)
 {
 	return (struct conf){.program = "l7probe",
-			     .usage = "l7probe (-i IFACE | -r FILE ...) [-f BPF] [-o OUTPUT ...] [options]",
+			     .usage = "l7probe (-i IFACE[,IFACE] | -r FILE ...) [-f BPF] [-o OUTPUT ...] [options]",
 			     .rows = config_rows,
 			     .n_rows = sizeof(config_rows) / sizeof(config_rows[0]),
-			     .target = c};
+			     .target = c,
+			     .places = c->places};
 }
 
 /* The file shipped with the program, unless another is named. */
@@ -254,56 +293,182 @@ static bool config_lists(const struct config *c)
 	return c->list_fields || c->list_templates || c->list_protocols;
 }
 
-static int config_check_sources(const struct config *c, char *err, size_t err_size)
+/* Puts the place of a value before the sentence that says what is wrong with it. */
+static int config_wrong(struct config *c, const char *name, size_t item, char *err, size_t err_size)
+{
+	struct conf table = config_table(c);
+
+	return conf_error(&table, name, item, err, err_size);
+}
+
+/* Number of an interface that stands in the list before, or how many there are. */
+static size_t config_interface_twice(const struct config *c)
+{
+	for (size_t i = 1; i < c->interfaces.n; i++)
+		for (size_t k = 0; k < i; k++)
+			if (strcmp(c->interfaces.items[i], c->interfaces.items[k]) == 0)
+				return i;
+	return c->interfaces.n;
+}
+
+/* What only one can read, and once: a pipe. */
+static int config_check_pipes(struct config *c, char *err, size_t err_size)
+{
+	size_t stdins = 0;
+
+	for (size_t i = 0; i < c->files.n; i++) {
+		bool is_stdin = strcmp(c->files.items[i], "-") == 0;
+
+		stdins += is_stdin;
+		if (stdins > 1) {
+			snprintf(err, err_size, "standard input cannot be read twice");
+			return config_wrong(c, "read", i, err, err_size);
+		}
+		if (c->workers > 1 && !capture_shareable(c->files.items[i])) {
+			snprintf(err, err_size, "%s is no file, which each worker could read: only one can (-w 1)",
+				 is_stdin ? "standard input" : c->files.items[i]);
+			return config_wrong(c, "read", i, err, err_size);
+		}
+	}
+	return 0;
+}
+
+static int config_check_interfaces(struct config *c, char *err, size_t err_size)
+{
+	size_t twice = config_interface_twice(c);
+
+	if (c->interfaces.n > SHARED_INTERFACES_MAX) {
+		snprintf(err, err_size, "at most %d interfaces can be captured from", SHARED_INTERFACES_MAX);
+		return config_wrong(c, "interface", SHARED_INTERFACES_MAX, err, err_size);
+	}
+	if (twice == c->interfaces.n)
+		return 0;
+	snprintf(err, err_size, "an interface is given twice");
+	return config_wrong(c, "interface", twice, err, err_size);
+}
+
+/* Of two sources the one of the command line wins over the other, of the file. */
+static void config_choose_source(struct config *c)
+{
+	bool interface, file;
+
+	if (!c->interfaces.n || !c->files.n)
+		return;
+	interface = c->interfaces.places[0].option;
+	file = c->files.places[0].option;
+	if (file && !interface)
+		conf_list_clear(&c->interfaces);
+	else if (interface && !file)
+		conf_list_clear(&c->files);
+}
+
+static int config_check_sources(struct config *c, char *err, size_t err_size)
 {
 	const char *wrong = NULL;
+	int rc;
 
 	if (!c->interfaces.n && !c->files.n)
 		wrong = "nothing to look at: give -i INTERFACE or -r FILE (--help lists all)";
 	else if (c->interfaces.n && c->files.n)
 		wrong = "-i and -r do not go together: capture live, or read files";
-	else if (c->interfaces.n > 1)
-		wrong = "only one interface can be captured from";
-	else if (c->filter)
-		return capture_check_filter(c->filter, err, err_size);
-	if (!wrong)
-		return 0;
-	snprintf(err, err_size, "%s", wrong);
-	return -EINVAL;
+	if (wrong) {
+		snprintf(err, err_size, "%s", wrong);
+		return -EINVAL;
+	}
+	rc = config_check_interfaces(c, err, err_size);
+	if (!rc && c->filter && capture_check_filter(c->filter, err, err_size))
+		rc = config_wrong(c, "filter", 0, err, err_size);
+	return rc ? rc : config_check_pipes(c, err, err_size);
 }
 
-static int config_check_color(const struct config *c, char *err, size_t err_size)
+static int config_check_capture(struct config *c, char *err, size_t err_size)
 {
-	if (terminal_color_ok(c->color))
-		return 0;
-	snprintf(err, err_size, "color is \"%s\": not auto, always or never", c->color);
-	return -EINVAL;
+	size_t item;
+
+	if (!c->promiscuous || (strcmp(c->promiscuous, "yes") != 0 && strcmp(c->promiscuous, "no") != 0)) {
+		snprintf(err, err_size, "it is \"%s\", not yes or no", c->promiscuous ? c->promiscuous : "");
+		return config_wrong(c, "promiscuous", 0, err, err_size);
+	}
+	item = cpus_check(&c->cpus, err, err_size);
+	return item < c->cpus.n ? config_wrong(c, "cpus", item, err, err_size) : 0;
+}
+
+/* The values that are one word or name. */
+static int config_check_words(struct config *c, char *err, size_t err_size)
+{
+	struct profile ignored;
+
+	if (!terminal_color_ok(c->color)) {
+		snprintf(err, err_size, "color is \"%s\": not auto, always or never", c->color);
+		return config_wrong(c, "color", 0, err, err_size);
+	}
+	if (c->protocols && access(c->protocols, R_OK)) {
+		snprintf(err, err_size, "%s: %s", c->protocols, strerror(errno));
+		return config_wrong(c, "protocols", 0, err, err_size);
+	}
+	if (profile_load(&ignored, c->template_name, err, err_size))
+		return config_wrong(c, "template", 0, err, err_size);
+	return 0;
+}
+
+/* Parses and checks one more; those before it are good. */
+static int config_parse_output(struct config *c, size_t i, char *err, size_t err_size)
+{
+	struct uri_range yes_no = {0, 1, 0};
+	struct uri *u = &c->uris[i];
+	uint64_t early = 0;
+	int rc = uri_parse(u, c->outputs.items[i], err, err_size);
+
+	if (!rc)
+		rc = uri_number(u, "early", yes_no, &early, err, err_size);
+	if (!rc)
+		rc = exporter_check(c->uris, i + 1, c->template_name, err, err_size);
+	if (rc)
+		return config_wrong(c, "output", i, err, err_size);
+	c->early |= early != 0;
+	if (strcmp(u->scheme, "text") == 0 && c->interfaces.n && isatty(STDOUT_FILENO))
+		c->early = true; /* the report of a running capture */
+	return 0;
+}
+
+/* Home networks as a map of one set. */
+static int config_parse_home(struct config *c, char *err, size_t err_size)
+{
+	size_t n = c->home_nets.n;
+	struct prefix_item *items = calloc(n ? n : 1, sizeof(*items));
+	int rc = items ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < n && !rc; i++) {
+		rc = addr_prefix_parse(c->home_nets.items[i], &items[i].prefix);
+		if (!rc)
+			continue;
+		snprintf(err, err_size, "%s is no network%s", c->home_nets.items[i],
+			 rc == -ERANGE ? ": host bits are set" : ", as 192.0.2.0/24 or 2001:db8::/32 is");
+		rc = config_wrong(c, "home-nets", i, err, err_size);
+	}
+	if (!rc)
+		rc = prefix_map_init(&c->home, items, n, 1);
+	free(items);
+	return rc;
 }
 
 static int config_parse_outputs(struct config *c, char *err, size_t err_size)
 {
-	struct uri_range yes_no = {0, 1, 0};
-	uint64_t early;
-
 	if (c->outputs.n == 0 || c->outputs.n > SHARED_OUTPUTS_MAX) {
 		snprintf(err, err_size, "there must be 1 to %d outputs", SHARED_OUTPUTS_MAX);
-		return -EINVAL;
+		return config_wrong(c, "output", SHARED_OUTPUTS_MAX, err, err_size);
 	}
 	c->uris = calloc(c->outputs.n, sizeof(*c->uris));
 	if (!c->uris)
 		return -ENOMEM;
-	for (size_t i = 0; i < c->outputs.n; i++) {
-		if (uri_parse(&c->uris[i], c->outputs.items[i], err, err_size) ||
-		    uri_number(&c->uris[i], "early", yes_no, &early, err, err_size))
+	for (size_t i = 0; i < c->outputs.n; i++)
+		if (config_parse_output(c, i, err, err_size))
 			return -EINVAL;
-		c->early |= early != 0;
-		if (strcmp(c->uris[i].scheme, "text") == 0 && c->interfaces.n && isatty(STDOUT_FILENO))
-			c->early = true; /* the report of a running capture */
-	}
 	for (size_t i = 0; i < c->files.n; i++)
 		if (exporter_check_file(c->uris, c->outputs.n, c->files.items[i], err, err_size))
-			return -EINVAL;
-	return exporter_check(c->uris, c->outputs.n, c->template_name, err, err_size);
+			return config_wrong(c, "read", i, err, err_size);
+	exporter_wants(c->uris, c->outputs.n, c->template_name, c->wanted);
+	return 0;
 }
 
 int config_load(struct config *c, int argc, char **argv, char *err, size_t err_size)
@@ -311,7 +476,7 @@ int config_load(struct config *c, int argc, char **argv, char *err, size_t err_s
 	struct conf table = config_table(c);
 	int rc = conf_load(&table, argc, argv, CONFIG_FILE, err, err_size);
 
-	if (rc || c->help || c->version || c->selftest_sandbox)
+	if (rc || c->help || c->version || c->selftest_sandbox || c->completion)
 		return rc;
 	snprintf(err, err_size, "no memory");
 	rc = config_find_protocols(c);
@@ -320,9 +485,14 @@ int config_load(struct config *c, int argc, char **argv, char *err, size_t err_s
 	if (!rc)
 		rc = config_default_exporter(c);
 	if (!rc)
-		rc = config_check_color(c, err, err_size);
+		rc = config_check_words(c, err, err_size);
+	if (!rc)
+		rc = config_check_capture(c, err, err_size);
+	config_choose_source(c);
 	if (!rc && !c->print_config && !config_lists(c))
 		rc = config_check_sources(c, err, err_size);
+	if (!rc)
+		rc = config_parse_home(c, err, err_size);
 	if (!rc)
 		rc = config_parse_outputs(c, err, err_size);
 	if (rc)
@@ -338,6 +508,7 @@ void config_deinit(struct config *c)
 		uri_deinit(&c->uris[i]);
 	free(c->uris);
 	c->uris = NULL;
+	prefix_map_deinit(&c->home);
 	conf_deinit(&table);
 }
 
@@ -346,6 +517,13 @@ void config_print(struct config *c, FILE *out)
 	struct conf table = config_table(c);
 
 	conf_print(&table, out);
+}
+
+int config_completion(struct config *c, FILE *out)
+{
+	struct conf table = config_table(c);
+
+	return conf_completion(&table, c->completion, out);
 }
 
 void config_help(struct config *c, FILE *out)
@@ -361,6 +539,9 @@ void config_help(struct config *c, FILE *out)
 	      "  ipfix+tcp://HOST:4739         the same\n"
 	      "  ipfix+udp://HOST:4739         the same and mtu, refresh, rate\n"
 	      "template: a name (--list-templates), a file, or a list of fields (--list-fields) joined by commas.\n"
+	      "  all of them                   options anonymize, anonymize_key\n"
+	      "anonymize: clients, sni, url, agent, each with :hash or :drop, joined by commas; hashes need a key's "
+	      "file.\n"
 	      "early=1 sends a first record as soon as a flow is classified, for alerts within a second.\n"
 	      "\nExit status: 0 done, 1 wrong usage or configuration, 2 cannot start or lost work.\n",
 	      out);

@@ -8,12 +8,14 @@
 #include <stdio.h>
 
 #include "base/conf.h"
+#include "base/prefix.h"
 #include "base/uri.h"
 
 struct config {
 	struct conf_list interfaces;
 	struct conf_list files;
 	struct conf_list outputs;
+	struct conf_list home_nets;
 	char *filter;
 	char *template_name;
 	char *config;
@@ -28,8 +30,13 @@ struct config {
 	uint64_t pen;
 	uint64_t drain_timeout; /* s */
 	uint64_t snaplen;
-	uint64_t buffer_size; /* MiB */
+	uint64_t buffer_size;     /* MiB */
+	uint64_t capture_timeout; /* ms */
+	bool dedup;
+	char *promiscuous;     /* "yes" or "no" */
+	struct conf_list cpus; /* of the workers; none: any */
 	char *color;
+	char *completion; /* a shell's name, or NULL */
 	bool all;
 	bool stats;
 	bool check;
@@ -43,6 +50,9 @@ struct config {
 	bool help;
 	struct uri *uris; /* outputs, parsed; [outputs.n] */
 	bool early;       /* some output takes early records */
+	struct conf_place places[CONF_ROWS_MAX];
+	struct prefix_map home; /* of home_nets, set 0; nothing in it if there are none */
+	uint64_t wanted[2];     /* fields that some output writes: a bit per enum l7_field */
 };
 
 /*
@@ -53,5 +63,7 @@ int config_load(struct config *c, int argc, char **argv, char *err, size_t err_s
 void config_deinit(struct config *c);
 void config_print(struct config *c, FILE *out);
 void config_help(struct config *c, FILE *out);
+/* For the shell c->completion; -EINVAL if it is none that is known. */
+int config_completion(struct config *c, FILE *out);
 
 #endif

@@ -57,27 +57,23 @@ int exporter_check_file(const struct uri *outputs, size_t n, const char *path, c
 
 int exporter_check(const struct uri *outputs, size_t n, const char *template_name, char *err, size_t err_size)
 {
-	size_t on_stdout = 0;
+	const struct uri *last = &outputs[n - 1];
+	int rc = output_check(last, template_name, err, err_size);
 
-	if (n > SHARED_OUTPUTS_MAX) {
-		snprintf(err, err_size, "%zu outputs are more than %d", n, SHARED_OUTPUTS_MAX);
-		return -EINVAL;
+	for (size_t i = 0; !rc && i < n - 1; i++) {
+		if (strcmp(last->path, "-") != 0 || strcmp(outputs[i].path, "-") != 0)
+			continue;
+		snprintf(err, err_size, "%s: another output writes to standard output already", last->text);
+		rc = -EINVAL;
 	}
-	for (size_t i = 0; i < n; i++) {
-		int rc = output_check(&outputs[i], template_name, err, err_size);
+	return rc ? rc : exporter_check_file(outputs, n - 1, last->path, err, err_size);
+}
 
-		if (rc)
-			return rc;
-		if (strcmp(outputs[i].path, "-") == 0 && on_stdout++) {
-			snprintf(err, err_size, "%s: another output writes to standard output already",
-				 outputs[i].text);
-			return -EINVAL;
-		}
-		rc = exporter_check_file(outputs, i, outputs[i].path, err, err_size);
-		if (rc)
-			return rc;
-	}
-	return 0;
+void exporter_wants(const struct uri *outputs, size_t n, const char *template_name, uint64_t wanted[2])
+{
+	wanted[0] = wanted[1] = 0;
+	for (size_t i = 0; i < n; i++)
+		output_wants(&outputs[i], template_name, wanted);
 }
 
 static void exporter_look_at_clock(struct exporter *e)
@@ -128,7 +124,7 @@ static void exporter_give(struct output *o, struct l7_record *r)
 	if (o->dead)
 		shared_add(&o->counters->dropped, 1);
 	else
-		o->ops->record(o, r);
+		o->ops->record(o, o->anonymize ? anonymize_record(o->anonymize, r) : r);
 }
 
 /* Cut by the active timeout, and no packet came since its early record: that one has said it all. */
@@ -377,6 +373,7 @@ static int exporter_close(struct exporter *e, int status)
 		uint64_t dropped;
 
 		o->ops->close(o);
+		anonymize_free(o->anonymize);
 		dropped = shared_get(&o->counters->dropped);
 		if (dropped && !o->dead)
 			log_warn("%s: %llu records could not be sent", o->name, (unsigned long long)dropped);

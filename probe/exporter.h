@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/prefix.h"
 #include "base/ring.h"
 #include "base/uri.h"
 #include "shared.h"
@@ -43,17 +44,19 @@ struct exporter_config {
 	const struct uri *outputs;
 	size_t n_outputs;
 	const char *template_name; /* default profile, "standard" */
+	uint64_t wanted[2];        /* fields that some output writes: exporter_wants() */
 	const struct exporter_names *names;
 	struct ring *rings; /* consumer views, one per worker */
 	size_t n_rings;
 	struct shared_exporter *shared;
 	const struct shared_worker *workers; /* [n_rings], for statistics; NULL for none */
 	const char *exporter;                /* name of this probe */
-	const char *interface; /* name for records whose ingress_if is interface_id; NULL when reading files */
-	uint32_t interface_id;
-	uint64_t stream_id; /* output i sends stream_id + i: each is a stream, with a record sequence of its own */
-	uint32_t domain;    /* observation domain */
-	uint32_t pen;       /* what L7_PEN_OWN is sent as */
+	const struct shared_interface *interfaces;
+	size_t n_interfaces; /* 0 when reading files */
+	uint64_t stream_id;  /* output i sends stream_id + i: each is a stream, with a record sequence of its own */
+	uint32_t domain;     /* observation domain */
+	const struct prefix_map *home; /* home networks: its set 0; NULL for none */
+	uint32_t pen;                  /* what L7_PEN_OWN is sent as */
 	/* Called once the outputs are open, before the first record is looked at; not 0: an errno, and the end. NULL: nothing. */
 	int (*confine)(void);
 	uint64_t drain_timeout_ms; /* to send what is queued once all rings are closed, or since `stopping` */
@@ -67,9 +70,13 @@ struct exporter_config {
 };
 
 /*
- * Checks outputs without opening anything: schemes, options, files, template names (template_name is that of outputs without one). Returns 0, or -EINVAL with a sentence.
+ * Checks the last of n outputs without opening anything: scheme, options, file, template (template_name is that of outputs
+ * without one), and that it goes where none of those before it does. Returns 0, or -EINVAL with a sentence.
  */
 int exporter_check(const struct uri *outputs, size_t n, const char *template_name, char *err, size_t err_size);
+
+/* The fields that these outputs, which have passed the check, write: a bit per enum l7_field. */
+void exporter_wants(const struct uri *outputs, size_t n, const char *template_name, uint64_t wanted[2]);
 
 /* -EINVAL with a sentence if one of the outputs would overwrite the file at path. */
 int exporter_check_file(const struct uri *outputs, size_t n, const char *path, char *err, size_t err_size);

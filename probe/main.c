@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/stdfd.h"
+#include "capture/capture.h"
 #include "config.h"
 #include "dpi/dpi.h"
 #include "lists.h"
@@ -14,7 +15,18 @@
 static int main_check(const struct config *c)
 {
 	struct dpi_module *dpi;
+	struct capture *file;
 	char err[512];
+
+	for (size_t i = 0; i < c->files.n; i++) {
+		if (!capture_shareable(c->files.items[i]))
+			continue; /* somebody waits at the other end of the pipe */
+		if (capture_open_file(&file, c->files.items[i], NULL, err, sizeof(err))) {
+			log_error("%s", err);
+			return 1;
+		}
+		capture_close(file);
+	}
 
 	if (dpi_module_new(&dpi, c->protocols, err, sizeof(err))) {
 		log_error("%s", err);
@@ -38,6 +50,14 @@ static int main_list_protocols(const struct config *c)
 	return 0;
 }
 
+static int main_completion(struct config *c)
+{
+	if (config_completion(c, stdout) == 0)
+		return 0;
+	log_error("option --completion is \"%s\": not bash, zsh or fish", c->completion);
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	struct config config;
@@ -57,6 +77,8 @@ int main(int argc, char **argv)
 		config_help(&config, stdout);
 	else if (config.version)
 		printf("l7probe %s, nDPI %s\n", L7_VERSION, dpi_version());
+	else if (config.completion)
+		status = main_completion(&config);
 	else if (config.selftest_sandbox)
 		status = sandbox_selftest();
 	else if (config.list_fields)

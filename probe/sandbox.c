@@ -133,7 +133,7 @@ static const int sandbox_calls[] = {
 	SCMP_SYS(rt_sigreturn),  SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(getpid),        SCMP_SYS(gettid),
 	SCMP_SYS(getsockname),   SCMP_SYS(exit),
-	SCMP_SYS(exit_group),
+	SCMP_SYS(exit_group),    SCMP_SYS(alarm),
 };
 
 #define IS(argument, value) SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, UINT32_MAX, (uint32_t)(value))
@@ -153,6 +153,7 @@ static int sandbox_narrow_calls(scmp_filter_ctx f, int event)
 	rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(getsockopt), 2, IS(1, SOL_SOCKET), IS(2, SO_ERROR));
 	rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2, IS(1, SOL_PACKET), IS(2, PACKET_RX_RING));
 	rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, IS(1, SIOCGIFFLAGS));
+	rc |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, IS(1, SIOCGIFMTU)); /* ours: it may change */
 	return rc;
 }
 

@@ -9,12 +9,12 @@
 
 static size_t shared_round(size_t n)
 {
-	return (n + 4095) & ~(size_t)4095;
+	return (n + SHARED_PAGE - 1) & ~(size_t)(SHARED_PAGE - 1);
 }
 
 static size_t shared_ring_bytes(void)
 {
-	return shared_round(ring_size(SHARED_RING_SLOTS, sizeof(struct l7_record)));
+	return shared_round(ring_size(SHARED_RING_SLOTS, L7_RECORD_SLOT));
 }
 
 int shared_init(struct shared *s, unsigned n_workers)
@@ -64,8 +64,34 @@ void shared_deinit(struct shared *s)
 	memset(s, 0, sizeof(*s));
 }
 
+static int shared_drop(void *from, const void *to)
+{
+	size_t n = (size_t)((const uint8_t *)to - (uint8_t *)from);
+
+	return n && munmap(from, n) ? -errno : 0;
+}
+
+int shared_keep_worker(struct shared *s, unsigned worker)
+{
+	uint8_t *ring = s->rings + worker * shared_ring_bytes();
+	int rc = shared_drop(s->exporter, &s->workers[worker]);
+
+	if (!rc)
+		rc = shared_drop(&s->workers[worker + 1], ring);
+	if (!rc)
+		rc = shared_drop(ring + shared_ring_bytes(), (uint8_t *)s->memory + s->size);
+	for (unsigned i = 0; i < s->n_workers; i++)
+		if (i != worker)
+			close(s->events[i]);
+	return rc;
+}
+
+int shared_keep_exporter(const struct shared *s)
+{
+	return mprotect(s->workers, (size_t)(s->rings - (uint8_t *)s->workers), PROT_READ) ? -errno : 0;
+}
+
 void shared_ring(const struct shared *s, unsigned worker, struct ring *r)
 {
-	ring_init(r, s->rings + worker * shared_ring_bytes(), SHARED_RING_SLOTS, sizeof(struct l7_record),
-		  s->events[worker]);
+	ring_init(r, s->rings + worker * shared_ring_bytes(), SHARED_RING_SLOTS, L7_RECORD_SLOT, s->events[worker]);
 }

@@ -15,12 +15,24 @@
 #include "l7/record.h"
 
 #define SHARED_WORKERS_MAX 64
+#define SHARED_PAGE 4096
 #define SHARED_OUTPUTS_MAX 16
-#define SHARED_RING_SLOTS 4096 /* of sizeof(struct l7_record) each */
+#define SHARED_INTERFACES_MAX 16
+#define SHARED_RING_SLOTS 4096 /* of L7_RECORD_SLOT octets each */
 #define SHARED_QUARANTINE_MAX 64
 #define SHARED_PACKET_MAX 2048
+#define SHARED_PLACE_FILE 48 /* bit of a place from which on it is the file's index */
 
 typedef _Atomic uint64_t shared_counter; /* the one typedef: an atomic counter with one writer */
+
+/* Of one interface, by its place in the list of them. */
+struct shared_interface_counters {
+	shared_counter packets;
+	shared_counter octets; /* on the wire, link layer with it */
+	shared_counter kernel_drops;
+	shared_counter interface_drops; /* an interface's own: worker 0 alone counts them */
+	shared_counter merged_packets;  /* longer than the MTU: several of the wire */
+};
 
 /* Written by a worker only; survives it. */
 struct shared_worker_counters {
@@ -32,25 +44,33 @@ struct shared_worker_counters {
 	shared_counter refused_octets[DECODE_KINDS]; /* on the wire, link layer with it */
 	shared_counter flows;                        /* created */
 	shared_counter flows_active;
-	shared_counter evicted;           /* ended because the table was full */
-	shared_counter records;           /* made */
-	shared_counter ring_dropped;      /* made, but the ring was full */
-	shared_counter dpi_packets;       /* packets offered to classification */
-	shared_counter dpi_calls;         /* calls of nDPI that look at a packet */
-	shared_counter dpi_no_state;      /* flows without classification: no state was free */
-	shared_counter dpi_quarantined;   /* flows not classified because one of that key ended a worker */
-	shared_counter dpi_switched_off;  /* flows not classified because workers died too often */
-	shared_counter text_cut;          /* strings that did not fit a record, flows whose strings found no room */
+	shared_counter evicted;          /* ended because the table was full */
+	shared_counter records;          /* made */
+	shared_counter ring_dropped;     /* made, but the ring was full */
+	shared_counter dpi_packets;      /* packets offered to classification */
+	shared_counter dpi_calls;        /* calls of nDPI that look at a packet */
+	shared_counter dpi_no_state;     /* flows without classification: no state was free */
+	shared_counter dpi_quarantined;  /* flows not classified because one of that key ended a worker */
+	shared_counter dpi_switched_off; /* flows not classified because workers died too often */
+	shared_counter dpi_lost;         /* flows not classified further because their worker died */
+	shared_counter flows_lost; /* flows without a last record: damaged by a worker that died, or left by the last */
+	shared_counter text_cut;   /* strings that did not fit a record, flows whose strings found no room */
 	shared_counter fragments_unknown; /* later fragments whose first was not seen */
+	shared_counter duplicate_packets; /* copies left out, among `packets` */
+	shared_counter duplicate_sample;  /* packets looked at to learn whether there are copies */
+	shared_counter duplicate_found;   /* copies among them */
+	shared_counter tcp_one_way; /* flows that ended after some data, of which one end was never seen to speak */
+	shared_counter tcp_two_way; /* and of which both were */
+	struct shared_interface_counters interfaces[SHARED_INTERFACES_MAX];
 };
 
 /* Where a worker stands, for the supervisor after a crash. Written by the worker. */
 struct shared_progress {
-	_Atomic uint32_t file;         /* index of the file being read */
-	_Atomic uint64_t file_packets; /* whole packets of it done */
-	shared_counter file_octets;    /* of it read */
-	_Atomic uint64_t dpi_flow;     /* hash of the flow that nDPI is looking at, 0 none */
-	_Atomic uint64_t dpi_entered;  /* times that it was called: as long as this stays, it is the same call */
+	shared_counter place;         /* packets done in the file being read, and above SHARED_PLACE_FILE its index */
+	shared_counter file_octets;   /* of it read */
+	_Atomic uint64_t dpi_flow;    /* hash of the flow that nDPI is looking at, 0 none */
+	_Atomic uint64_t dpi_entered; /* times that it was called: as long as this stays, it is the same call */
+	_Atomic uint32_t captures[SHARED_INTERFACES_MAX]; /* ifIndex captured from, by place; 0 none */
 	_Atomic uint32_t blocked_call; /* number + 1 of the system call that ended the worker, 0 none */
 	uint8_t dpi_key[40];           /* its key, for the message */
 };
@@ -64,8 +84,9 @@ struct shared_packet {
 	uint8_t ip[SHARED_PACKET_MAX];
 };
 
+/* On pages of its own: who must not see it does not map it. */
 struct shared_worker {
-	struct shared_worker_counters counters;
+	_Alignas(SHARED_PAGE) struct shared_worker_counters counters;
 	struct shared_progress progress;
 	struct shared_packet packet;
 	/* Written by the supervisor: not 0, and no flow is given to nDPI. */
@@ -89,10 +110,18 @@ struct shared_output {
 	shared_counter failed; /* the output has failed for good (a file that cannot be written) */
 };
 
+/* An interface that is captured from. Written by the supervisor only. */
+struct shared_interface {
+	char name[16];
+	_Atomic uint32_t index;  /* ifIndex */
+	_Atomic uint32_t before; /* the one it had when it was away last: of flows that are older; 0 none */
+};
+
 struct shared_exporter {
-	shared_counter stopping; /* 1: told to stop, time is short now; the one member that the supervisor writes */
-	shared_counter records;  /* taken from the rings */
-	shared_counter refused;  /* failed l7_record_check */
+	shared_counter stopping; /* 1: told to stop, time is short now; the supervisor writes this and the interfaces */
+	struct shared_interface interfaces[SHARED_INTERFACES_MAX];
+	shared_counter records; /* taken from the rings */
+	shared_counter refused; /* failed l7_record_check */
 	struct shared_output outputs[SHARED_OUTPUTS_MAX];
 };
 
@@ -110,6 +139,12 @@ struct shared {
 /* Returns 0 or a negative errno. */
 int shared_init(struct shared *s, unsigned n_workers);
 void shared_deinit(struct shared *s);
+/*
+ * After a fork: a worker keeps its own counters, ring and event; the exporter keeps all, the workers' counters to read only. Returns
+ * 0 or a negative errno.
+ */
+int shared_keep_worker(struct shared *s, unsigned worker);
+int shared_keep_exporter(const struct shared *s);
 /* A view of a worker's ring, for either side. */
 void shared_ring(const struct shared *s, unsigned worker, struct ring *r);
 

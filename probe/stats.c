@@ -44,6 +44,33 @@ static void stats_refused(struct buf *b, const struct shared *s)
 	buf_char(b, '}');
 }
 
+#define STATS_INTERFACE(b, s, i, member)                                                                               \
+	stats_key(b, #member,                                                                                          \
+		  stats_sum(s, offsetof(struct shared_worker_counters, interfaces) +                                   \
+				       (i) * sizeof(struct shared_interface_counters) +                                \
+				       offsetof(struct shared_interface_counters, member)))
+
+static void stats_interfaces(struct buf *b, const struct shared *s, const struct links *links)
+{
+	buf_str(b, ",\"interfaces\":[");
+	for (size_t i = 0; i < links->n; i++) {
+		const char *name = links->shared[i].name;
+
+		buf_str(b, i ? ",{\"name\":" : "{\"name\":");
+		buf_json(b, name, strlen(name));
+		stats_key(b, "index", atomic_load(&links->shared[i].index));
+		buf_printf(b, ",\"state\":\"%s\"", link_state_name(links->states[i]));
+		stats_key(b, "downs", links->downs[i]);
+		STATS_INTERFACE(b, s, i, packets);
+		STATS_INTERFACE(b, s, i, octets);
+		STATS_INTERFACE(b, s, i, kernel_drops);
+		STATS_INTERFACE(b, s, i, interface_drops);
+		STATS_INTERFACE(b, s, i, merged_packets);
+		buf_char(b, '}');
+	}
+	buf_char(b, ']');
+}
+
 static void stats_outputs(struct buf *b, const struct config *config, const struct shared *s)
 {
 	buf_str(b, ",\"outputs\":[");
@@ -65,7 +92,7 @@ static void stats_outputs(struct buf *b, const struct config *config, const stru
 }
 
 void stats_print(const struct config *config, const struct shared *s, uint64_t worker_restarts,
-		 const struct crash_dir *crash)
+		 const struct crash_dir *crash, const struct links *links)
 {
 	struct buf b;
 
@@ -79,6 +106,7 @@ void stats_print(const struct config *config, const struct shared *s, uint64_t w
 	stats_key(&b, "ring", stats_sum(s, offsetof(struct shared_worker_counters, ring_dropped)));
 	buf_char(&b, '}');
 	stats_refused(&b, s);
+	stats_interfaces(&b, s, links);
 	STATS(&b, s, flows);
 	STATS(&b, s, flows_active);
 	STATS(&b, s, evicted);
@@ -88,8 +116,15 @@ void stats_print(const struct config *config, const struct shared *s, uint64_t w
 	STATS(&b, s, dpi_no_state);
 	STATS(&b, s, dpi_quarantined);
 	STATS(&b, s, dpi_switched_off);
+	STATS(&b, s, dpi_lost);
+	STATS(&b, s, flows_lost);
 	STATS(&b, s, text_cut);
 	STATS(&b, s, fragments_unknown);
+	STATS(&b, s, duplicate_packets);
+	STATS(&b, s, duplicate_sample);
+	STATS(&b, s, duplicate_found);
+	STATS(&b, s, tcp_one_way);
+	STATS(&b, s, tcp_two_way);
 	stats_key(&b, "worker_restarts", worker_restarts);
 	stats_key(&b, "crash_packets_kept", crash->kept);
 	stats_key(&b, "crash_packets_dropped", crash->dropped);

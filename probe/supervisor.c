@@ -2,7 +2,6 @@
 #include "supervisor.h"
 
 #include <errno.h>
-#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,74 +12,20 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/addr.h"
 #include "base/clock.h"
 #include "base/leaks.h"
 #include "base/log.h"
-#include "crash_dir.h"
-#include "dpi/dpi.h"
-#include "exporter.h"
-#include "flow/flow.h"
+#include "flow/flow_store.h"
 #include "names.h"
 #include "sandbox.h"
-#include "shared.h"
 #include "stats.h"
+#include "supervisor_internal.h"
 #include "worker.h"
 
-/*
- * A worker that dies more often than this goes on without classification for a while. If it dies as often without, it is not
- * started again: something is wrong that a new one will meet too.
- */
-#define SUPERVISOR_DEATHS 5
-#define SUPERVISOR_DEATHS_MS 10000
-#define SUPERVISOR_DPI_OFF_MS 60000
-/*
- * A call of nDPI that has used more than this of the processor hangs. Processor time, because on a machine that is slow, or
- * in a process that is stopped, any call may take long. One that sleeps, which none does, has longer.
- */
-#define SUPERVISOR_HANG_CPU_NS 1000000000
-#define SUPERVISOR_HANG_MS 30000
-#define SUPERVISOR_LOOK_MS 1000
-#define SUPERVISOR_LOOK_AGAIN_MS 250 /* while a worker is in a call */
 /* Added to the drain timeout before a child that does not end is killed. */
 #define SUPERVISOR_GRACE_MS 2000
 
-struct supervisor_worker {
-	pid_t pid; /* 0: ended */
-	uint64_t started_ms;
-	uint64_t deaths[SUPERVISOR_DEATHS]; /* times of the last ones, oldest first */
-	uint64_t dpi_on_ms;                 /* when it may classify again; 0 it may */
-	uint64_t call;                      /* that it was in when last looked at (dpi_entered), 0 none; */
-	uint64_t call_cpu_ns;               /* its processor time when first seen in it, */
-	uint64_t call_ms;                   /* and how long ago that was */
-	bool hung;                          /* it was killed for that */
-};
-
-struct supervisor {
-	const struct config *config;
-	struct shared shared;
-	struct dpi_module *dpi;
-	struct exporter_names names;
-	struct supervisor_worker workers[SHARED_WORKERS_MAX];
-	pid_t exporter;
-	sigset_t signals; /* waited for; blocked in this process */
-	sigset_t before;  /* mask of the children */
-	uint64_t seed;
-	uint64_t stream_id;
-	uint64_t restarts;
-	struct crash_dir crash;
-	uint64_t looked_ms;   /* when workers were last looked at */
-	uint64_t deadline_ms; /* when what still runs is killed; 0 none */
-	bool stopping;
-	bool abandoned; /* the exporter has ended and its workers were killed for that: no news */
-	int status;
-};
-
-/*
- * Forks; the child has the signal mask of before, once it has said with take_signals() what each means to it, and is told
- * to stop when its parent dies. Returns like fork().
- */
-static pid_t supervisor_fork(struct supervisor *s, void (*take_signals)(void))
+pid_t supervisor_fork(struct supervisor *s, void (*take_signals)(void))
 {
 	pid_t parent = getpid();
 	pid_t pid = fork();
@@ -96,11 +41,17 @@ static pid_t supervisor_fork(struct supervisor *s, void (*take_signals)(void))
 	return pid;
 }
 
-/* A child's end: without the exit handlers, which are the parent's, but with the leak check that is among them. */
-static _Noreturn void supervisor_leave(int status)
+_Noreturn void supervisor_leave(int status)
 {
 	leaks_check();
 	_exit(status);
+}
+
+static void supervisor_close_stores(const struct supervisor *s)
+{
+	for (unsigned i = 0; i < SHARED_WORKERS_MAX; i++)
+		if (s->workers[i].store >= 0)
+			close(s->workers[i].store);
 }
 
 static int supervisor_exporter_main(struct supervisor *s, int ready)
@@ -110,12 +61,16 @@ static int supervisor_exporter_main(struct supervisor *s, int ready)
 	struct exporter_config c = {.outputs = config->uris,
 				    .n_outputs = config->outputs.n,
 				    .template_name = config->template_name,
+				    .home = config->home_nets.n ? &config->home : NULL,
+				    .wanted = {config->wanted[0], config->wanted[1]},
 				    .names = &s->names,
 				    .rings = rings,
 				    .n_rings = s->shared.n_workers,
 				    .shared = s->shared.exporter,
 				    .workers = s->shared.workers,
 				    .exporter = config->exporter,
+				    .interfaces = s->shared.exporter->interfaces,
+				    .n_interfaces = config->interfaces.n,
 				    .stream_id = s->stream_id,
 				    .domain = (uint32_t)config->observation_domain,
 				    .pen = (uint32_t)config->pen,
@@ -128,118 +83,43 @@ static int supervisor_exporter_main(struct supervisor *s, int ready)
 					       .n_files = config->files.n,
 					       .color = config->color,
 					       .all = config->all}};
+	int rc;
 
-	if (config->interfaces.n) {
-		c.interface = config->interfaces.items[0];
-		c.interface_id = if_nametoindex(c.interface);
-	}
 	for (unsigned i = 0; i < s->shared.n_workers; i++)
 		shared_ring(&s->shared, i, &rings[i]);
+	supervisor_close_stores(s);
+	rc = shared_keep_exporter(&s->shared);
+	if (rc) {
+		log_error("exporter: shared memory: %s", strerror(-rc));
+		return 2;
+	}
 	return exporter_run(&c, ready);
 }
 
-/* Returns once the exporter has opened its outputs: 0, or -EIO if it ended instead (it has said why). */
+/* Returns once the exporter has opened its outputs: 0, or -EIO if it ended instead. The reason is said. */
 static int supervisor_start_exporter(struct supervisor *s)
 {
-	int ready[2];
+	int ready[2] = {-1, -1};
 	ssize_t n;
 	char octet;
 
-	if (pipe(ready))
-		return -errno;
-	s->exporter = supervisor_fork(s, exporter_signals);
+	s->exporter = pipe(ready) ? -1 : supervisor_fork(s, exporter_signals);
+	if (s->exporter < 0) {
+		log_error("the exporter cannot be started: %s", strerror(errno));
+		close(ready[0]);
+		close(ready[1]);
+		return -EIO;
+	}
 	if (s->exporter == 0) {
 		close(ready[0]);
 		supervisor_leave(supervisor_exporter_main(s, ready[1]));
 	}
 	close(ready[1]);
 	do
-		n = s->exporter < 0 ? -1 : read(ready[0], &octet, 1);
-	while (n < 0 && errno == EINTR && s->exporter > 0);
+		n = read(ready[0], &octet, 1);
+	while (n < 0 && errno == EINTR);
 	close(ready[0]);
 	return n == 1 ? 0 : -EIO;
-}
-
-static int supervisor_start_worker(struct supervisor *s, unsigned i)
-{
-	struct worker_config c = {.config = s->config,
-				  .dpi = s->dpi,
-				  .shared = &s->shared.workers[i],
-				  .split = {i, s->shared.n_workers},
-				  .seed = s->seed};
-	pid_t pid;
-
-	shared_ring(&s->shared, i, &c.ring);
-	pid = supervisor_fork(s, worker_signals);
-	if (pid == 0)
-		supervisor_leave(worker_run(&c));
-	if (pid < 0)
-		return -errno;
-	s->workers[i].pid = pid;
-	s->workers[i].started_ms = clock_mono_ms();
-	s->workers[i].call = 0;
-	s->workers[i].hung = false;
-	return 0;
-}
-
-/* The flow whose packet was being classified when a worker died, as text; "" if it was not in that. */
-static void supervisor_last_flow(const struct shared_progress *p, char *out, size_t size)
-{
-	struct flow_key k;
-	char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
-
-	out[0] = '\0';
-	if (!atomic_load(&p->dpi_flow))
-		return;
-	memcpy(&k, p->dpi_key, sizeof(k));
-	snprintf(out, size, " while classifying protocol %u between %s port %u and %s port %u", k.protocol,
-		 addr_format(k.ip[0], a), k.port[0], addr_format(k.ip[1], b), k.port[1]);
-}
-
-/* The system call for which a worker was ended, as text; "" if it was not. */
-static void supervisor_blocked_call(struct shared_progress *p, char *out, size_t size)
-{
-	uint32_t call = atomic_exchange(&p->blocked_call, 0);
-	char name[64];
-
-	out[0] = '\0';
-	if (call)
-		snprintf(out, size, ": system call %u, %s", call - 1, sandbox_call_name(call - 1, name, sizeof(name)));
-}
-
-/* The flow is counted from now on, but not classified: what killed a worker once does so once. */
-static void supervisor_quarantine(struct supervisor *s, struct shared_worker *w)
-{
-	uint64_t flow = atomic_exchange(&w->progress.dpi_flow, 0);
-	uint32_t n = atomic_load(&w->n_quarantine);
-
-	if (!flow)
-		return;
-	if (w->packet.flow == flow)
-		crash_dir_keep(&s->crash, &w->packet);
-	w->packet.flow = 0;
-	atomic_store(&w->quarantine[n % SHARED_QUARANTINE_MAX], flow);
-	if (n < SHARED_QUARANTINE_MAX)
-		atomic_store(&w->n_quarantine, n + 1);
-}
-
-/* True if a worker has died too often of late. */
-static bool supervisor_count_death(struct supervisor_worker *w, uint64_t now)
-{
-	uint64_t oldest = w->deaths[0];
-
-	memmove(w->deaths, w->deaths + 1, sizeof(w->deaths) - sizeof(w->deaths[0]));
-	w->deaths[SUPERVISOR_DEATHS - 1] = now;
-	return oldest && now - oldest < SUPERVISOR_DEATHS_MS;
-}
-
-/* A worker is gone for good: the exporter must not wait for more of it. */
-static void supervisor_close_ring(struct supervisor *s, unsigned i)
-{
-	struct ring r;
-
-	shared_ring(&s->shared, i, &r);
-	ring_close(&r);
 }
 
 static void supervisor_stop(struct supervisor *s)
@@ -252,130 +132,6 @@ static void supervisor_stop(struct supervisor *s)
 	for (unsigned i = 0; i < s->shared.n_workers; i++)
 		if (s->workers[i].pid)
 			kill(s->workers[i].pid, SIGTERM);
-}
-
-/* What becomes of a worker that died; says true if it is started again. */
-static bool supervisor_sentence(struct supervisor *s, unsigned i, uint64_t now, const char **text)
-{
-	struct supervisor_worker *w = &s->workers[i];
-	bool often = supervisor_count_death(w, now);
-
-	*text = "started again";
-	if (s->stopping) {
-		*text = "not started again";
-		return false;
-	}
-	if (!often)
-		return true;
-	if (w->dpi_on_ms) {
-		*text = "not started again: it dies too often";
-		return false;
-	}
-	*text = "started again; it dies too often: flows are not classified for 60 s";
-	memset(w->deaths, 0, sizeof(w->deaths));
-	w->dpi_on_ms = now + SUPERVISOR_DPI_OFF_MS;
-	atomic_store(&s->shared.workers[i].dpi_off, 1);
-	return true;
-}
-
-static void supervisor_worker_died(struct supervisor *s, unsigned i, int signal_number)
-{
-	struct shared_worker *shared = &s->shared.workers[i];
-	uint64_t now = clock_mono_ms();
-	uint64_t lived = now - s->workers[i].started_ms;
-	bool killed = signal_number == SIGKILL && !s->workers[i].hung;
-	char flow[256], call[80], how[128];
-	const char *sentence;
-	bool again;
-
-	if (s->abandoned)
-		return;
-	supervisor_blocked_call(&shared->progress, call, sizeof(call));
-	supervisor_last_flow(&shared->progress, flow, sizeof(flow));
-	if (s->workers[i].hung)
-		snprintf(how, sizeof(how), "hung for more than a second and was killed");
-	else
-		snprintf(how, sizeof(how), "died of signal %d (%s%s)", signal_number, strsignal(signal_number), call);
-	again = supervisor_sentence(s, i, now, &sentence);
-	log_error("worker %u %s after %llu.%03llu s%s; %llu flows lost; %s", i, how, (unsigned long long)(lived / 1000),
-		  (unsigned long long)(lived % 1000), flow,
-		  (unsigned long long)shared_get(&shared->counters.flows_active), sentence);
-	shared_set(&shared->counters.flows_active, 0); /* else one that dies before its first flow loses them again */
-	supervisor_quarantine(s, shared);
-	if (again && supervisor_start_worker(s, i) == 0) {
-		s->restarts++;
-		return;
-	}
-	if (!s->stopping || !killed)
-		s->status = 2;
-	supervisor_close_ring(s, i);
-}
-
-/* Processor time that a child has used in all; 0 if it has ended. */
-static uint64_t supervisor_cpu_ns(pid_t pid)
-{
-	struct timespec used;
-	clockid_t clock;
-
-	if (clock_getcpuclockid(pid, &clock) || clock_gettime(clock, &used))
-		return 0;
-	return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
-}
-
-/* Ends a worker that does not come back from a call. Returns true if it is in one. */
-static bool supervisor_look_at(struct supervisor *s, unsigned i, uint64_t since_ms)
-{
-	const struct shared_progress *p = &s->shared.workers[i].progress;
-	struct supervisor_worker *w = &s->workers[i];
-	uint64_t call = atomic_load(&p->dpi_flow) ? atomic_load(&p->dpi_entered) : 0;
-	uint64_t cpu_ns;
-
-	if (!w->pid || w->hung)
-		return false;
-	if (!call) {
-		w->call = 0;
-		return false;
-	}
-	cpu_ns = supervisor_cpu_ns(w->pid);
-	if (!cpu_ns)
-		return true; /* it has just ended, of itself */
-	if (call != w->call) {
-		w->call = call;
-		w->call_cpu_ns = cpu_ns;
-		w->call_ms = 0;
-		return true;
-	}
-	w->call_ms += since_ms;
-	if (cpu_ns - w->call_cpu_ns > SUPERVISOR_HANG_CPU_NS || w->call_ms > SUPERVISOR_HANG_MS) {
-		w->hung = true;
-		kill(w->pid, SIGKILL);
-	}
-	return true;
-}
-
-/* Looks at all workers. Returns after how many milliseconds to do so again. */
-static int supervisor_watch(struct supervisor *s)
-{
-	uint64_t now = clock_mono_ms();
-	uint64_t since = now - s->looked_ms;
-	bool calling = false;
-
-	/* A machine that was asleep, or we: not the workers' fault. */
-	if (since > SUPERVISOR_LOOK_MS)
-		since = SUPERVISOR_LOOK_MS;
-	s->looked_ms = now;
-	for (unsigned i = 0; i < s->shared.n_workers; i++) {
-		struct supervisor_worker *w = &s->workers[i];
-
-		if (supervisor_look_at(s, i, since))
-			calling = true;
-		if (w->dpi_on_ms && now >= w->dpi_on_ms) {
-			w->dpi_on_ms = 0;
-			atomic_store(&s->shared.workers[i].dpi_off, 0);
-			log_warn("worker %u classifies again", i);
-		}
-	}
-	return calling ? SUPERVISOR_LOOK_AGAIN_MS : SUPERVISOR_LOOK_MS;
 }
 
 static bool supervisor_workers_left(const struct supervisor *s)
@@ -429,15 +185,8 @@ static void supervisor_reap(struct supervisor *s)
 			continue;
 		}
 		for (unsigned i = 0; i < s->shared.n_workers; i++) {
-			if (s->workers[i].pid != pid)
-				continue;
-			s->workers[i].pid = 0;
-			if (WIFSIGNALED(wait_status)) {
-				supervisor_worker_died(s, i, WTERMSIG(wait_status));
-			} else if (WEXITSTATUS(wait_status)) {
-				s->status = 2;
-				supervisor_close_ring(s, i);
-			}
+			if (s->workers[i].pid == pid)
+				supervisor_worker_ended(s, i, wait_status);
 		}
 	}
 }
@@ -450,7 +199,7 @@ static void supervisor_enforce(struct supervisor *s)
 	if (!s->deadline_ms || now < s->deadline_ms)
 		return;
 	if (supervisor_workers_left(s)) {
-		log_error("workers do not end within the drain timeout: killed, their open flows are lost");
+		log_error("workers do not end within the drain timeout: killed");
 		for (unsigned i = 0; i < s->shared.n_workers; i++)
 			if (s->workers[i].pid)
 				kill(s->workers[i].pid, SIGKILL);
@@ -490,8 +239,17 @@ static int supervisor_init(struct supervisor *s, char *err, size_t err_size)
 	if (rc)
 		return rc;
 	rc = shared_init(&s->shared, (unsigned)s->config->workers);
+	for (unsigned i = 0; !rc && i < s->shared.n_workers; i++) {
+		s->workers[i].store = flow_store_new((uint32_t)s->config->max_flows);
+		rc = s->workers[i].store < 0 ? s->workers[i].store : 0;
+	}
 	if (rc) {
 		snprintf(err, err_size, "shared memory: %s", strerror(-rc));
+		return rc;
+	}
+	rc = links_init(&s->links, &s->config->interfaces, s->shared.exporter->interfaces);
+	if (rc) {
+		snprintf(err, err_size, "interfaces: %s", strerror(-rc));
 		return rc;
 	}
 	rc = dpi_module_new(&s->dpi, s->config->protocols, err, err_size);
@@ -506,8 +264,10 @@ static int supervisor_init(struct supervisor *s, char *err, size_t err_size)
 static void supervisor_deinit(struct supervisor *s)
 {
 	names_deinit(&s->names);
+	links_deinit(&s->links);
 	crash_dir_deinit(&s->crash);
 	dpi_module_free(s->dpi);
+	supervisor_close_stores(s);
 	shared_deinit(&s->shared);
 }
 
@@ -553,6 +313,8 @@ int supervisor_run(const struct config *config)
 	sandbox_no_dumps();
 	if (s) {
 		s->config = config;
+		for (unsigned i = 0; i < SHARED_WORKERS_MAX; i++)
+			s->workers[i].store = -1;
 		rc = supervisor_init(s, err, sizeof(err));
 	}
 	if (rc) {
@@ -562,10 +324,12 @@ int supervisor_run(const struct config *config)
 		free(s);
 		return rc == -EINVAL || rc == -ENOENT ? 1 : 2; /* a protocols file that is wrong is bad configuration */
 	}
+	links_warn_offload(&s->links);
 	supervisor_start(s);
 	supervisor_loop(s);
+	mirror_look(&s->mirror, &s->shared);
 	if (config->stats)
-		stats_print(config, &s->shared, s->restarts, &s->crash);
+		stats_print(config, &s->shared, s->restarts, &s->crash, &s->links);
 	status = s->status;
 	supervisor_deinit(s);
 	free(s);

@@ -1,53 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker.h"
 
-#include <limits.h>
-#include <poll.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
-#include "capture/capture.h"
+#include "cpus.h"
 #include "decode/decode.h"
-#include "flow/flow_tracker.h"
 #include "sandbox.h"
+#include "worker_internal.h"
 
-enum {
-	WORKER_BATCH = 512,      /* frames between looks at the clock */
-	WORKER_EXPIRE_FILL = 50, /* percent of the ring, live, which flows that expired may fill */
-	WORKER_POLL_MS = 100,
-	WORKER_POLL_MORE_MS = 1, /* when more flows are due than the ring had room for */
-	WORKER_DROPS_MS = 1000,  /* how often the kernel is asked for drops */
-	WORKER_WAKE_FILL = 12,   /* percent of the ring, reading files, before the exporter is woken */
-};
+/* After the drain timeout, before a worker whose supervisor has died and that does not end is ended. */
+#define WORKER_GRACE_S 5
 
-struct worker {
-	const struct worker_config *c;
-	struct shared_worker_counters *counters;
-	struct shared_progress *progress;
-	struct flow_tracker tracker;
-	struct ring ring;
-	uint32_t interface;
-	bool live;
-	bool patient;           /* a full ring is waited for */
-	bool prompt;            /* each record is told to the exporter at once */
-	uint64_t quiet_clock;   /* live: tracker's clock when the last frame came, */
-	uint64_t quiet_mono;    /* and the monotonic clock then */
-	uint64_t drops_mono;    /* when drops were last read */
-	uint64_t kernel_before; /* drops of a worker before this one: the kernel counts for each anew */
-	uint64_t interface_before;
-};
+volatile sig_atomic_t worker_stop;
 
-static volatile sig_atomic_t worker_stop;
+/* For handlers of signals, which have no argument of ours. Set once, before they come. */
+static struct ring worker_last_ring;
+static unsigned worker_last_s;
 
 static void worker_on_signal(int number)
 {
+	if (number == SIGTERM) {
+		worker_stop = WORKER_END;
+		alarm(worker_last_s);
+	} else if (!worker_stop) {
+		worker_stop = WORKER_MAKE_WAY;
+	}
+}
+
+/* It hangs, and there is no supervisor to end it: the exporter must not wait for more. */
+static void worker_on_alarm(int number)
+{
 	(void)number;
-	worker_stop = 1;
+	ring_close(&worker_last_ring);
+	_exit(2);
 }
 
 /* Live, a full ring drops the record: the wire does not wait. A file does, and so does the end. */
@@ -76,6 +67,13 @@ static void worker_commit(void *arg)
 		ring_wake(&w->ring);
 }
 
+static uint64_t worker_made(void *arg)
+{
+	const struct worker *w = arg;
+
+	return ring_made(&w->ring) + shared_get(&w->counters->ring_dropped);
+}
+
 /*
  * Whether a frame is of this worker's share. Live the kernel has seen to it; a file is read whole by every worker, so that all
  * have the same clock.
@@ -89,87 +87,55 @@ static bool worker_shares(const struct worker *w, enum decode_result r, const st
 	return (r == DECODE_OK ? split_worker(p, s->count) : 0) == s->index;
 }
 
-static void worker_count(struct worker *w, enum decode_result r, const struct capture_frame *f)
+/* True if p is to be left out: a copy of a packet that was counted. Nobody having asked for that, a sample is looked at. */
+static bool worker_duplicate(struct worker *w, const struct packet *p)
 {
-	if (r != DECODE_OK) {
-		shared_add(&w->counters->refused_packets[r], 1);
-		shared_add(&w->counters->refused_octets[r], f->wire);
+	if (w->c->config->dedup) {
+		if (!duplicates_seen(w->duplicates, p))
+			return false;
+		shared_add(&w->counters->duplicate_packets, 1);
+		return true;
 	}
-	shared_add(&w->counters->packets, 1);
-	shared_add(&w->counters->octets, f->wire);
+	if (duplicates_sampled(p)) {
+		shared_add(&w->counters->duplicate_sample, 1);
+		if (duplicates_seen(w->duplicates, p))
+			shared_add(&w->counters->duplicate_found, 1);
+	}
+	return false;
 }
 
-static void worker_frame(void *arg, const struct capture_frame *f)
+void worker_frame(void *arg, const struct capture_frame *f)
 {
 	struct worker *w = arg;
+	struct flow_journal *j = &w->tracker.store.head->journal;
+	struct shared_worker *shared = w->c->shared;
 	enum decode_result r;
 	struct packet p;
 
 	r = decode_ethernet(f->data, f->captured, f->wire, &p);
 	p.time_ms = f->time_ms;
-	p.interface = w->interface;
-	if (worker_shares(w, r, &p)) {
+	p.us = f->us;
+	p.interface = w->interfaces[f->place];
+	if (!worker_shares(w, r, &p)) {
 		if (r == DECODE_OK)
-			flow_tracker_packet(&w->tracker, &p);
-		/* After it: a packet in which a worker dies is read again, and counted once. */
-		worker_count(w, r, f);
-	} else if (r == DECODE_OK) {
+			flow_tracker_clock(&w->tracker, p.time_ms);
+		shared_add(&w->progress->place, 1);
+		return;
+	}
+	flow_frame_note(&j->frame, r, f->wire, w->live ? f->place : SHARED_INTERFACES_MAX, shared);
+	if (r == DECODE_OK && worker_duplicate(w, &p)) {
 		flow_tracker_clock(&w->tracker, p.time_ms);
+		flow_journal_set(&j->stage, FLOW_STAGE_FRAME);
+	} else if (r == DECODE_OK) {
+		flow_tracker_packet(&w->tracker, &p);
+	} else {
+		flow_journal_set(&j->stage, FLOW_STAGE_FRAME);
 	}
-	if (!w->live)
-		shared_add(&w->progress->file_packets, 1);
+	flow_frame_do(&j->frame, shared);
+	flow_journal_set(&j->stage, FLOW_STAGE_NONE);
 }
 
-static void worker_skip(void *arg, const struct capture_frame *f)
-{
-	(void)arg;
-	(void)f;
-}
-
-/* A file that a worker before this one was reading when it died: its whole packets are counted already. */
-static int worker_resume(struct worker *w, struct capture *file)
-{
-	uint64_t left = shared_get(&w->progress->file_packets);
-
-	while (left > 0) {
-		int n = capture_read(file, left < WORKER_BATCH ? (unsigned)left : WORKER_BATCH, worker_skip, NULL);
-
-		if (n <= 0)
-			return n;
-		left -= (uint64_t)n;
-	}
-	return 0;
-}
-
-/* A pipe may be somebody's live capture: its reading waits for packets in the middle of a batch. */
-static bool worker_is_pipe(const struct capture *file)
-{
-	struct stat st;
-
-	return fstat(capture_descriptor(file), &st) == 0 && !S_ISREG(st.st_mode);
-}
-
-static int worker_read_file(struct worker *w, struct capture *file)
-{
-	int n = worker_resume(w, file);
-
-	while (n >= 0 && !worker_stop) {
-		n = capture_read(file, WORKER_BATCH, worker_frame, w);
-		shared_set(&w->progress->file_octets, capture_position(file));
-		flow_tracker_expire(&w->tracker, 0, UINT_MAX);
-		if (ring_fill(&w->ring) >= WORKER_WAKE_FILL)
-			ring_wake(&w->ring);
-	}
-	if (n == CAPTURE_FAILED && !worker_stop) { /* else a signal ended the wait for a pipe */
-		log_error("%s (after %llu packets)", capture_error(file),
-			  (unsigned long long)shared_get(&w->progress->file_packets));
-		return 2;
-	}
-	return 0;
-}
-
-/* From here on the process can do nothing but its work. */
-static int worker_confine(const struct worker *w)
+int worker_confine(const struct worker *w)
 {
 	struct sandbox_worker s = {.event = w->ring.event, .blocked = &w->progress->blocked_call};
 	char err[256];
@@ -181,122 +147,6 @@ static int worker_confine(const struct worker *w)
 	return 0;
 }
 
-/* All files are opened before the first is read: what is missing or cannot be decoded is said at once. */
-static int worker_files(struct worker *w)
-{
-	const struct config *config = w->c->config;
-	size_t n = config->files.n;
-	struct capture **files = calloc(n, sizeof(*files));
-	uint32_t first = atomic_load(&w->progress->file);
-	int status = files ? 0 : 2;
-	char err[512];
-
-	for (size_t i = first; !status && i < n && !worker_stop; i++) {
-		int rc = capture_open_file(&files[i], config->files.items[i], config->filter, err, sizeof(err));
-
-		if (!rc) {
-			w->prompt |= worker_is_pipe(files[i]);
-		} else if (!worker_stop) {
-			log_error("%s", err);
-			status = 2;
-		}
-	}
-	if (!status)
-		status = worker_confine(w);
-	for (size_t i = first; !status && i < n && !worker_stop; i++) {
-		status = worker_read_file(w, files[i]);
-		if (!status && !worker_stop) {
-			shared_set(&w->progress->file_octets, 0);
-			atomic_store(&w->progress->file, (uint32_t)i + 1);
-			shared_set(&w->progress->file_packets, 0);
-		}
-	}
-	for (size_t i = 0; files && i < n; i++)
-		capture_close(files[i]);
-	free(files);
-	return status;
-}
-
-static void worker_read_drops(struct worker *w, struct capture *live)
-{
-	uint64_t kernel, interface;
-
-	capture_drops(live, &kernel, &interface);
-	shared_set(&w->counters->kernel_drops, w->kernel_before + kernel);
-	shared_set(&w->counters->interface_drops, w->interface_before + interface);
-}
-
-/*
- * How many flows may end now without crowding out what packets bring: they can wait for the exporter, and it is
- * common that many are due at once.
- */
-static unsigned worker_room(struct worker *w)
-{
-	unsigned fill = ring_fill(&w->ring);
-
-	return fill >= WORKER_EXPIRE_FILL ? 0 : (WORKER_EXPIRE_FILL - fill) * SHARED_RING_SLOTS / 100;
-}
-
-/* After each batch: the clock, expiry, and the exporter. Returns true if more flows have expired. */
-static bool worker_live_batch(struct worker *w, struct capture *live, int n)
-{
-	uint64_t mono = clock_mono_ms();
-	uint64_t now = 0;
-	bool more;
-
-	if (n > 0) {
-		w->quiet_clock = w->tracker.clock_ms;
-		w->quiet_mono = mono;
-	} else if (w->quiet_clock) {
-		now = w->quiet_clock + (mono - w->quiet_mono);
-	}
-	more = flow_tracker_expire(&w->tracker, now, worker_room(w));
-	ring_wake(&w->ring);
-	if (mono - w->drops_mono >= WORKER_DROPS_MS) {
-		w->drops_mono = mono;
-		worker_read_drops(w, live);
-	}
-	return more;
-}
-
-static int worker_live(struct worker *w)
-{
-	const struct config *config = w->c->config;
-	struct capture_live options = {.interface = config->interfaces.items[0],
-				       .filter = config->filter,
-				       .snaplen = (uint32_t)config->snaplen,
-				       .buffer_size = (uint32_t)(config->buffer_size << 20),
-				       .split = w->c->split};
-	struct capture *live;
-	struct pollfd readable;
-	bool more;
-	int n = 0;
-	char err[512];
-
-	if (capture_open_live(&live, &options, err, sizeof(err))) {
-		log_error("%s", err);
-		return 2;
-	}
-	w->interface = capture_ifindex(live);
-	if (worker_confine(w)) {
-		capture_close(live);
-		return 2;
-	}
-	log_info("capturing on %s", options.interface);
-	readable = (struct pollfd){.fd = capture_descriptor(live), .events = POLLIN};
-	while (!worker_stop && n >= 0) {
-		n = capture_read(live, WORKER_BATCH, worker_frame, w);
-		more = worker_live_batch(w, live, n);
-		if (n == 0)
-			poll(&readable, 1, more ? WORKER_POLL_MORE_MS : WORKER_POLL_MS);
-	}
-	worker_read_drops(w, live);
-	if (n < 0)
-		log_error("%s", capture_error(live));
-	capture_close(live);
-	return n < 0 ? 2 : 0;
-}
-
 static int worker_start(struct worker *w)
 {
 	const struct config *config = w->c->config;
@@ -306,17 +156,33 @@ static int worker_start(struct worker *w)
 					      .early = config->early,
 					      .keep_packets = config->crash_dir != NULL,
 					      .domain = (uint32_t)config->observation_domain,
-					      .seed = w->c->seed};
-	struct flow_sink sink = {worker_reserve, worker_commit, w};
+					      .seed = w->c->seed,
+					      .wanted = {config->wanted[0], config->wanted[1]},
+					      .store = w->c->store};
+	struct flow_sink sink = {.reserve = worker_reserve, .commit = worker_commit, .made = worker_made, .arg = w};
+	struct dpi_module *dpi = w->c->last ? NULL : w->c->dpi;
+	const struct flow_adopted *found = &w->tracker.adopted;
+	int rc;
 
-	return flow_tracker_init(&w->tracker, &tracker, w->c->dpi, w->c->shared, sink);
+	dpi_module_want(w->c->dpi, config->wanted);
+	rc = flow_tracker_init(&w->tracker, &tracker, dpi, w->c->shared, sink);
+
+	if (!rc && found->damaged)
+		log_error("worker %u: %u flows are damaged, and lost", w->c->split.index, found->damaged);
+	if (!rc && found->flows)
+		log_info("worker %u: %u flows taken over, %u of them not classified further", w->c->split.index,
+			 found->flows, found->dpi_lost);
+	return rc;
 }
 
 void worker_signals(void)
 {
 	struct sigaction stop = {.sa_handler = worker_on_signal};
+	struct sigaction hangs = {.sa_handler = worker_on_alarm};
 
 	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGUSR1, &stop, NULL);
+	sigaction(SIGALRM, &hangs, NULL);
 	signal(SIGINT, SIG_IGN); /* of the terminal; the supervisor tells us */
 	signal(SIGHUP, SIG_IGN);
 }
@@ -333,22 +199,36 @@ int worker_run(const struct worker_config *c)
 	w->c = c;
 	w->counters = &c->shared->counters;
 	w->progress = &c->shared->progress;
-	w->kernel_before = shared_get(&w->counters->kernel_drops);
-	w->interface_before = shared_get(&w->counters->interface_drops);
 	w->ring = c->ring;
+	worker_last_ring = c->ring;
+	worker_last_s = (unsigned)c->config->drain_timeout + WORKER_GRACE_S;
 	w->live = c->config->interfaces.n > 0;
 	w->patient = !w->live;
-	status = worker_start(w);
+	w->duplicates = duplicates_new();
+	status = cpus_bind(&c->config->cpus, c->split.index);
+	if (status)
+		log_warn("worker %u is not bound to its CPU: %s", c->split.index, strerror(-status));
+	status = w->duplicates ? worker_start(w) : -ENOMEM;
+	close(c->store);
 	if (status) {
 		log_error("flow table for %llu flows: %s", (unsigned long long)c->config->max_flows, strerror(-status));
+		free(w->duplicates);
 		free(w);
 		return 2;
 	}
-	status = w->live ? worker_live(w) : worker_files(w);
-	w->patient = true;
-	flow_tracker_flush(&w->tracker);
+	if (c->last)
+		status = worker_confine(w);
+	else
+		status = w->live ? worker_live(w) : worker_files(w);
+	if (!status && worker_stop == WORKER_MAKE_WAY) {
+		status = WORKER_MADE_WAY;
+	} else {
+		w->patient = true;
+		flow_tracker_flush(&w->tracker);
+		ring_close(&w->ring);
+	}
 	flow_tracker_deinit(&w->tracker);
-	ring_close(&w->ring);
+	free(w->duplicates);
 	free(w);
 	return status;
 }

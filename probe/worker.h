@@ -3,6 +3,7 @@
 #ifndef PROBE_WORKER_H
 #define PROBE_WORKER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/ring.h"
@@ -17,15 +18,23 @@ struct worker_config {
 	struct shared_worker *shared;
 	struct ring ring;   /* producer's view */
 	struct split split; /* this worker's share of the hosts */
+	bool successor;     /* one before it has captured: an interface may be away now */
 	uint64_t seed;      /* of hashes: the same for a worker that takes over from one that died */
+	int store;          /* of flow_store_new(): the flows of the worker before this one are in it */
+	bool last;          /* captures and classifies nothing, only reports the flows */
 };
 
-/* What signals mean to a worker: SIGTERM ends it. Called before they can come. */
+#define WORKER_MADE_WAY 3 /* exit status */
+
+/*
+ * What signals mean to a worker: SIGTERM ends it, SIGUSR1 has it make way, between two packets, for one that opens the
+ * interfaces anew. Called before they can come.
+ */
 void worker_signals(void);
 
 /*
  * Runs until the files are read, or SIGTERM. All open flows are reported and the ring is closed. Returns the exit
- * status: 0, or 2 after one line on standard error that says why.
+ * status: 0, WORKER_MADE_WAY, or 2 after one line on standard error that says why.
  */
 int worker_run(const struct worker_config *c);
 

@@ -30,6 +30,8 @@ static const struct conf_row config_rows[] = {
 	 .help = "check configuration and rules, listen to nothing"},
 	{.name = "print-config", .type = CONF_FLAG, AT(print_config), .only_option = true,
 	 .help = "print the configuration in force, as a file"},
+	{.name = "completion", .type = CONF_STRING, AT(completion), .argument = "SHELL", .only_option = true,
+	 .help = "print a script that completes options in bash, zsh or fish"},
 	{.name = "version", .letter = 'V', .type = CONF_FLAG, AT(version), .only_option = true, .help = "print the version"},
 	{.name = "help", .letter = 'h', .type = CONF_FLAG, AT(help), .only_option = true, .help = "print this"},
 };
@@ -42,24 +44,28 @@ struct conf config_table(struct config *c)
 				      "Takes flow records of l7probe and alerts on hosts that speak what they may not.",
 			     .rows = config_rows,
 			     .n_rows = sizeof(config_rows) / sizeof(config_rows[0]),
-			     .target = c};
+			     .target = c,
+			     .places = c->places};
 }
 
-static int config_check(const struct config *c, char *err, size_t err_size)
+static int config_check(struct config *c, char *err, size_t err_size)
 {
-	int rc = input_check(&c->listen, err, err_size);
+	struct conf table = config_table(c);
+	size_t which = 0;
 
-	if (!rc)
-		rc = alert_outputs_check(&c->alert, err, err_size);
-	if (!rc && !c->rules) {
+	if (input_check(&c->listen, &which, err, err_size))
+		return conf_error(&table, "listen", which, err, err_size);
+	if (alert_outputs_check(&c->alert, &which, err, err_size))
+		return conf_error(&table, "alert", which, err, err_size);
+	if (!c->rules) {
 		snprintf(err, err_size, "no rules are given");
-		rc = -EINVAL;
+		return conf_error(&table, "rules", 0, err, err_size);
 	}
-	if (!rc && (c->pen == L7_PEN_REVERSE || c->pen == L7_PEN_NTOP)) {
+	if (c->pen == L7_PEN_REVERSE || c->pen == L7_PEN_NTOP) {
 		snprintf(err, err_size, "pen %llu is taken: own elements need another", (unsigned long long)c->pen);
-		rc = -EINVAL;
+		return conf_error(&table, "pen", 0, err, err_size);
 	}
-	return rc;
+	return 0;
 }
 
 int config_load(struct config *c, int argc, char **argv, char *err, size_t err_size)
@@ -71,7 +77,7 @@ int config_load(struct config *c, int argc, char **argv, char *err, size_t err_s
 	rc = conf_load(&table, argc, argv, CONFIG_FILE, err, err_size);
 	if (rc)
 		return rc;
-	rc = c->help || c->version ? 0 : config_check(c, err, err_size);
+	rc = c->help || c->version || c->completion ? 0 : config_check(c, err, err_size);
 	if (rc)
 		config_deinit(c);
 	return rc;

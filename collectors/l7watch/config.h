@@ -12,6 +12,7 @@ struct config {
 	struct conf_list alert;
 	char *rules;
 	char *config;
+	char *completion; /* a shell's name, or NULL */
 	uint64_t pen;
 	bool stats;
 	bool verbose;
@@ -19,6 +20,7 @@ struct config {
 	bool print_config;
 	bool version;
 	bool help;
+	struct conf_place places[CONF_ROWS_MAX];
 };
 
 /* The table of options; target is c. */

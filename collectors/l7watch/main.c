@@ -201,6 +201,12 @@ static int main_run(struct main *m)
 		puts("l7watch " L7_VERSION);
 		return MAIN_DONE;
 	}
+	if (m->config.completion) {
+		if (conf_completion(&table, m->config.completion, stdout) == 0)
+			return MAIN_DONE;
+		log_error("option --completion is \"%s\": not bash, zsh or fish", m->config.completion);
+		return MAIN_USAGE;
+	}
 	if (m->config.print_config) {
 		conf_print(&table, stdout);
 		return MAIN_DONE;

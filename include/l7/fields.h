@@ -22,9 +22,12 @@ enum l7_type {
 	L7_TYPE_CONF,       /* u8, enum l7_confidence; a word in JSON */
 	L7_TYPE_REASON,     /* u8, enum l7_end_reason; a word in JSON */
 	L7_TYPE_STATE,      /* u8, L7_STATE_*; words joined by commas in JSON */
+	L7_TYPE_MAC,        /* 6 octets */
 	L7_TYPE_TEXT,       /* struct l7_text, UTF-8 once written */
 	L7_TYPE_ALIAS_TEXT, /* the same, for a second element: sent only, never marked in `has` */
 	L7_TYPE_ALIAS_U16,  /* the low 16 bits of a u32 for a second element: likewise */
+	L7_TYPE_ALIAS_MS,   /* a u32 of microseconds, for a second element of milliseconds, to the nearest: likewise */
+	L7_TYPE_ALIAS_HALF_MS, /* the same, half of it */
 };
 
 #define L7_PEN_IANA 0u
@@ -52,6 +55,7 @@ struct l7_field_info {
 	uint16_t v9;  /* NetFlow v9 id, 0 none */
 	uint16_t v9len;
 	uint16_t offset; /* of the member in struct l7_record */
+	uint8_t size;    /* of the member */
 	uint8_t type;    /* enum l7_type */
 };
 
@@ -65,6 +69,12 @@ int l7_field_by_element(uint32_t pen, uint16_t ie, uint32_t own_pen);
 static inline bool l7_has(const struct l7_record *r, enum l7_field f)
 {
 	return r->has[f >> 6] >> (f & 63) & 1;
+}
+
+/* Which fields somebody takes: two words of bits, as `has` of a record. What nobody takes need not be found out. */
+static inline bool l7_wants(const uint64_t wanted[2], enum l7_field f)
+{
+	return wanted[f >> 6] >> (f & 63) & 1;
 }
 
 static inline void l7_mark(struct l7_record *r, enum l7_field f)

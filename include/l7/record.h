@@ -14,11 +14,11 @@
 #include <stdint.h>
 
 /* Octets for all strings of one record together; what does not fit is cut and counted by who adds it. */
-#define L7_TEXT_MAX 576
+#define L7_TEXT_MAX 1152
 /* Longest single string, in octets. */
 #define L7_STRING_MAX 255
 /* What a worker may use of `text`; the rest is for the names which the exporter adds. */
-#define L7_TEXT_WORKER 384
+#define L7_TEXT_WORKER 672
 
 /* How a protocol name was arrived at; the scale of appConfidence and masterConfidence. */
 enum l7_confidence {
@@ -60,6 +60,37 @@ struct l7_text {
 	uint16_t len;
 };
 
+/* Of what the link and IP headers say besides addresses; [1] is from the responder. */
+struct l7_link {
+	uint8_t src_mac[6]; /* of the flow's first packet, as the initiator sends it */
+	uint8_t dst_mac[6];
+	uint16_t inner_vlan_id; /* second 802.1Q tag of the first packet */
+	uint8_t rev_tos;        /* of the responder's first packet */
+	uint8_t ttl_min[2];     /* TTL or hop limit */
+	uint8_t ttl_max[2];
+};
+
+/* Segments of one direction (probe/flow/flow_segments.h says which). */
+struct l7_tcp_counts {
+	uint32_t retransmits;
+	uint32_t out_of_order;
+	uint32_t zero_windows; /* segments that say that the window is closed */
+};
+
+struct l7_tcp {
+	uint32_t rtt_client_us; /* SYN-ACK to ACK: the way to the initiator and back */
+	uint32_t rtt_server_us; /* SYN to SYN-ACK: to the responder and back */
+	struct l7_tcp_counts counts[2];
+};
+
+/* Of a set of numbers; mean to the nearest, standard deviation (of the population) rounded down. */
+struct l7_spread {
+	uint32_t min;
+	uint32_t mean;
+	uint32_t max;
+	uint32_t stddev;
+};
+
 /*
  * What an early record of the same flow has already reported of the interval that this record covers. An output that
  * takes no early records adds it back with l7_record_fold(), so that its sums are right too.
@@ -72,6 +103,7 @@ struct l7_reported {
 	uint64_t rev_packets;
 	uint16_t tcp_flags;
 	uint16_t rev_tcp_flags;
+	struct l7_tcp_counts tcp_counts[2];
 };
 
 struct l7_record {
@@ -94,6 +126,8 @@ struct l7_record {
 	uint32_t app_id;    /* nDPI id of the application, or of the master where that is all */
 	uint32_t master_id; /* ids of the probe's own nDPI: names are what consumers match on */
 	uint32_t category_id;
+	uint32_t quic_version;
+	uint32_t tls_not_after; /* seconds since the epoch */
 	uint16_t src_port;
 	uint16_t dst_port;
 	uint16_t vlan_id;
@@ -101,7 +135,12 @@ struct l7_record {
 	uint16_t rev_tcp_flags;
 	uint16_t risk_score;
 	uint16_t icmp_type_code; /* type << 8 | code of the first packet */
-	uint8_t ip_version;      /* 4 or 6 */
+	uint16_t tls_version;    /* as on the wire */
+	uint16_t http_status;
+	uint16_t dns_query_type;
+	uint16_t dns_answers;
+	uint8_t dns_answer_code;
+	uint8_t ip_version; /* 4 or 6 */
 	uint8_t protocol;
 	uint8_t tos;
 	uint8_t end_reason; /* enum l7_end_reason */
@@ -116,12 +155,34 @@ struct l7_record {
 	struct l7_text sni;
 	struct l7_text http_host;
 	struct l7_text dns_query;
+	struct l7_text risk_names; /* set by the exporter */
+	struct l7_text ja3c;
+	struct l7_text ja3s;
+	struct l7_text alpn;
+	struct l7_text tls_issuer;
+	struct l7_text tls_subject;
+	struct l7_text http_method;
+	struct l7_text http_url;
+	struct l7_text http_user_agent;
+	struct l7_text http_content_type;
+	struct l7_text ssh_client;
+	struct l7_text ssh_server;
+	struct l7_text ssh_hassh_client;
+	struct l7_text ssh_hassh_server;
 	struct l7_text interface;
 	struct l7_text exporter;
+	struct l7_text community_id;
+	struct l7_link link;
+	struct l7_tcp tcp;
+	struct l7_spread size[2];   /* of packets, IP total length */
+	struct l7_spread iat_us[2]; /* from a packet to the next of its direction; 2^32 - 1 is that or more */
 	struct l7_reported reported;
 	uint16_t text_len; /* octets used of text */
 	char text[L7_TEXT_MAX];
 };
+
+/* Octets of a record as a worker makes it: what a slot of the ring has. */
+#define L7_RECORD_SLOT ((offsetof(struct l7_record, text) + L7_TEXT_WORKER + 7) & ~(size_t)7)
 
 /* Octets of a record in use: what is copied through the ring. */
 static inline size_t l7_record_used(const struct l7_record *r)
@@ -144,8 +205,14 @@ bool l7_record_set_app(struct l7_record *r, const char *name, size_t len);
 /* Adds what an early record has reported, and forgets that there was one. */
 void l7_record_fold(struct l7_record *r);
 
-/* Turns a record round: the responder's half, seen from the responder. What is of the flow as a whole stays. */
+/*
+ * Turns a record round, values and marks: the responder's half, seen from the responder; twice is the record as it was. What is
+ * of the flow as a whole stays. Interfaces turn too: what came in by one goes out by it.
+ */
 void l7_record_reverse(struct l7_record *r);
+
+/* The field (enum l7_field) that says of the other direction what this one does; -1 for none. */
+int l7_record_pair(unsigned field);
 
 /*
  * True if every length, offset and enumeration of a record from an untrusted writer is in range. Looks at nothing

@@ -35,7 +35,7 @@ char *addr_format(const uint8_t ip[16], char out[ADDR_TEXT_MAX])
 	bool four = addr_is4(ip);
 
 	if (!inet_ntop(four ? AF_INET : AF_INET6, four ? ip + 12 : ip, out, ADDR_TEXT_MAX))
-		strcpy(out, "?");
+		memcpy(out, "?", sizeof("?"));
 	return out;
 }
 

@@ -11,7 +11,6 @@
 #include "base/utf8.h"
 #include "base/yaml.h"
 
-#define CONF_ROWS_MAX 128
 #define CONF_KEY_MAX 64
 #define CONF_LONG 1000 /* getopt's value of row 0 */
 
@@ -26,6 +25,7 @@ struct conf_value {
 	const struct conf_row *row;
 	const char *text;
 	const char *what; /* "option --idle-timeout", "idle_timeout" */
+	struct conf_place place;
 };
 
 struct conf_failure {
@@ -43,7 +43,7 @@ static const char *conf_key(const struct conf_row *row, char key[CONF_KEY_MAX])
 	size_t i = 0;
 
 	for (; i < CONF_KEY_MAX - 1 && row->name[i]; i++)
-		key[i] = row->name[i] == '-' ? '_' : row->name[i];
+		key[i] = (char)(row->name[i] == '-' ? '_' : row->name[i]);
 	key[i] = '\0';
 	return key;
 }
@@ -62,26 +62,38 @@ static int conf_no_memory(struct conf_failure *f)
 	return -ENOMEM;
 }
 
-static void conf_list_clear(struct conf_list *list)
+void conf_list_clear(struct conf_list *list)
 {
 	for (size_t i = 0; i < list->n; i++)
 		free(list->items[i]);
 	free(list->items);
+	free(list->places);
 	*list = (struct conf_list){0};
 }
 
-static int conf_list_add(struct conf_list *list, const char *text, size_t len)
+static int conf_list_add(struct conf_list *list, const char *text, size_t len, struct conf_place place)
 {
 	char **items = realloc(list->items, (list->n + 1) * sizeof(char *));
+	struct conf_place *places;
 
 	if (!items)
 		return -ENOMEM;
 	list->items = items;
+	places = realloc(list->places, (list->n + 1) * sizeof(*places));
+	if (!places)
+		return -ENOMEM;
+	list->places = places;
 	items[list->n] = strndup(text, len);
 	if (!items[list->n])
 		return -ENOMEM;
-	list->n++;
+	places[list->n++] = place;
 	return 0;
+}
+
+static void conf_set_place(const struct conf *c, const struct conf_value *v)
+{
+	if (c->places)
+		c->places[v->row - c->rows] = v->place;
 }
 
 static int conf_set_number(const struct conf *c, const struct conf_value *v, struct conf_failure *f)
@@ -125,7 +137,7 @@ static int conf_add_items(const struct conf *c, const struct conf_value *v, char
 			snprintf(f->err, f->size, "%s has an empty item", v->what);
 			return -EINVAL;
 		}
-		if (conf_list_add(conf_member(c, v->row), at, len))
+		if (conf_list_add(conf_member(c, v->row), at, len, v->place))
 			return conf_no_memory(f);
 		if (!end)
 			return 0;
@@ -262,13 +274,17 @@ static int conf_apply(const struct conf *c, const struct conf_given *given, size
 
 	for (size_t i = 0; i < n; i++) {
 		const struct conf_row *row = given[i].row;
-		struct conf_value v = {.row = row, .text = given[i].value ? given[i].value : "true", .what = what};
+		struct conf_value v = {.row = row,
+				       .text = given[i].value ? given[i].value : "true",
+				       .what = what,
+				       .place = {.option = true}};
 		int rc;
 
 		snprintf(what, sizeof(what), "option --%s", row->name);
 		if (row->type == CONF_LIST && !seen[row - c->rows])
 			conf_list_clear(conf_member(c, row));
 		seen[row - c->rows] = true;
+		conf_set_place(c, &v);
 		rc = row->type == CONF_LIST ? conf_add_items(c, &v, row->split, f) : conf_set(c, &v, f);
 		if (rc)
 			return rc;
@@ -335,6 +351,7 @@ static int conf_file_list(const struct conf_file *file, struct conf_value *v, co
 			return yaml_error(&file->yaml, items[i], file->f->err, file->f->size, "%s is a list of texts",
 					  v->what);
 		v->text = items[i]->value;
+		v->place = (struct conf_place){.line = items[i]->line, .column = items[i]->column};
 		rc = conf_add_items(file->c, v, '\0', file->f);
 		if (rc)
 			return conf_file_error(file, items[i]);
@@ -345,10 +362,11 @@ static int conf_file_list(const struct conf_file *file, struct conf_value *v, co
 static int conf_file_value(const struct conf_file *file, const struct yaml_node *key, const struct yaml_node *node)
 {
 	const struct conf_row *row = conf_row_of_key(file->c, key->value);
-	struct conf_value v = {.row = row, .what = key->value};
+	struct conf_value v = {.row = row, .what = key->value, .place = {.line = node->line, .column = node->column}};
 
 	if (!row)
 		return conf_unknown_key(file, key);
+	conf_set_place(file->c, &v);
 	if (row->type == CONF_LIST)
 		return conf_file_list(file, &v, node);
 	if (node->kind != YAML_SCALAR)
@@ -385,9 +403,12 @@ static int conf_read_file(const struct conf *c, const char *path, struct conf_fa
 
 static bool conf_only_asks(const struct conf_given *given, size_t n)
 {
+	static const char *const asks[] = {"help", "version", "completion"};
+
 	for (size_t i = 0; i < n; i++)
-		if (strcmp(given[i].row->name, "help") == 0 || strcmp(given[i].row->name, "version") == 0)
-			return true;
+		for (size_t k = 0; k < sizeof(asks) / sizeof(asks[0]); k++)
+			if (strcmp(given[i].row->name, asks[k]) == 0)
+				return true;
 	return false;
 }
 
@@ -449,6 +470,23 @@ int conf_load(const struct conf *c, int argc, char **argv, const char *fallback,
 	if (rc)
 		conf_deinit(c);
 	return rc ? -EINVAL : 0;
+}
+
+int conf_error(const struct conf *c, const char *name, size_t item, char *err, size_t err_size)
+{
+	const struct conf_row *row = conf_find(c, name), *file = conf_find(c, "config");
+	const struct conf_list *list = row->type == CONF_LIST ? conf_member(c, row) : NULL;
+	struct conf_place at = c->places[row - c->rows];
+	char sentence[1024];
+
+	if (list && item < list->n)
+		at = list->places[item];
+	snprintf(sentence, sizeof(sentence), "%s", err);
+	if (at.option)
+		snprintf(err, err_size, "option --%s: %s", name, sentence);
+	else if (at.line)
+		snprintf(err, err_size, "%s:%d:%d: %s", *(char **)conf_member(c, file), at.line, at.column, sentence);
+	return -EINVAL;
 }
 
 /* A character that libyaml would refuse or fold inside quotes, as an escape; false if it needs none. */

@@ -18,8 +18,18 @@ enum conf_type {
 	CONF_LIST, /* struct conf_list member; option repeatable; YAML list or single scalar; replaced, not added to, by the command line */
 };
 
+#define CONF_ROWS_MAX 128
+
+/* Where a value was given; all 0: nowhere, it is the default. */
+struct conf_place {
+	bool option; /* on the command line; else in the file, at */
+	int line;    /* from 1 */
+	int column;
+};
+
 struct conf_list {
-	char **items; /* owned */
+	char **items;              /* owned */
+	struct conf_place *places; /* of the items; owned, NULL in a list that conf_load() has not made */
 	size_t n;
 };
 
@@ -40,21 +50,32 @@ struct conf {
 	const char *program;
 	const char *usage; /* lines after "Usage: ", without the last newline */
 	const struct conf_row *rows;
-	size_t n_rows; /* 128 at most */
+	size_t n_rows; /* CONF_ROWS_MAX at most */
 	void *target;  /* the daemon's configuration struct, zeroed by the caller; not owned */
+	struct conf_place
+		*places; /* of the rows' values, [CONF_ROWS_MAX], zeroed; not owned, NULL if nobody asks conf_error() */
 };
 
 /*
  * Defaults, then the file named by the row "config" (if given, or if `fallback` is not NULL and exists), then the
- * command line. Positional arguments are an error. The name of the file read is left in the member of "config". If "help" or
- * "version" is given, no file is read. Returns 0, or -EINVAL with a sentence in err ("file:line:column: ..." for the
+ * command line. Positional arguments are an error. The name of the file read is left in the member of "config". If "help",
+ * "version" or "completion" is given, no file is read. Returns 0, or -EINVAL with a sentence in err ("file:line:column: ..." for the
  * file; nearest name for unknown options and keys); then no member needs conf_deinit(), and doing it does no harm.
  */
 int conf_load(const struct conf *c, int argc, char **argv, const char *fallback, char *err, size_t err_size);
+/*
+ * Puts before the sentence in err where the value of a row stands that is wrong: "file:line:column: " or "option --NAME: ". Of
+ * a list that is `item`, from 0; one past its end means the list as a whole. Returns -EINVAL.
+ */
+int conf_error(const struct conf *c, const char *name, size_t item, char *err, size_t err_size);
+/* Forgets a list. */
+void conf_list_clear(struct conf_list *list);
 /* The effective configuration as a YAML file that conf_load reads back to the same (texts that are UTF-8, that is). */
 void conf_print(const struct conf *c, FILE *out);
 /* Usage and a line per option, in the order of the table. */
 void conf_help(const struct conf *c, FILE *out);
+/* A script that completes the options in a shell: bash, zsh or fish. Returns 0, or -EINVAL for another. */
+int conf_completion(const struct conf *c, const char *shell, FILE *out);
 /* Frees the members of target. */
 void conf_deinit(const struct conf *c);
 

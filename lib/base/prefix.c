@@ -108,7 +108,7 @@ static bool prefix_class(struct prefix_sweep *s, uint32_t *class)
 	struct prefix_map *m = s->m;
 	size_t size = m->words * sizeof(uint64_t), at;
 
-	if (m->n_classes == s->cap && !prefix_grow(s))
+	if ((!s->lookup || m->n_classes == s->cap) && !prefix_grow(s))
 		return false;
 	at = prefix_hash(s->bits, m->words) & s->lookup_mask;
 	for (; s->lookup[at]; at = (at + 1) & s->lookup_mask) {

@@ -48,6 +48,8 @@ void ring_commit(struct ring *r);
 void ring_wake(struct ring *r);
 /* Producer: no more slots will come. Wakes the consumer. */
 void ring_close(struct ring *r);
+/* Producer: slots ever filled, also by those before it. */
+uint64_t ring_made(const struct ring *r);
 /* Producer: share of the ring in use, 0 to 100. */
 unsigned ring_fill(struct ring *r);
 

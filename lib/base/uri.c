@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/nearest.h"
 
 static int uri_hex(char c)
@@ -40,9 +41,54 @@ static bool uri_decode(char *s)
 	return true;
 }
 
+/* True if the name of an option says that nobody may see its value. */
+static bool uri_secret(const char *name, size_t len)
+{
+	static const char *const ends[] = {"password", "passwd",  "passphrase",        "secret", "token", "api_key",
+					   "apikey",   "key.pem", "oauthbearer.config"};
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		size_t n = strlen(ends[i]);
+
+		if (len >= n && strncasecmp(name + len - n, ends[i], n) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The URI as it may be shown: user, password and the values of secret options as ***. */
+static void uri_mask(const char *text, struct buf *out)
+{
+	const char *query = strchr(text, '?');
+	const char *host = strstr(text, "//");
+	const char *end = query ? query : text + strlen(text);
+	const char *at = host && host < end ? host + 2 + strcspn(host + 2, "/?") : NULL;
+
+	while (at && at > host + 2 && at[-1] != '@')
+		at--;
+	if (at && at > host + 2) {
+		buf_put(out, text, (size_t)(host + 2 - text));
+		buf_str(out, "***@");
+		text = at;
+	}
+	buf_put(out, text, (size_t)(end - text));
+	while (*end) {
+		const char *name = end + 1, *value = name + strcspn(name, "&=");
+		const char *next = name + strcspn(name, "&");
+		bool secret = *value == '=' && uri_secret(name, (size_t)(value - name));
+
+		buf_put(out, end, (size_t)((secret ? value + 1 : next) - end));
+		if (secret)
+			buf_str(out, "***");
+		end = next;
+	}
+}
+
 static const char *uri_split_options(struct uri *u, char *query)
 {
-	while (query && *query) {
+	if (query && !*query)
+		query = NULL;
+	while (query) {
 		char *next = strchr(query, '&');
 		char *value = strchr(query, '=');
 
@@ -52,6 +98,8 @@ static const char *uri_split_options(struct uri *u, char *query)
 			return "too many options";
 		if (!value || value == query || (next && value > next))
 			return "an option is not NAME=VALUE";
+		if (uri_secret(query, (size_t)(value - query)))
+			return "no secret is taken here, where others can read it";
 		*value++ = '\0';
 		if (!uri_decode(value))
 			return "a % in an option is not followed by two hexadecimal digits";
@@ -93,7 +141,7 @@ static const char *uri_split_host(struct uri *u, char *authority)
 		char *end;
 		unsigned long n = strtoul(port, &end, 10);
 
-		if (*port < '0' || *port > '9' || *end || n == 0 || n > 65535)
+		if (*port < '0' || *port > '9' || *end || n == 0 || n > 65535 || strlen(port) > 5)
 			return "the port is not a number from 1 to 65535";
 		u->port = port;
 	}
@@ -108,6 +156,8 @@ static const char *uri_split(struct uri *u)
 	if (!rest || rest == u->copy)
 		return "it has no scheme; an example is ipfix+tcp://host:4739";
 	*rest++ = '\0';
+	if (u->copy[strspn(u->copy, "abcdefghijklmnopqrstuvwxyz0123456789+")])
+		return "a scheme has small letters, digits and +; an example is ipfix+tcp://host:4739";
 	u->scheme = u->copy;
 	query = strchr(rest, '?');
 	if (query)
@@ -122,13 +172,15 @@ static const char *uri_split(struct uri *u)
 		/* Move the authority left by one, so that it can end where the path begins. */
 		size_t len = (size_t)(slash - rest);
 
-		memmove(rest - 1, rest, len);
-		rest[len - 1] = '\0';
 		rest--;
+		memmove(rest, rest + 1, len);
+		rest[len] = '\0';
 		u->path = slash;
 		if (!uri_decode(slash))
 			return "a % in the path is not followed by two hexadecimal digits";
 	}
+	if (strchr(rest, '@'))
+		return "no user or password is taken here, where others can read it";
 	if (*rest) {
 		const char *wrong = uri_split_host(u, rest);
 
@@ -141,6 +193,7 @@ static const char *uri_split(struct uri *u)
 int uri_parse(struct uri *u, const char *text, char *err, size_t err_size)
 {
 	const char *wrong;
+	struct buf shown;
 
 	memset(u, 0, sizeof(*u));
 	u->scheme = u->host = u->port = u->path = "";
@@ -149,7 +202,10 @@ int uri_parse(struct uri *u, const char *text, char *err, size_t err_size)
 	wrong = u->text && u->copy ? uri_split(u) : "no memory";
 	if (!wrong)
 		return 0;
-	snprintf(err, err_size, "%s: %s", text, wrong);
+	buf_init(&shown, 2 * strlen(text) + 64);
+	uri_mask(text, &shown);
+	snprintf(err, err_size, "%.*s: %s", (int)shown.len, shown.data ? shown.data : "", wrong);
+	buf_deinit(&shown);
 	uri_deinit(u);
 	return -EINVAL;
 }

@@ -3,6 +3,10 @@
  * Where records come from and go to: scheme, place, options.
  *
  *   json:-   json+file:///path   ipfix+tcp://host:4739?early=1   ipfix+udp://[::]:4739
+ *
+ * No secret stands in one: a command line is read by everybody on the machine, a configuration is printed and mailed. A user or
+ * password before the host, and options whose name says that they are secret, are refused. What needs one takes it from a file,
+ * NAME_file=PATH. So `text` may be shown to anybody.
  */
 #ifndef L7_BASE_URI_H
 #define L7_BASE_URI_H
@@ -26,7 +30,7 @@ struct uri {
 	} options[URI_OPTIONS_MAX];
 };
 
-/* Returns 0, or -EINVAL with a sentence in err (names the URI). The caller calls uri_deinit() after success. */
+/* Returns 0, or -EINVAL with a sentence in err (names the URI, secrets as ***). The caller calls uri_deinit() after success. */
 int uri_parse(struct uri *u, const char *text, char *err, size_t err_size);
 void uri_deinit(struct uri *u);
 

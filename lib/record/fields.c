@@ -21,6 +21,7 @@ const struct l7_field_info l7_fields[L7_FIELD_COUNT] = {
 	 .v9 = v9id,                                                                                                   \
 	 .v9len = v9octets,                                                                                            \
 	 .offset = offsetof(struct l7_record, member),                                                                 \
+	 .size = sizeof(((struct l7_record *)0)->member),                                                              \
 	 .type = L7_TYPE_##kind},
 #include "fields.def"
 #undef L7_FIELD
@@ -42,6 +43,9 @@ const struct l7_field_info l7_fields[L7_FIELD_COUNT] = {
 #define WIDTH_TEXT sizeof(struct l7_text)
 #define WIDTH_ALIAS_TEXT sizeof(struct l7_text)
 #define WIDTH_ALIAS_U16 4
+#define WIDTH_ALIAS_MS 4
+#define WIDTH_ALIAS_HALF_MS 4
+#define WIDTH_MAC 6
 #define L7_FIELD(ipfix_name, member, kind, enterprise, element, octets, v9id, v9octets, json_key, text)                \
 	_Static_assert(sizeof(((struct l7_record *)0)->member) == WIDTH_##kind, "width of " #member);
 #include "fields.def"

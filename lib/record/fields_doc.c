@@ -19,6 +19,7 @@ static const char *const doc_types[] = {
 	[L7_TYPE_CONF] = "word",
 	[L7_TYPE_REASON] = "word",
 	[L7_TYPE_STATE] = "words, joined by commas",
+	[L7_TYPE_MAC] = "string",
 	[L7_TYPE_TEXT] = "string",
 };
 
@@ -44,6 +45,7 @@ static const char doc_start[] = "<!-- Made by build/release/bin/fields_doc from 
 				"identifiers and bitmaps are strings,\n"
 				"because many readers of JSON round numbers past 2^53. Octets from the network that "
 				"are no UTF-8 become U+FFFD.\n"
+				"`record.schema.json` beside this file says the same as a JSON Schema.\n"
 				"\n"
 				"| key | value | meaning |\n"
 				"|---|---|---|\n";
@@ -57,11 +59,28 @@ static const char doc_words[] =
 	"(picked up in the\n"
 	"middle). `end_reason`: `idle` `active` `end` `forced` `resources`.\n"
 	"\n"
+	"Sizes, times between packets and TTLs are of the packets of the record; those of an early record are in the "
+	"record after it\n"
+	"too, its retransmissions and the like are not. A time between packets is from one packet to the next of the "
+	"same direction,\n"
+	"4294967295 if it is that or more; a record with fewer than two has none. MAC addresses, `rev_tos` and round "
+	"trips are the\n"
+	"flow's, in each of its records. A segment is `out_of_order` if it fills a gap less than a handshake round "
+	"trip "
+	"(3 ms where\n"
+	"none was seen) after the gap came to be; any other that begins before the end of what was seen is a "
+	"retransmission, but for\n"
+	"keep-alives. What no output carries is not measured.\n"
+	"\n"
 	"## IPFIX\n"
 	"\n"
 	"Enterprise 29305 marks the reverse direction (RFC 5103), 35632 is ntop's with ntop's numbers and meanings. "
 	"*pen* is\n"
-	"the number of the `pen` setting, 32473 (for documentation) by default. Length `v` is variable.\n"
+	"the number of the `pen` setting, 32473 (for documentation) by default. Length `v` is variable. A template has "
+	"a place for\n"
+	"every field: what a flow does not have is 0 or empty there, so `dns_answer_code` 0 with `dns_answers` 0 may "
+	"be "
+	"no answer.\n"
 	"\n"
 	"| element | enterprise | id | octets | JSON key | nProbe's name |\n"
 	"|---|---|---|---|---|---|\n";
@@ -127,6 +146,9 @@ static const char doc_end[] =
 	"| option | of | default | meaning |\n"
 	"|---|---|---|---|\n"
 	"| `early=` | all outputs | 0 | 1: early records too |\n"
+	"| `anonymize=` | all outputs | nothing | what is hidden, as `clients:hash,sni:drop`: [privacy.md](privacy.md) "
+	"|\n"
+	"| `anonymize_key=` | all outputs | none | file of the key for it |\n"
 	"| `template=` | all IPFIX outputs | what `-t` says | fields: see Templates |\n"
 	"| `domain=` | all IPFIX outputs | the probe's | observation domain in the message headers |\n"
 	"| `app_name=` | all IPFIX outputs | varlen | `fixed32`: applicationName as 32 octets, zero padded |\n"
@@ -183,7 +205,7 @@ static const char *doc_about(const char *name)
 		 "no element of an enterprise, a record per direction, for collectors that drop what they do not "
 		 "know"},
 		{"ntop", "nProbe's fields and order, with ntop's elements for the protocol"},
-		{"full", "every field"},
+		{"full", "every field; more than Wireshark takes unless its `cflow.max_template_fields` is set to 0"},
 	};
 
 	for (size_t i = 0; i < sizeof(about) / sizeof(about[0]); i++)

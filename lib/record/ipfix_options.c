@@ -95,7 +95,7 @@ bool ipfix_options_add(struct ipfix_writer *w, GError **error)
 			return false;
 		}
 		fbTemplateSetOptionsScope(t, o->scopes);
-		if (!ipfix_writer_add_template(w, o->id, t, error))
+		if (!ipfix_writer_add_template(&w->about, o->id, t, error))
 			return false;
 	}
 	return true;
@@ -108,7 +108,7 @@ static int options_name(struct ipfix_writer *w, uint16_t id, struct options_name
 		return 0;
 	w->clean_used = 0;
 	r.name = ipfix_writer_text(w, name, strnlen(name, L7_STRING_MAX));
-	return ipfix_writer_append(w, id, &r, sizeof(r), sink);
+	return ipfix_writer_append(&w->about, id, &r, sizeof(r), sink);
 }
 
 static int options_apps(struct ipfix_writer *w, const struct ipfix_tables *t, const struct ipfix_sink *sink)
@@ -122,7 +122,7 @@ static int options_apps(struct ipfix_writer *w, const struct ipfix_tables *t, co
 		ipfix_writer_app_id(app.id, id);
 		ipfix_writer_text_fixed(app.name, sizeof(app.name), t->apps[id], strlen(t->apps[id]));
 		ipfix_writer_text_fixed(app.text, sizeof(app.text), t->apps[id], strlen(t->apps[id]));
-		rc = ipfix_writer_append(w, IPFIX_TEMPLATE_APPS, &app, sizeof(app), sink);
+		rc = ipfix_writer_append(&w->about, IPFIX_TEMPLATE_APPS, &app, sizeof(app), sink);
 	}
 	return rc;
 }
@@ -180,7 +180,7 @@ static int options_types(struct ipfix_writer *w, const struct ipfix_sink *sink)
 		w->clean_used = 0;
 		r.name = ipfix_writer_text(w, f->name, strlen(f->name));
 		r.description = ipfix_writer_text(w, f->description, strnlen(f->description, OPTIONS_TEXT_MAX));
-		rc = ipfix_writer_append(w, IPFIX_TEMPLATE_TYPES, &r, sizeof(r), sink);
+		rc = ipfix_writer_append(&w->about, IPFIX_TEMPLATE_TYPES, &r, sizeof(r), sink);
 	}
 	return rc;
 }
@@ -197,7 +197,18 @@ static int options_statistics(struct ipfix_writer *w, const struct ipfix_statist
 		.ignored = s->ignored,
 	};
 
-	return ipfix_writer_append(w, IPFIX_TEMPLATE_STATISTICS, &r, sizeof(r), sink);
+	return ipfix_writer_append(&w->about, IPFIX_TEMPLATE_STATISTICS, &r, sizeof(r), sink);
+}
+
+static int options_interfaces(struct ipfix_writer *w, const struct ipfix_interface *interfaces, size_t n,
+			      const struct ipfix_sink *sink)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n && !rc; i++)
+		rc = options_name(w, IPFIX_TEMPLATE_INTERFACES, (struct options_name){.id = interfaces[i].id},
+				  interfaces[i].name, sink);
+	return rc;
 }
 
 static int options_tables(struct ipfix_writer *w, const struct ipfix_tables *t, const struct ipfix_sink *sink)
@@ -205,9 +216,8 @@ static int options_tables(struct ipfix_writer *w, const struct ipfix_tables *t, 
 	struct options_name domain = {.id = w->config.domain};
 	int rc = options_name(w, IPFIX_TEMPLATE_DOMAIN, domain, t->exporter, sink);
 
-	for (size_t i = 0; i < t->n_interfaces && !rc; i++)
-		rc = options_name(w, IPFIX_TEMPLATE_INTERFACES, (struct options_name){.id = t->interfaces[i].id},
-				  t->interfaces[i].name, sink);
+	if (!rc)
+		rc = options_interfaces(w, t->interfaces, t->n_interfaces, sink);
 	if (!rc)
 		rc = options_types(w, sink);
 	if (!rc && t->statistics)
@@ -235,15 +245,15 @@ int ipfix_writer_templates(struct ipfix_writer *w, const struct ipfix_tables *t,
 	int rc;
 
 	ipfix_writer_flush(w);
-	rc = ipfix_writer_put_template(w, IPFIX_TEMPLATE_V4, &sink);
+	rc = ipfix_writer_put_template(&w->about, IPFIX_TEMPLATE_V4, &sink);
 	if (!rc)
-		rc = ipfix_writer_put_template(w, IPFIX_TEMPLATE_V6, &sink);
+		rc = ipfix_writer_put_template(&w->about, IPFIX_TEMPLATE_V6, &sink);
 	for (size_t i = 0; i < OPTIONS_TEMPLATES && !rc; i++)
 		if (options_wanted(w, options_templates[i].id, t))
-			rc = ipfix_writer_put_template(w, options_templates[i].id, &sink);
+			rc = ipfix_writer_put_template(&w->about, options_templates[i].id, &sink);
 	if (!rc)
 		rc = options_tables(w, t, &sink);
-	ipfix_writer_emit(w, &sink);
+	ipfix_writer_emit(&w->about, &sink);
 	return rc;
 }
 
@@ -253,6 +263,17 @@ int ipfix_writer_statistics(struct ipfix_writer *w, const struct ipfix_statistic
 
 	ipfix_writer_flush(w);
 	rc = options_statistics(w, s, &sink);
-	ipfix_writer_emit(w, &sink);
+	ipfix_writer_emit(&w->about, &sink);
+	return rc;
+}
+
+int ipfix_writer_interfaces(struct ipfix_writer *w, const struct ipfix_interface *interfaces, size_t n,
+			    struct ipfix_sink sink)
+{
+	int rc;
+
+	ipfix_writer_flush(w);
+	rc = options_interfaces(w, interfaces, n, &sink);
+	ipfix_writer_emit(&w->about, &sink);
 	return rc;
 }

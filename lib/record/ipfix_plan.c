@@ -22,6 +22,7 @@ enum ipfix_op {
 	OP_IP4,
 	OP_IP6,
 	OP_APPID,
+	OP_MAC,
 	OP_ENUM, /* u8 with few values */
 	OP_TEXT,
 	OP_TEXT_VAR,
@@ -41,6 +42,7 @@ static enum ipfix_op plan_op(int row, uint16_t len)
 		[L7_TYPE_IP4] = {OP_IP4, 4, 4},     [L7_TYPE_IP6] = {OP_IP6, 16, 16},
 		[L7_TYPE_APPID] = {OP_APPID, 2, 8}, [L7_TYPE_CONF] = {OP_ENUM, 1, 1},
 		[L7_TYPE_REASON] = {OP_ENUM, 1, 1}, [L7_TYPE_STATE] = {OP_ENUM, 1, 1},
+		[L7_TYPE_MAC] = {OP_MAC, 6, 6},
 	};
 	uint8_t type = l7_fields[row].type;
 
@@ -79,7 +81,10 @@ static struct plan_field plan_field(struct wire *w)
 	return f;
 }
 
-/* ntop's elements that say what one of IANA's does; a number without its engine is nothing to us. */
+/*
+ * ntop's elements that say what one of IANA's does. The other aliases are nothing to us: a number without its engine, and times
+ * that another element has in full.
+ */
 static int plan_meaning(int row)
 {
 	switch (row) {
@@ -87,10 +92,8 @@ static int plan_meaning(int row)
 		return L7_F_applicationName;
 	case L7_F_l7ProtocolCategory:
 		return L7_F_applicationCategoryName;
-	case L7_F_l7Protocol:
-		return -1;
 	default:
-		return row;
+		return row >= 0 && l7_fields[row].type > L7_TYPE_TEXT ? -1 : row;
 	}
 }
 
@@ -266,6 +269,9 @@ static void plan_store(struct l7_record *r, struct ipfix_extra *x, const struct 
 		break;
 	case OP_U64:
 		*(uint64_t *)member = plan_uint(p, s->len);
+		break;
+	case OP_MAC:
+		memcpy(member, p, 6);
 		break;
 	case OP_IP4:
 	case OP_IP6:

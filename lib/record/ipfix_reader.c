@@ -314,46 +314,6 @@ static void ipfix_options_record(struct ipfix_message *m, const struct l7_record
 		ipfix_domain_name(m->domain, r->text + r->exporter.off, r->exporter.len);
 }
 
-#define IPFIX_SWAP(type, a, b)                                                                                         \
-	do {                                                                                                           \
-		type swap_ = (a);                                                                                      \
-		(a) = (b);                                                                                             \
-		(b) = swap_;                                                                                           \
-	} while (0)
-
-static void ipfix_swap_marks(struct l7_record *r, enum l7_field a, enum l7_field b)
-{
-	bool had_a = l7_has(r, a), had_b = l7_has(r, b);
-
-	r->has[a >> 6] &= ~(UINT64_C(1) << (a & 63));
-	r->has[b >> 6] &= ~(UINT64_C(1) << (b & 63));
-	if (had_a)
-		l7_mark(r, b);
-	if (had_b)
-		l7_mark(r, a);
-}
-
-/* A uniflow record from responder to initiator is turned round: the rest of us knows initiators first. */
-static void ipfix_turn(struct l7_record *r)
-{
-	uint8_t ip[16];
-
-	memcpy(ip, r->src_ip, 16);
-	memcpy(r->src_ip, r->dst_ip, 16);
-	memcpy(r->dst_ip, ip, 16);
-	IPFIX_SWAP(uint16_t, r->src_port, r->dst_port);
-	IPFIX_SWAP(uint64_t, r->octets, r->rev_octets);
-	IPFIX_SWAP(uint64_t, r->packets, r->rev_packets);
-	IPFIX_SWAP(uint16_t, r->tcp_flags, r->rev_tcp_flags);
-	ipfix_swap_marks(r, L7_F_sourceIPv4Address, L7_F_destinationIPv4Address);
-	ipfix_swap_marks(r, L7_F_sourceIPv6Address, L7_F_destinationIPv6Address);
-	ipfix_swap_marks(r, L7_F_sourceTransportPort, L7_F_destinationTransportPort);
-	ipfix_swap_marks(r, L7_F_octetDeltaCount, L7_F_reverseOctetDeltaCount);
-	ipfix_swap_marks(r, L7_F_packetDeltaCount, L7_F_reversePacketDeltaCount);
-	ipfix_swap_marks(r, L7_F_tcpControlBits, L7_F_reverseTcpControlBits);
-	r->biflow = L7_BIFLOW_INITIATOR;
-}
-
 static void ipfix_data_record(struct ipfix_message *m, struct l7_record *r, const struct ipfix_extra *x)
 {
 	const struct ipfix_domain *d = m->domain;
@@ -370,8 +330,8 @@ static void ipfix_data_record(struct ipfix_message *m, struct l7_record *r, cons
 	}
 	if (!l7_has(r, L7_F_exporterName) && l7_record_text(r, &r->exporter, d->name, d->name_len, L7_TEXT_MAX))
 		l7_mark(r, L7_F_exporterName);
-	if (r->biflow == L7_BIFLOW_REVERSE)
-		ipfix_turn(r);
+	if (r->biflow == L7_BIFLOW_REVERSE) /* from responder to initiator: the rest of us knows initiators first */
+		l7_record_reverse(r);
 	m->s->counters->records++;
 	m->sink->record(m->sink->arg, r);
 }

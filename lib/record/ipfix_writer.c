@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/ipfix_writer.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -29,7 +30,7 @@ static void writer_glib_log(const char *domain, GLogLevelFlags level, const char
 static bool writer_is_number(uint8_t type)
 {
 	return type != L7_TYPE_TEXT && type != L7_TYPE_ALIAS_TEXT && type != L7_TYPE_IP4 && type != L7_TYPE_IP6 &&
-	       type != L7_TYPE_APPID;
+	       type != L7_TYPE_APPID && type != L7_TYPE_MAC;
 }
 
 /* The elements that libfixbuf does not know: ntop's and ours. */
@@ -54,11 +55,28 @@ static void writer_add_elements(fbInfoModel_t *model, uint32_t pen)
 	}
 }
 
-static size_t writer_packed_size(const struct l7_field_info *f, bool fixed)
+static void writer_part_name(char *name, size_t size, unsigned i)
 {
-	if (f->type != L7_TYPE_TEXT && f->type != L7_TYPE_ALIAS_TEXT)
-		return f->len;
-	return fixed ? WRITER_NAME_FIXED : sizeof(fbVarfield_t);
+	snprintf(name, size, "l7part%u", i);
+}
+
+/* Elements of the packed structure; they are named in no template that is sent. */
+static void writer_add_parts(fbInfoModel_t *model)
+{
+	char name[16];
+
+	for (unsigned i = 0; i < L7_FIELD_COUNT; i++) {
+		fbInfoElement_t e = FB_IE_INIT_FULL(name, L7_PEN_NONE, (uint16_t)(i + 1), FB_IE_VARLEN, 0, 0, 0,
+						    FB_OCTET_ARRAY, (char *)NULL);
+
+		writer_part_name(name, sizeof(name), i);
+		fbInfoModelAddElement(model, &e);
+	}
+}
+
+static bool writer_is_fixed(const struct ipfix_writer *w, uint8_t field)
+{
+	return w->config.fixed_names && field == L7_F_applicationName;
 }
 
 bool ipfix_writer_spec(fbTemplate_t *t, const char *name, uint16_t len, GError **error)
@@ -70,33 +88,80 @@ bool ipfix_writer_spec(fbTemplate_t *t, const char *name, uint16_t len, GError *
 	return fbTemplateAppendSpec(t, &spec, 0, error);
 }
 
-bool ipfix_writer_add_template(struct ipfix_writer *w, uint16_t id, fbTemplate_t *t, GError **error)
+bool ipfix_writer_add_template(struct writer_stream *s, uint16_t id, fbTemplate_t *t, GError **error)
 {
-	return fbSessionAddTemplate(w->session, TRUE, id, t, error) &&
-	       fbSessionAddTemplate(w->session, FALSE, id, t, error);
+	return fbSessionAddTemplate(s->session, TRUE, id, t, error) &&
+	       fbSessionAddTemplate(s->session, FALSE, id, t, error);
 }
 
-static bool writer_data_template(struct ipfix_writer *w, uint16_t id, GError **error)
+/* What is sent as template `id`. */
+static bool writer_sent_template(struct ipfix_writer *w, uint16_t id, const uint8_t *fields, size_t n, GError **error)
 {
-	const struct profile *p = w->config.profile;
-	struct writer_layout *layout = id == IPFIX_TEMPLATE_V4 ? &w->v4 : &w->v6;
-	const uint8_t *fields = id == IPFIX_TEMPLATE_V4 ? p->v4 : p->v6;
 	fbTemplate_t *t = fbTemplateAlloc(w->model);
 
-	layout->n = id == IPFIX_TEMPLATE_V4 ? p->n4 : p->n6;
-	for (size_t i = 0; i < layout->n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const struct l7_field_info *f = &l7_fields[fields[i]];
-		bool fixed = w->config.fixed_names && fields[i] == L7_F_applicationName;
 
-		if (!ipfix_writer_spec(t, f->name, fixed ? WRITER_NAME_FIXED : f->len, error)) {
-			fbTemplateFreeUnused(t);
-			return false;
-		}
+		if (ipfix_writer_spec(t, f->name, writer_is_fixed(w, fields[i]) ? WRITER_NAME_FIXED : f->len, error))
+			continue;
+		fbTemplateFreeUnused(t);
+		return false;
+	}
+	return ipfix_writer_add_template(&w->about, id, t, error);
+}
+
+/* One more element of the packed template: `len` octets, or L7_VARLEN. None for 0. */
+static bool writer_part(fbTemplate_t *t, unsigned *part, size_t len, GError **error)
+{
+	char name[16];
+
+	if (len == 0)
+		return true;
+	writer_part_name(name, sizeof(name), (*part)++);
+	return ipfix_writer_spec(t, name, (uint16_t)len, error);
+}
+
+/* Where each field goes in the packed structure, and what libfixbuf is told of it. */
+static bool writer_packed_template(struct ipfix_writer *w, uint16_t id, const uint8_t *fields, size_t n, GError **error)
+{
+	struct writer_layout *layout = id == IPFIX_TEMPLATE_V4 ? &w->v4 : &w->v6;
+	fbTemplate_t *t = fbTemplateAlloc(w->model);
+	unsigned part = 0;
+	size_t run = 0; /* octets of fixed length since the last text */
+	bool good = true;
+
+	layout->n = n;
+	for (size_t i = 0; i < n && good; i++) {
+		const struct l7_field_info *f = &l7_fields[fields[i]];
+		bool fixed = writer_is_fixed(w, fields[i]);
+		size_t size = fixed ? WRITER_NAME_FIXED : f->len;
+
 		layout->steps[i] = (struct writer_step){
 			.from = f->offset, .to = (uint16_t)layout->size, .type = f->type, .fixed = fixed};
-		layout->size += writer_packed_size(f, fixed);
+		if (size == L7_VARLEN) {
+			good = writer_part(t, &part, run, error) && writer_part(t, &part, L7_VARLEN, error);
+			run = 0;
+			layout->size += sizeof(fbVarfield_t);
+		} else {
+			run += size;
+			layout->size += size;
+		}
 	}
-	return ipfix_writer_add_template(w, id, t, error);
+	if (!good || !writer_part(t, &part, run, error)) {
+		fbTemplateFreeUnused(t);
+		return false;
+	}
+	return ipfix_writer_add_template(&w->flows, id, t, error);
+}
+
+static bool writer_data_templates(struct ipfix_writer *w, GError **error)
+{
+	const struct profile *p = w->config.profile;
+
+	return writer_sent_template(w, IPFIX_TEMPLATE_V4, p->v4, p->n4, error) &&
+	       writer_sent_template(w, IPFIX_TEMPLATE_V6, p->v6, p->n6, error) &&
+	       writer_packed_template(w, IPFIX_TEMPLATE_V4, p->v4, p->n4, error) &&
+	       writer_packed_template(w, IPFIX_TEMPLATE_V6, p->v6, p->n6, error);
 }
 
 /* Octets of the longer of the two data templates in a message of its own. */
@@ -108,6 +173,19 @@ static size_t writer_template_size(const struct ipfix_writer *w)
 	for (size_t i = 0; i < p->n4; i++)
 		size += l7_fields[p->v4[i]].pen == L7_PEN_IANA ? 4 : 8;
 	return size;
+}
+
+static void writer_stream_begin(struct ipfix_writer *w, struct writer_stream *s)
+{
+	s->session = fbSessionAlloc(w->model);
+	fbSessionSetDomain(s->session, w->config.domain);
+}
+
+static void writer_stream_open(struct ipfix_writer *w, struct writer_stream *s)
+{
+	s->exporter = fbExporterAllocBuffer(s->out, (uint16_t)w->config.message_max);
+	s->buf = fBufAllocForExport(s->session, s->exporter);
+	fBufSetAutomaticMode(s->buf, FALSE);
 }
 
 int ipfix_writer_new(struct ipfix_writer **out, const struct ipfix_writer_config *c, char *err, size_t err_size)
@@ -140,21 +218,21 @@ int ipfix_writer_new(struct ipfix_writer **out, const struct ipfix_writer_config
 	g_log_set_default_handler(writer_glib_log, NULL);
 	w->model = fbInfoModelAlloc();
 	writer_add_elements(w->model, c->pen);
-	w->session = fbSessionAlloc(w->model);
-	fbSessionSetDomain(w->session, c->domain);
-	/* Before the buffer exists, or they would be put into its first message. */
-	if (!writer_data_template(w, IPFIX_TEMPLATE_V4, &error) ||
-	    !writer_data_template(w, IPFIX_TEMPLATE_V6, &error) || !ipfix_options_add(w, &error)) {
+	writer_add_parts(w->model);
+	writer_stream_begin(w, &w->about);
+	writer_stream_begin(w, &w->flows);
+	/* Before the buffers exist, or they would be put into their first messages. */
+	if (!writer_data_templates(w, &error) || !ipfix_options_add(w, &error)) {
 		snprintf(err, err_size, "template %s: %s", c->profile->name, error ? error->message : "refused");
 		g_clear_error(&error);
-		fbSessionFree(w->session);
+		fbSessionFree(w->about.session);
+		fbSessionFree(w->flows.session);
 		fbInfoModelFree(w->model);
 		free(w);
 		return -EINVAL;
 	}
-	w->exporter = fbExporterAllocBuffer(w->out, (uint16_t)c->message_max);
-	w->buf = fBufAllocForExport(w->session, w->exporter);
-	fBufSetAutomaticMode(w->buf, FALSE);
+	writer_stream_open(w, &w->about);
+	writer_stream_open(w, &w->flows);
 	*out = w;
 	return 0;
 }
@@ -163,7 +241,8 @@ void ipfix_writer_free(struct ipfix_writer *w)
 {
 	if (!w)
 		return;
-	fBufFree(w->buf);
+	fBufFree(w->about.buf);
+	fBufFree(w->flows.buf);
 	fbInfoModelFree(w->model);
 	free(w);
 }
@@ -194,16 +273,16 @@ static size_t writer_trim(uint8_t *message, size_t len)
  * Hands over the message in the buffer and begins a new one. fBufEmit() with nothing in it would leave the old length, and
  * after a record that did not fit there may be a header alone: `open` knows whether there is anything to send.
  */
-void ipfix_writer_emit(struct ipfix_writer *w, const struct ipfix_sink *sink)
+void ipfix_writer_emit(struct writer_stream *s, const struct ipfix_sink *sink)
 {
 	GError *error = NULL;
-	uint32_t records = w->pending;
-	bool open = w->open;
+	uint32_t records = s->pending;
+	bool open = s->open;
 
-	w->open = false;
-	w->pending = 0;
-	if (fBufEmit(w->buf, &error) && open)
-		sink->message(sink->arg, w->out, writer_trim(w->out, fbExporterGetMsgLen(w->exporter)), records);
+	s->open = false;
+	s->pending = 0;
+	if (fBufEmit(s->buf, &error) && open)
+		sink->message(sink->arg, s->out, writer_trim(s->out, fbExporterGetMsgLen(s->exporter)), records);
 	g_clear_error(&error);
 }
 
@@ -213,39 +292,39 @@ static int writer_errno(const GError *error)
 }
 
 /* One try to put a record into the message. */
-static int writer_try(struct ipfix_writer *w, uint16_t id, uint8_t *record, size_t size)
+static int writer_try(struct writer_stream *s, uint16_t id, uint8_t *record, size_t size)
 {
 	GError *error = NULL;
 	int rc = 0;
 
-	if (w->template_now != id) {
-		w->template_now = 0;
-		if (!fBufSetInternalTemplate(w->buf, id, &error) || !fBufSetExportTemplate(w->buf, id, &error))
+	if (s->template_now != id) {
+		s->template_now = 0;
+		if (!fBufSetInternalTemplate(s->buf, id, &error) || !fBufSetExportTemplate(s->buf, id, &error))
 			rc = writer_errno(error);
 		else
-			w->template_now = id;
+			s->template_now = id;
 	}
-	if (!rc && !fBufAppend(w->buf, record, size, &error))
+	if (!rc && !fBufAppend(s->buf, record, size, &error))
 		rc = writer_errno(error);
 	g_clear_error(&error);
 	return rc;
 }
 
-int ipfix_writer_append(struct ipfix_writer *w, uint16_t id, void *record, size_t size, const struct ipfix_sink *sink)
+int ipfix_writer_append(struct writer_stream *s, uint16_t id, void *record, size_t size, const struct ipfix_sink *sink)
 {
-	int rc = writer_try(w, id, record, size);
+	int rc = writer_try(s, id, record, size);
 
 	/* No room, or libfixbuf's way to say that templates and data do not share a message, even an empty one. */
 	if (rc == -EMSGSIZE) {
-		ipfix_writer_emit(w, sink);
-		rc = writer_try(w, id, record, size);
+		ipfix_writer_emit(s, sink);
+		rc = writer_try(s, id, record, size);
 	}
 	if (rc) {
-		ipfix_writer_emit(w, sink);
+		ipfix_writer_emit(s, sink);
 		return rc;
 	}
-	w->open = true;
-	w->pending++;
+	s->open = true;
+	s->pending++;
 	return 0;
 }
 
@@ -300,14 +379,37 @@ static void writer_step_text(struct ipfix_writer *w, const struct writer_step *s
 	memcpy(w->record + s->to, &v, sizeof(v));
 }
 
+static inline void writer_put16(uint8_t *to, uint16_t v)
+{
+	v = htobe16(v);
+	memcpy(to, &v, sizeof(v));
+}
+
+static inline void writer_put32(uint8_t *to, uint32_t v)
+{
+	v = htobe32(v);
+	memcpy(to, &v, sizeof(v));
+}
+
+static inline void writer_put64(uint8_t *to, uint64_t v)
+{
+	v = htobe64(v);
+	memcpy(to, &v, sizeof(v));
+}
+
+/* Microseconds in units of `unit` of them, to the nearest. */
+static inline uint32_t writer_ms(const uint32_t *us, uint32_t unit)
+{
+	return (uint32_t)(((uint64_t)*us + unit / 2) / unit);
+}
+
+/* Members are aligned as their types want it: offsets come from the compiler. */
 static void writer_pack(struct ipfix_writer *w, const struct writer_layout *layout, const struct l7_record *r)
 {
-	uint32_t four;
-
 	w->clean_used = 0;
 	for (size_t i = 0; i < layout->n; i++) {
 		const struct writer_step *s = &layout->steps[i];
-		const uint8_t *from = (const uint8_t *)r + s->from;
+		const void *from = (const uint8_t *)r + s->from;
 		uint8_t *to = w->record + s->to;
 
 		switch ((enum l7_type)s->type) {
@@ -315,31 +417,39 @@ static void writer_pack(struct ipfix_writer *w, const struct writer_layout *layo
 		case L7_TYPE_CONF:
 		case L7_TYPE_REASON:
 		case L7_TYPE_STATE:
-			*to = *from;
+			*to = *(const uint8_t *)from;
 			break;
 		case L7_TYPE_U16:
-			memcpy(to, from, 2);
+			writer_put16(to, *(const uint16_t *)from);
 			break;
 		case L7_TYPE_U32:
-			memcpy(to, from, 4);
+			writer_put32(to, *(const uint32_t *)from);
 			break;
 		case L7_TYPE_U64:
 		case L7_TYPE_ID64:
 		case L7_TYPE_MSEC:
-			memcpy(to, from, 8);
+			writer_put64(to, *(const uint64_t *)from);
 			break;
 		case L7_TYPE_IP4:
-			four = wire_be32(from + 12); /* libfixbuf takes it for a number in the machine's order */
-			memcpy(to, &four, 4);
+			memcpy(to, (const uint8_t *)from + 12, 4);
 			break;
 		case L7_TYPE_IP6:
 			memcpy(to, from, 16);
 			break;
 		case L7_TYPE_APPID:
-			ipfix_writer_app_id(to, *(const uint32_t *)(const void *)from);
+			ipfix_writer_app_id(to, *(const uint32_t *)from);
 			break;
 		case L7_TYPE_ALIAS_U16:
-			memcpy(to, &(uint16_t){(uint16_t) * (const uint32_t *)(const void *)from}, 2);
+			writer_put16(to, (uint16_t) * (const uint32_t *)from);
+			break;
+		case L7_TYPE_ALIAS_MS:
+			writer_put32(to, writer_ms((const uint32_t *)from, 1000));
+			break;
+		case L7_TYPE_ALIAS_HALF_MS:
+			writer_put32(to, writer_ms((const uint32_t *)from, 2000));
+			break;
+		case L7_TYPE_MAC:
+			memcpy(to, from, 6);
 			break;
 		case L7_TYPE_TEXT:
 		case L7_TYPE_ALIAS_TEXT:
@@ -355,39 +465,39 @@ int ipfix_writer_add(struct ipfix_writer *w, const struct l7_record *r)
 	const struct writer_layout *layout = six ? &w->v6 : &w->v4;
 
 	writer_pack(w, layout, r);
-	return ipfix_writer_append(w, six ? IPFIX_TEMPLATE_V6 : IPFIX_TEMPLATE_V4, w->record, layout->size,
+	return ipfix_writer_append(&w->flows, six ? IPFIX_TEMPLATE_V6 : IPFIX_TEMPLATE_V4, w->record, layout->size,
 				   &w->config.data);
 }
 
 void ipfix_writer_flush(struct ipfix_writer *w)
 {
-	ipfix_writer_emit(w, &w->config.data);
+	ipfix_writer_emit(&w->flows, &w->config.data);
 }
 
 uint32_t ipfix_writer_pending(const struct ipfix_writer *w)
 {
-	return w->pending;
+	return w->flows.pending;
 }
 
-static int writer_try_template(struct ipfix_writer *w, uint16_t id)
+static int writer_try_template(struct writer_stream *s, uint16_t id)
 {
 	GError *error = NULL;
-	int rc = fbSessionExportTemplate(w->session, id, &error) ? 0 : writer_errno(error);
+	int rc = fbSessionExportTemplate(s->session, id, &error) ? 0 : writer_errno(error);
 
 	g_clear_error(&error);
 	return rc;
 }
 
-int ipfix_writer_put_template(struct ipfix_writer *w, uint16_t id, const struct ipfix_sink *sink)
+int ipfix_writer_put_template(struct writer_stream *s, uint16_t id, const struct ipfix_sink *sink)
 {
-	int rc = writer_try_template(w, id);
+	int rc = writer_try_template(s, id);
 
 	if (rc == -EMSGSIZE) { /* as in ipfix_writer_append() */
-		ipfix_writer_emit(w, sink);
-		rc = writer_try_template(w, id);
+		ipfix_writer_emit(s, sink);
+		rc = writer_try_template(s, id);
 	}
 	if (!rc)
-		w->open = true;
+		s->open = true;
 	return rc;
 }
 

@@ -102,6 +102,10 @@ int ipfix_writer_templates(struct ipfix_writer *w, const struct ipfix_tables *t,
 /* One statistics record in a message of its own. Pending data goes to its own sink first. Returns 0 or -EIO. */
 int ipfix_writer_statistics(struct ipfix_writer *w, const struct ipfix_statistics *s, struct ipfix_sink sink);
 
+/* The interfaces again, likewise: one has another number now. */
+int ipfix_writer_interfaces(struct ipfix_writer *w, const struct ipfix_interface *interfaces, size_t n,
+			    struct ipfix_sink sink);
+
 /* Sets sequence number and export time (seconds since the epoch) of a message that is about to be sent. */
 void ipfix_message_stamp(uint8_t *message, uint32_t sequence, uint32_t export_time);
 

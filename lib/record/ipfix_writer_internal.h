@@ -17,39 +17,49 @@ struct writer_step {
 	bool fixed;   /* text as WRITER_NAME_FIXED octets */
 };
 
+/*
+ * A record as libfixbuf gets it. It handles element by element, so that it is not told of each: what is of fixed length between
+ * two texts is one element here, its octets already as they are sent. The templates that a receiver gets name all of them.
+ */
 struct writer_layout {
 	struct writer_step steps[L7_FIELD_COUNT];
 	size_t n;
 	size_t size; /* of the packed structure */
 };
 
-struct ipfix_writer {
-	struct ipfix_writer_config config;
-	fbInfoModel_t *model;
+/* Messages under way. Templates, options records and what is said in real elements have one, flow records another. */
+struct writer_stream {
 	fBuf_t *buf; /* owns session and exporter */
 	fbSession_t *session;
 	fbExporter_t *exporter;
-	struct writer_layout v4;
-	struct writer_layout v6;
 	uint16_t template_now; /* set on the buffer, 0 none */
 	bool open;             /* the message has something in it */
 	uint32_t pending;      /* data records in it */
+	uint8_t out[IPFIX_MESSAGE_MAX];
+};
+
+struct ipfix_writer {
+	struct ipfix_writer_config config;
+	fbInfoModel_t *model;
+	struct writer_layout v4;
+	struct writer_layout v6;
 	size_t clean_used;
 	uint8_t record[L7_FIELD_COUNT * sizeof(fbVarfield_t)];
 	char clean[WRITER_TEXTS * (L7_STRING_MAX + 1)]; /* texts that needed cleaning */
-	uint8_t out[IPFIX_MESSAGE_MAX];
+	struct writer_stream about;
+	struct writer_stream flows;
 };
 
 /* Adds an element of `len` octets, L7_VARLEN for variable, to a template. */
 bool ipfix_writer_spec(fbTemplate_t *t, const char *name, uint16_t len, GError **error);
 /* Adds a template to the session, as what is in memory and as what is sent: they are the same. */
-bool ipfix_writer_add_template(struct ipfix_writer *w, uint16_t id, fbTemplate_t *t, GError **error);
+bool ipfix_writer_add_template(struct writer_stream *s, uint16_t id, fbTemplate_t *t, GError **error);
 /* Puts the template itself into the message. Returns 0, -EMSGSIZE or -EIO. */
-int ipfix_writer_put_template(struct ipfix_writer *w, uint16_t id, const struct ipfix_sink *sink);
+int ipfix_writer_put_template(struct writer_stream *s, uint16_t id, const struct ipfix_sink *sink);
 /* Puts one packed record into the message. Returns 0, -EMSGSIZE or -EIO. */
-int ipfix_writer_append(struct ipfix_writer *w, uint16_t id, void *record, size_t size, const struct ipfix_sink *sink);
+int ipfix_writer_append(struct writer_stream *s, uint16_t id, void *record, size_t size, const struct ipfix_sink *sink);
 /* The message, if there is one, goes to this sink. */
-void ipfix_writer_emit(struct ipfix_writer *w, const struct ipfix_sink *sink);
+void ipfix_writer_emit(struct writer_stream *s, const struct ipfix_sink *sink);
 /* A text as UTF-8; it is valid as long as s and as long as w->clean_used is not set back. */
 fbVarfield_t ipfix_writer_text(struct ipfix_writer *w, const char *s, size_t len);
 /* The same cut to `size` octets, whole characters only, and padded with zeros. */

@@ -216,9 +216,9 @@ static void profile_full(struct profile *p)
 {
 	struct profile_list l = {.n = 0};
 
-	for (uint8_t i = 0; i < L7_FIELD_COUNT; i++)
+	for (unsigned i = 0; i < L7_FIELD_COUNT; i++)
 		if (l7_fields[i].pen != L7_PEN_NONE)
-			l.rows[l.n++] = i;
+			l.rows[l.n++] = (uint8_t)i;
 	profile_make(p, PROFILE_FULL, &l);
 }
 

@@ -53,6 +53,11 @@ void l7_record_fold(struct l7_record *r)
 		r->rev_packets += e->rev_packets;
 		r->tcp_flags |= e->tcp_flags;
 		r->rev_tcp_flags |= e->rev_tcp_flags;
+		for (unsigned d = 0; d < 2; d++) {
+			r->tcp.counts[d].retransmits += e->tcp_counts[d].retransmits;
+			r->tcp.counts[d].out_of_order += e->tcp_counts[d].out_of_order;
+			r->tcp.counts[d].zero_windows += e->tcp_counts[d].zero_windows;
+		}
 	}
 	memset(&r->reported, 0, sizeof(r->reported));
 }
@@ -62,40 +67,101 @@ static bool record_text_ok(const struct l7_record *r, struct l7_text t)
 	return t.len <= L7_STRING_MAX && (size_t)t.off + t.len <= r->text_len;
 }
 
-#define RECORD_SWAP(type, a, b)                                                                                        \
-	do {                                                                                                           \
-		type swap_ = (a);                                                                                      \
-		(a) = (b);                                                                                             \
-		(b) = swap_;                                                                                           \
-	} while (0)
+/*
+ * What changes places when a record is turned round, here and nowhere else. Both rows of an address are listed: each has its
+ * mark, but they share a member, which is swapped with the first.
+ */
+static const uint8_t record_pairs[][2] = {
+	{L7_F_sourceIPv4Address, L7_F_destinationIPv4Address},
+	{L7_F_sourceIPv6Address, L7_F_destinationIPv6Address},
+	{L7_F_sourceTransportPort, L7_F_destinationTransportPort},
+	{L7_F_packetDeltaCount, L7_F_reversePacketDeltaCount},
+	{L7_F_octetDeltaCount, L7_F_reverseOctetDeltaCount},
+	{L7_F_tcpControlBits, L7_F_reverseTcpControlBits},
+	{L7_F_ingressInterface, L7_F_egressInterface},
+	{L7_F_sourceMacAddress, L7_F_destinationMacAddress},
+	{L7_F_ipClassOfService, L7_F_reverseIpClassOfService},
+	{L7_F_minimumTTL, L7_F_reverseMinimumTTL},
+	{L7_F_maximumTTL, L7_F_reverseMaximumTTL},
+	{L7_F_retransmittedPackets, L7_F_reverseRetransmittedPackets},
+	{L7_F_outOfOrderPackets, L7_F_reverseOutOfOrderPackets},
+	{L7_F_tcpZeroWindowCount, L7_F_reverseTcpZeroWindowCount},
+	{L7_F_minimumIpTotalLength, L7_F_reverseMinimumIpTotalLength},
+	{L7_F_packetSizeMean, L7_F_reversePacketSizeMean},
+	{L7_F_maximumIpTotalLength, L7_F_reverseMaximumIpTotalLength},
+	{L7_F_packetSizeStddev, L7_F_reversePacketSizeStddev},
+	{L7_F_interArrivalMin, L7_F_reverseInterArrivalMin},
+	{L7_F_interArrivalMean, L7_F_reverseInterArrivalMean},
+	{L7_F_interArrivalMax, L7_F_reverseInterArrivalMax},
+	{L7_F_interArrivalStddev, L7_F_reverseInterArrivalStddev},
+};
+#define RECORD_PAIRS (sizeof(record_pairs) / sizeof(record_pairs[0]))
+
+int l7_record_pair(unsigned field)
+{
+	for (size_t i = 0; i < RECORD_PAIRS; i++)
+		if (record_pairs[i][0] == field || record_pairs[i][1] == field)
+			return record_pairs[i][record_pairs[i][0] == field];
+	return -1;
+}
+
+static void record_swap(struct l7_record *r, unsigned a, unsigned b)
+{
+	uint64_t differ = (r->has[a >> 6] >> (a & 63) ^ r->has[b >> 6] >> (b & 63)) & 1;
+	uint8_t *x = (uint8_t *)r + l7_fields[a].offset, *y = (uint8_t *)r + l7_fields[b].offset;
+	uint8_t keep[16];
+
+	r->has[a >> 6] ^= differ << (a & 63);
+	r->has[b >> 6] ^= differ << (b & 63);
+	if (l7_fields[a].type == L7_TYPE_IP6)
+		return;
+	memcpy(keep, x, l7_fields[a].size);
+	memcpy(x, y, l7_fields[a].size);
+	memcpy(y, keep, l7_fields[a].size);
+}
 
 void l7_record_reverse(struct l7_record *r)
 {
-	uint8_t ip[16];
-
-	memcpy(ip, r->src_ip, 16);
-	memcpy(r->src_ip, r->dst_ip, 16);
-	memcpy(r->dst_ip, ip, 16);
-	RECORD_SWAP(uint16_t, r->src_port, r->dst_port);
-	RECORD_SWAP(uint64_t, r->octets, r->rev_octets);
-	RECORD_SWAP(uint64_t, r->packets, r->rev_packets);
-	RECORD_SWAP(uint16_t, r->tcp_flags, r->rev_tcp_flags);
-	RECORD_SWAP(uint32_t, r->ingress_if, r->egress_if);
+	for (size_t i = 0; i < RECORD_PAIRS; i++)
+		record_swap(r, record_pairs[i][0], record_pairs[i][1]);
 	if (r->biflow == L7_BIFLOW_INITIATOR || r->biflow == L7_BIFLOW_REVERSE)
 		r->biflow = r->biflow == L7_BIFLOW_INITIATOR ? L7_BIFLOW_REVERSE : L7_BIFLOW_INITIATOR;
 }
 
+/* Where the texts are, from fields.def: the members of the rows whose type is TEXT. */
+static const uint16_t record_texts[] = {
+#define RECORD_NO_TEXT(member)
+#define RECORD_U8 RECORD_NO_TEXT
+#define RECORD_U16 RECORD_NO_TEXT
+#define RECORD_U32 RECORD_NO_TEXT
+#define RECORD_U64 RECORD_NO_TEXT
+#define RECORD_ID64 RECORD_NO_TEXT
+#define RECORD_MSEC RECORD_NO_TEXT
+#define RECORD_IP4 RECORD_NO_TEXT
+#define RECORD_IP6 RECORD_NO_TEXT
+#define RECORD_APPID RECORD_NO_TEXT
+#define RECORD_CONF RECORD_NO_TEXT
+#define RECORD_REASON RECORD_NO_TEXT
+#define RECORD_STATE RECORD_NO_TEXT
+#define RECORD_ALIAS_TEXT RECORD_NO_TEXT
+#define RECORD_ALIAS_U16 RECORD_NO_TEXT
+#define RECORD_ALIAS_MS RECORD_NO_TEXT
+#define RECORD_ALIAS_HALF_MS RECORD_NO_TEXT
+#define RECORD_MAC RECORD_NO_TEXT
+#define RECORD_TEXT(member) offsetof(struct l7_record, member),
+#define L7_FIELD(name, member, kind, pen, ie, len, v9, v9len, json, text) RECORD_##kind(member)
+#include "fields.def"
+#undef L7_FIELD
+};
+
 bool l7_record_check(const struct l7_record *r, size_t used)
 {
-	const struct l7_text *texts[] = {&r->app,       &r->master,    &r->application, &r->category, &r->sni,
-					 &r->http_host, &r->dns_query, &r->interface,   &r->exporter};
-
 	if (used < offsetof(struct l7_record, text) || used > sizeof(*r))
 		return false;
 	if (r->text_len > used - offsetof(struct l7_record, text))
 		return false;
-	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		if (!record_text_ok(r, *texts[i]))
+	for (size_t i = 0; i < sizeof(record_texts) / sizeof(record_texts[0]); i++)
+		if (!record_text_ok(r, *(const struct l7_text *)(const void *)((const char *)r + record_texts[i])))
 			return false;
 	return (r->ip_version == 4 || r->ip_version == 6) && r->confidence < L7_CONF_COUNT &&
 	       r->master_confidence < L7_CONF_COUNT && r->end_reason < L7_END_COUNT && r->state <= L7_STATE_ALL &&

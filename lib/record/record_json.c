@@ -31,9 +31,12 @@ struct json_key {
 #define JSON_KEY_CONF(json) JSON_KEY_OF(json)
 #define JSON_KEY_REASON(json) JSON_KEY_OF(json)
 #define JSON_KEY_STATE(json) JSON_KEY_OF(json)
+#define JSON_KEY_MAC(json) JSON_KEY_OF(json)
 #define JSON_KEY_TEXT(json) JSON_KEY_OF(json)
 #define JSON_KEY_ALIAS_TEXT(json) ""
 #define JSON_KEY_ALIAS_U16(json) ""
+#define JSON_KEY_ALIAS_MS(json) ""
+#define JSON_KEY_ALIAS_HALF_MS(json) ""
 
 static const struct json_key json_keys[L7_FIELD_COUNT] = {
 #define L7_FIELD(name, member, kind, pen, ie, octets, v9, v9len, json, description)                                    \
@@ -181,6 +184,18 @@ static char *json_ip6(char *to, const uint8_t ip[16])
 	return to;
 }
 
+static char *json_mac(char *to, const uint8_t mac[6])
+{
+	*to++ = '"';
+	for (int i = 0; i < 6; i++) {
+		*to++ = "0123456789abcdef"[mac[i] >> 4];
+		*to++ = "0123456789abcdef"[mac[i] & 15];
+		*to++ = ':';
+	}
+	to[-1] = '"';
+	return to;
+}
+
 /* Octets that stand for themselves in a JSON string, the same as buf_json() leaves alone: not " & < > and backslash. */
 static const bool json_plain[256] = {
 	[0x20 ... 0x21] = true, [0x23 ... 0x25] = true, [0x27 ... 0x3b] = true,
@@ -238,6 +253,8 @@ static bool json_said(const struct l7_record *r, const struct json_key *k, const
 		return ((const struct l7_text *)member)->len != 0;
 	case L7_TYPE_ALIAS_TEXT:
 	case L7_TYPE_ALIAS_U16:
+	case L7_TYPE_ALIAS_MS:
+	case L7_TYPE_ALIAS_HALF_MS:
 		return false;
 	default:
 		return true;
@@ -271,6 +288,8 @@ static char *json_value(struct buf *out, char *to, const struct l7_record *r, co
 		return json_word(to, l7_end_reason_name(*(const uint8_t *)member));
 	case L7_TYPE_STATE:
 		return json_word(to, json_states[*(const uint8_t *)member & L7_STATE_ALL]);
+	case L7_TYPE_MAC:
+		return json_mac(to, member);
 	case L7_TYPE_TEXT: {
 		const struct l7_text *t = member;
 
@@ -278,6 +297,8 @@ static char *json_value(struct buf *out, char *to, const struct l7_record *r, co
 	}
 	case L7_TYPE_ALIAS_TEXT:
 	case L7_TYPE_ALIAS_U16:
+	case L7_TYPE_ALIAS_MS:
+	case L7_TYPE_ALIAS_HALF_MS:
 		break;
 	}
 	return to;

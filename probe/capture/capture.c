@@ -10,24 +10,30 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* A block of the kernel's ring is handed over when full or after this long: the price of a packet in latency. */
-#define CAPTURE_BLOCK_MS 10
+#define CAPTURE_STDIN "/proc/self/fd/0"
 
+enum { CAPTURE_HEADER_MAX = 14 + 2 * 4 }; /* Ethernet's with two VLAN tags: not in the MTU */
 enum { CAPTURE_MISSED = 2, CAPTURE_FILE_BUFFER = 1 << 16 };
 
 struct capture {
 	pcap_t *pcap;
 	char *name;
 	uint32_t ifindex;
+	uint32_t place;
 	int missed[CAPTURE_MISSED]; /* the interface's own counters, kept open: later no path may be looked at */
 	char *buffer;               /* of a file */
 	uint64_t missed_first;      /* their sum when the capture began */
+	uint32_t longest;           /* octets of a frame that is one of the wire */
+	uint64_t merged;            /* frames that are more */
 	uint64_t kernel_drops;      /* the kernel forgets its counter when it is read */
 	capture_fn *fn;             /* during capture_read() */
 	void *arg;
+	struct capture_frame next; /* of capture_next() */
 	char error[PCAP_ERRBUF_SIZE + 64];
 };
 
@@ -35,8 +41,10 @@ static struct capture *capture_new(const char *name)
 {
 	struct capture *c = calloc(1, sizeof(*c));
 
-	if (c)
+	if (c) {
 		c->name = strdup(name);
+		c->longest = UINT32_MAX;
+	}
 	for (int i = 0; c && i < CAPTURE_MISSED; i++)
 		c->missed[i] = -1;
 	if (c && !c->name) {
@@ -119,14 +127,28 @@ int capture_check_filter(const char *filter, char *err, size_t err_size)
 	return rc;
 }
 
-/* As pcap_open_offline(), but with a buffer that makes system calls rare: each costs more under a filter of them. */
+bool capture_shareable(const char *path)
+{
+	const char *name = strcmp(path, "-") == 0 ? CAPTURE_STDIN : path;
+	struct stat st;
+
+	return stat(name, &st) || (S_ISREG(st.st_mode) && access(name, R_OK) == 0);
+}
+
+/*
+ * As pcap_open_offline(), but with a buffer that makes system calls rare: each costs more under a filter of them. A file on
+ * standard input is opened as one, so that each worker has a place of its own in it.
+ */
 static pcap_t *capture_offline(struct capture *c, const char *path, char *why)
 {
 	pcap_t *pcap;
 	FILE *f;
 
-	if (strcmp(path, "-") == 0)
-		return pcap_open_offline(path, why);
+	if (strcmp(path, "-") == 0) {
+		if (!capture_shareable(path))
+			return pcap_open_offline(path, why);
+		path = CAPTURE_STDIN;
+	}
 	f = fopen(path, "rb");
 	if (!f) {
 		snprintf(why, PCAP_ERRBUF_SIZE, "%s", strerror(errno));
@@ -195,7 +217,10 @@ static int capture_activate(struct capture *c, char *err, size_t err_size)
 			why = pcap_statustostr(rc);
 	}
 	snprintf(err, err_size, "%s: %s", c->name, why);
-	return rc == PCAP_ERROR_NO_SUCH_DEVICE ? -ENODEV : rc == PCAP_ERROR_PERM_DENIED ? -EPERM : -EIO;
+	return rc == PCAP_ERROR_NO_SUCH_DEVICE ? -ENODEV
+	       : rc == PCAP_ERROR_IFACE_NOT_UP ? -ENETDOWN
+	       : rc == PCAP_ERROR_PERM_DENIED  ? -EPERM
+					       : -EIO;
 }
 
 /* What pcap_stats() reads too, but by name at each call. */
@@ -224,6 +249,31 @@ static uint64_t capture_missed(const struct capture *c)
 	return sum;
 }
 
+/*
+ * What the loopback sends it receives too, and a capture sees both; libpcap leaves out one of them, but it takes room, and
+ * drops count twice. On a kernel that cannot do it, so it remains.
+ */
+static void capture_once(const struct capture *c)
+{
+	struct ifreq r;
+	int on = 1;
+
+	memset(&r, 0, sizeof(r));
+	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", c->name);
+	if (ioctl(pcap_fileno(c->pcap), SIOCGIFFLAGS, &r) == 0 && r.ifr_flags & IFF_LOOPBACK)
+		setsockopt(pcap_fileno(c->pcap), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
+}
+
+static void capture_look_mtu(struct capture *c)
+{
+	struct ifreq r;
+
+	memset(&r, 0, sizeof(r));
+	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", c->name);
+	if (ioctl(pcap_fileno(c->pcap), SIOCGIFMTU, &r) == 0)
+		c->longest = (uint32_t)r.ifr_mtu + CAPTURE_HEADER_MAX;
+}
+
 int capture_open_live(struct capture **out, const struct capture_live *live, char *err, size_t err_size)
 {
 	char why[PCAP_ERRBUF_SIZE] = "no memory";
@@ -239,8 +289,8 @@ int capture_open_live(struct capture **out, const struct capture_live *live, cha
 		return rc;
 	}
 	pcap_set_snaplen(c->pcap, (int)live->snaplen);
-	pcap_set_promisc(c->pcap, 1);
-	pcap_set_timeout(c->pcap, CAPTURE_BLOCK_MS);
+	pcap_set_promisc(c->pcap, live->promiscuous);
+	pcap_set_timeout(c->pcap, (int)live->timeout_ms);
 	pcap_set_buffer_size(c->pcap, (int)live->buffer_size);
 	rc = capture_activate(c, err, err_size);
 	if (!rc)
@@ -256,23 +306,41 @@ int capture_open_live(struct capture **out, const struct capture_live *live, cha
 		return rc;
 	}
 	c->ifindex = if_nametoindex(live->interface);
+	c->place = live->place;
+	capture_once(c);
+	capture_look_mtu(c);
 	capture_open_missed(c);
 	c->missed_first = capture_missed(c);
 	*out = c;
 	return 0;
 }
 
+static void capture_frame(struct capture_frame *f, struct capture *c, const struct pcap_pkthdr *h, const u_char *data)
+{
+	c->merged += h->len > c->longest;
+	*f = (struct capture_frame){.data = data, .captured = h->caplen, .wire = h->len, .place = c->place};
+	/* A file's time may be anything: what is before 1970 or past the year 36,000 is cut. */
+	if (h->ts.tv_sec > 0)
+		f->time_ms = ((uint64_t)h->ts.tv_sec & ((UINT64_C(1) << 40) - 1)) * 1000;
+	if (h->ts.tv_usec > 0 && h->ts.tv_usec < 1000000) {
+		f->time_ms += (uint64_t)h->ts.tv_usec / 1000;
+		f->us = (uint16_t)(h->ts.tv_usec % 1000);
+	}
+}
+
 static void capture_pcap_frame(u_char *user, const struct pcap_pkthdr *h, const u_char *data)
 {
 	struct capture *c = (struct capture *)user;
-	struct capture_frame f = {.data = data, .captured = h->caplen, .wire = h->len};
+	struct capture_frame f;
 
-	/* A file's time may be anything: what is before 1970 or past the year 36,000 is cut. */
-	if (h->ts.tv_sec > 0)
-		f.time_ms = ((uint64_t)h->ts.tv_sec & ((UINT64_C(1) << 40) - 1)) * 1000;
-	if (h->ts.tv_usec > 0 && h->ts.tv_usec < 1000000)
-		f.time_ms += (uint64_t)h->ts.tv_usec / 1000;
+	capture_frame(&f, c, h, data);
 	c->fn(c->arg, &f);
+}
+
+static int capture_fail(struct capture *c)
+{
+	snprintf(c->error, sizeof(c->error), "%s: %s", c->name, pcap_geterr(c->pcap));
+	return CAPTURE_FAILED;
 }
 
 int capture_read(struct capture *c, unsigned most, capture_fn *fn, void *arg)
@@ -284,8 +352,21 @@ int capture_read(struct capture *c, unsigned most, capture_fn *fn, void *arg)
 	n = pcap_dispatch(c->pcap, (int)most, capture_pcap_frame, (u_char *)c);
 	if (n >= 0)
 		return n == 0 && c->ifindex == 0 ? CAPTURE_END : n;
-	snprintf(c->error, sizeof(c->error), "%s: %s", c->name, pcap_geterr(c->pcap));
-	return CAPTURE_FAILED;
+	return capture_fail(c);
+}
+
+int capture_next(struct capture *c, const struct capture_frame **f, uint64_t *time_us)
+{
+	struct pcap_pkthdr *h;
+	const u_char *data;
+	int n = pcap_next_ex(c->pcap, &h, &data); /* a copy: its place in the ring is the kernel's again */
+
+	if (n <= 0)
+		return n == 0 ? 0 : capture_fail(c);
+	capture_frame(&c->next, c, h, data);
+	*f = &c->next;
+	*time_us = (uint64_t)h->ts.tv_sec * 1000000 + (uint64_t)h->ts.tv_usec;
+	return 1;
 }
 
 const char *capture_error(const struct capture *c)
@@ -311,18 +392,17 @@ uint32_t capture_ifindex(const struct capture *c)
 	return c->ifindex;
 }
 
-void capture_drops(struct capture *c, uint64_t *kernel, uint64_t *interface)
+void capture_counts(struct capture *c, struct capture_counts *counts)
 {
 	struct tpacket_stats_v3 s;
 	socklen_t size = sizeof(s);
 	uint64_t missed;
 
-	*kernel = *interface = 0;
-	if (!c->ifindex)
-		return;
 	if (getsockopt(pcap_fileno(c->pcap), SOL_PACKET, PACKET_STATISTICS, &s, &size) == 0)
 		c->kernel_drops += s.tp_drops;
 	missed = capture_missed(c);
-	*kernel = c->kernel_drops;
-	*interface = missed > c->missed_first ? missed - c->missed_first : 0;
+	counts->kernel_drops = c->kernel_drops;
+	counts->merged = c->merged;
+	capture_look_mtu(c);
+	counts->interface_drops = missed > c->missed_first ? missed - c->missed_first : 0;
 }

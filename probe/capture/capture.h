@@ -3,6 +3,7 @@
 #ifndef PROBE_CAPTURE_H
 #define PROBE_CAPTURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,7 +15,9 @@ struct capture_frame {
 	const uint8_t *data; /* valid during the call only */
 	uint32_t captured;
 	uint32_t wire;    /* octets on the wire */
+	uint32_t place;   /* of the interface in the list of them; 0 for files */
 	uint64_t time_ms; /* since the epoch */
+	uint16_t us;      /* microseconds after that */
 };
 
 typedef void capture_fn(void *arg, const struct capture_frame *f);
@@ -24,18 +27,30 @@ struct capture_live {
 	const char *filter;   /* BPF expression, NULL for all */
 	uint32_t snaplen;     /* octets of a frame to capture */
 	uint32_t buffer_size; /* octets of the kernel's ring */
-	struct split split;   /* which frames to take; the others never leave the kernel */
+	unsigned timeout_ms;  /* a block of frames is handed over when full or after this long */
+	bool promiscuous;
+	uint32_t place;     /* told again with each frame */
+	struct split split; /* which frames to take; the others never leave the kernel */
+};
+
+/* Since the capture began. */
+struct capture_counts {
+	uint64_t kernel_drops;    /* frames that the kernel had no room for */
+	uint64_t interface_drops; /* frames that the interface lost */
+	uint64_t merged;          /* frames longer than the interface's MTU: several of the wire */
 };
 
 enum { CAPTURE_END = -1, CAPTURE_FAILED = -2 }; /* of capture_read() */
 
 /*
- * Both return 0, or a negative errno with a sentence in err that names the interface or file: not there, no permission, a link type
- * that is not decoded (by name), a filter that does not compile.
+ * Both return 0, or a negative errno with a sentence in err that names the interface or file: not there (-ENODEV), down
+ * (-ENETDOWN), no permission, a link type that is not decoded (by name), a filter that does not compile.
  */
 int capture_open_live(struct capture **out, const struct capture_live *live, char *err, size_t err_size);
 int capture_open_file(struct capture **out, const char *path, const char *filter, char *err, size_t err_size);
 void capture_close(struct capture *c);
+/* False: what is there is no file (a pipe), or may not be opened anew: only one can read it, and once. "-" is standard input. */
+bool capture_shareable(const char *path);
 
 /*
  * Gives at most `most` frames to fn. Returns how many; 0 if there is none now (live); CAPTURE_END at the end of a file;
@@ -44,6 +59,12 @@ void capture_close(struct capture *c);
 int capture_read(struct capture *c, unsigned most, capture_fn *fn, void *arg);
 const char *capture_error(const struct capture *c);
 
+/*
+ * One frame, live: returns 1 with the next one and its time in microseconds, valid until the next call; 0 if there is none
+ * now; CAPTURE_FAILED.
+ */
+int capture_next(struct capture *c, const struct capture_frame **f, uint64_t *time_us);
+
 /* Octets of a file that are read, 0 where that cannot be known (a pipe). */
 uint64_t capture_position(const struct capture *c);
 
@@ -51,8 +72,8 @@ uint64_t capture_position(const struct capture *c);
 int capture_descriptor(const struct capture *c);
 /* ifIndex of the interface, 0 for files. */
 uint32_t capture_ifindex(const struct capture *c);
-/* Frames lost since the start, by the kernel for want of room and by the interface. Live only. */
-void capture_drops(struct capture *c, uint64_t *kernel, uint64_t *interface);
+/* Live only. */
+void capture_counts(struct capture *c, struct capture_counts *counts);
 
 /* Checks that an expression compiles for Ethernet. Returns 0, or -EINVAL with a sentence. */
 int capture_check_filter(const char *filter, char *err, size_t err_size);

@@ -26,11 +26,13 @@ enum decode_result {
 /* One packet, decoded. Pointers are into the captured frame and live as long as it. */
 struct packet {
 	uint64_t time_ms;   /* since the epoch */
+	uint16_t us;        /* microseconds after that */
 	uint8_t src_ip[16]; /* IPv4 mapped */
 	uint8_t dst_ip[16];
 	uint16_t src_port; /* 0 where the protocol has none, and in later fragments */
 	uint16_t dst_port;
-	uint16_t vlan_id; /* outermost, 0 untagged */
+	uint16_t vlan_id;       /* outermost, 0 untagged */
+	uint16_t inner_vlan_id; /* second tag, 0 none */
 	uint8_t ip_version;
 	uint8_t protocol; /* after IPv6 extension headers */
 	uint8_t tos;
@@ -38,18 +40,21 @@ struct packet {
 	uint8_t tcp_flags;
 	bool fragment;       /* any fragment */
 	bool later_fragment; /* not the first: no ports here */
+	bool reverse;        /* from responder to initiator; set by the flow tracker */
 	uint16_t icmp_type_code;
 	uint32_t fragment_id;
 	uint32_t octets;        /* IP total length, header with it */
 	uint32_t interface;     /* ifIndex, set by who captured it */
 	const uint8_t *ip;      /* IP header */
 	uint32_t ip_captured;   /* octets there, never past the IP total length */
+	const uint8_t *macs;    /* destination and source, 6 octets each; NULL where the link has none */
+	const uint8_t *tcp;     /* TCP header of which 16 octets or more are captured, else NULL */
 	const uint8_t *payload; /* after the L4 header */
 	uint32_t payload_captured;
 	uint32_t payload_len; /* as the IP header has it: may be more than captured */
 };
 
-/* Decodes an Ethernet frame: `captured` octets of `wire` on the wire. Fills *p (all but time_ms, interface) on DECODE_OK only. */
+/* Decodes an Ethernet frame: `captured` octets of `wire` on the wire. Fills *p (all but time_ms, us, interface) on DECODE_OK only. */
 enum decode_result decode_ethernet(const uint8_t *frame, uint32_t captured, uint32_t wire, struct packet *p);
 
 /* "truncated", "not_ip" ...: the key in statistics. */

@@ -44,7 +44,8 @@ enum decode_result decode_ethernet(const uint8_t *frame, uint32_t captured, uint
 	struct decode_span s = {frame, captured, wire < captured ? captured : wire};
 	uint16_t type;
 
-	p->vlan_id = 0;
+	p->vlan_id = p->inner_vlan_id = 0;
+	p->macs = frame;
 	if (s.captured < 14)
 		return DECODE_TRUNCATED;
 	type = wire_be16(s.at + 12);
@@ -56,6 +57,8 @@ enum decode_result decode_ethernet(const uint8_t *frame, uint32_t captured, uint
 			return DECODE_TRUNCATED;
 		if (tags == 0)
 			p->vlan_id = wire_be16(s.at) & 0x0fff;
+		else if (tags == 1)
+			p->inner_vlan_id = wire_be16(s.at) & 0x0fff;
 		type = wire_be16(s.at + 2);
 		s = decode_skip(s, 4);
 	}

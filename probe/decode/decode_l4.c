@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* TCP (RFC 9293), UDP (RFC 768), ICMP (RFC 792), ICMPv6 (RFC 4443); every other protocol is a flow with ports 0. */
 #include <netinet/in.h>
+#include <stddef.h>
 
 #include "decode/decode_internal.h"
 
@@ -31,6 +32,8 @@ static void l4_tcp(struct decode_span s, struct packet *p)
 	header = (uint32_t)(s.at[12] >> 4) * 4;
 	if (header < 20 || header > s.wire)
 		return; /* cut in the header, or a wrong length: ports and flags are there, payload is not */
+	if (s.captured >= 16)
+		p->tcp = s.at;
 	p->payload_len = s.wire - header;
 	if (header < s.captured) {
 		p->payload = s.at + header;
@@ -58,6 +61,7 @@ enum decode_result decode_l4(struct decode_span s, struct packet *p)
 {
 	p->src_port = p->dst_port = 0;
 	p->tcp_flags = 0;
+	p->tcp = NULL;
 	p->icmp_type_code = 0;
 	if (p->later_fragment)
 		return l4_payload(s, 0, p);

@@ -32,12 +32,52 @@ struct dpi_verdict {
 	uint8_t master_confidence;
 };
 
-/* Strings worth exporting; they point into the state and live until dpi_end(). NULL or empty if absent. */
-struct dpi_texts {
-	const char *sni;
-	const char *http_host;
-	const char *dns_query;
+/* What is worth exporting besides the verdict. The order is that in which they find room in a record. */
+enum dpi_text {
+	DPI_NUMBERS, /* no string: a struct dpi_numbers */
+	DPI_SNI,
+	DPI_HTTP_HOST,
+	DPI_DNS_QUERY,
+	DPI_JA3C,
+	DPI_JA3S,
+	DPI_ALPN,
+	DPI_HASSH_CLIENT,
+	DPI_HASSH_SERVER,
+	DPI_SSH_CLIENT,
+	DPI_SSH_SERVER,
+	DPI_HTTP_METHOD,
+	DPI_HTTP_CONTENT_TYPE,
+	DPI_TLS_ISSUER,
+	DPI_TLS_SUBJECT,
+	DPI_HTTP_URL,
+	DPI_HTTP_USER_AGENT,
+	DPI_TEXTS
 };
+
+/* Numbers among it; 0 where it was not seen, but for the last three. */
+struct dpi_numbers {
+	uint32_t quic_version;
+	uint32_t tls_not_after; /* seconds since the epoch */
+	uint16_t tls_version;
+	uint16_t http_status;
+	uint16_t dns_type;
+	uint16_t dns_answers; /* these two only if `dns_answered` */
+	uint8_t dns_code;
+	uint8_t dns_answered;
+};
+
+/* By enum dpi_text; not terminated, as unclean as they were on the wire; len 0 if absent. */
+struct dpi_texts {
+	struct {
+		const char *s;
+		size_t len;
+	} kind[DPI_TEXTS];
+};
+
+/* Longest string of a kind, in octets; what is longer is cut. */
+extern const uint8_t dpi_text_max[DPI_TEXTS];
+/* enum l7_field of each, but for DPI_NUMBERS. */
+extern const uint8_t dpi_text_field[DPI_TEXTS];
 
 /* The end of a flow that has no payload, for a guess. Addresses as in struct packet. */
 struct dpi_ends {
@@ -56,13 +96,18 @@ struct dpi_ends {
  */
 int dpi_module_new(struct dpi_module **out, const char *protocols_file, char *err, size_t err_size);
 void dpi_module_free(struct dpi_module *m);
+/* Only what is among these fields (l7_wants()) is told from now on; a new module tells all. */
+void dpi_module_want(struct dpi_module *m, const uint64_t wanted[2]);
 const char *dpi_version(void);
 
 size_t dpi_state_size(void);
 void dpi_begin(void *state);
 /* Looks at one packet that has payload and is no later fragment. True: the verdict is final, call dpi_end(). */
 bool dpi_packet(struct dpi_module *m, void *state, const struct packet *p);
-/* The final verdict, asking nDPI to give up where it has none. texts may be NULL. */
+/*
+ * The final verdict, asking nDPI to give up where it has none. texts point into the state and live until dpi_end(); may
+ * be NULL.
+ */
 void dpi_verdict(struct dpi_module *m, void *state, struct dpi_verdict *v, struct dpi_texts *texts);
 /* Frees what nDPI keeps for the flow; the memory is the caller's again. */
 void dpi_end(void *state);

@@ -13,7 +13,9 @@
 #include "dpi/dpi_judge.h"
 #include "dpi/faults.h"
 #include "dpi/host_rules.h"
+#include "dpi/ndpi_4_2_meta.h"
 #include "dpi/protocols_file.h"
+#include "l7/fields.h"
 
 #define MODULE_NAME_MAX 40
 #define MODULE_CATEGORIES NDPI_PROTOCOL_NUM_CATEGORIES
@@ -24,7 +26,9 @@ struct dpi_module {
 	char (*apps)[MODULE_NAME_MAX];
 	char categories[MODULE_CATEGORIES][MODULE_NAME_MAX];
 	struct host_rules hosts;
-	char wrong[160]; /* what is wrong with a rule */
+	uint64_t wanted[2]; /* fields to tell */
+	bool peek;          /* packets have to be looked at for some of them */
+	char wrong[160];    /* what is wrong with a rule */
 };
 
 struct dpi_state {
@@ -32,6 +36,7 @@ struct dpi_state {
 	ndpi_protocol protocol;
 	uint8_t packets;
 	bool tls_record;
+	struct meta meta;
 };
 
 size_t dpi_state_size(void)
@@ -143,8 +148,11 @@ int dpi_module_new(struct dpi_module **out, const char *protocols_file, char *er
 	if (rc)
 		return rc;
 	m = calloc(1, sizeof(*m));
-	if (m)
+	if (m) {
+		m->wanted[0] = m->wanted[1] = UINT64_MAX;
+		m->peek = true;
 		m->ndpi = ndpi_init_detection_module(ndpi_no_prefs);
+	}
 	if (!m || !m->ndpi) {
 		snprintf(err, err_size, "nDPI: no memory for a detection module");
 		dpi_module_free(m);
@@ -168,6 +176,19 @@ void dpi_module_free(struct dpi_module *m)
 	host_rules_deinit(&m->hosts);
 	free(m->apps);
 	free(m);
+}
+
+void dpi_module_want(struct dpi_module *m, const uint64_t wanted[2])
+{
+	static const uint8_t numbers[] = {L7_F_tlsVersion,      L7_F_tlsNotAfter,    L7_F_quicVersion,
+					  L7_F_httpStatus,      L7_F_httpMime,       L7_F_dnsQueryType,
+					  L7_F_dnsResponseCode, L7_F_dnsAnswers,     L7_F_sshClient,
+					  L7_F_sshServer,       L7_F_sshHasshClient, L7_F_sshHasshServer};
+
+	memcpy(m->wanted, wanted, sizeof(m->wanted));
+	m->peek = false;
+	for (size_t i = 0; i < sizeof(numbers); i++)
+		m->peek |= l7_wants(wanted, numbers[i]);
 }
 
 void dpi_begin(void *state)
@@ -202,6 +223,8 @@ bool dpi_packet(struct dpi_module *m, void *state, const struct packet *p)
 	fault_packet(p->payload, p->payload_captured);
 	s->protocol = ndpi_detection_process_packet(m->ndpi, &s->flow, p->ip, (uint16_t)len, p->time_ms);
 	s->packets++;
+	if (m->peek)
+		meta_packet(&s->meta, &s->flow, p);
 	if (p->protocol == IPPROTO_TCP && !s->tls_record)
 		s->tls_record = state_is_tls_record(p);
 	known = s->protocol.app_protocol != NDPI_PROTOCOL_UNKNOWN ||
@@ -290,29 +313,6 @@ static void state_evidence(struct dpi_module *m, struct dpi_state *s, struct dpi
 	}
 }
 
-static bool state_speaks(const struct dpi_state *s, uint16_t protocol)
-{
-	return s->flow.detected_protocol_stack[0] == protocol || s->flow.detected_protocol_stack[1] == protocol;
-}
-
-static void state_texts(const struct dpi_state *s, struct dpi_texts *t)
-{
-	const char *name = s->flow.host_server_name;
-
-	memset(t, 0, sizeof(*t));
-	if (!name[0])
-		return;
-	if (state_speaks(s, NDPI_PROTOCOL_TLS) || state_speaks(s, NDPI_PROTOCOL_QUIC) ||
-	    state_speaks(s, NDPI_PROTOCOL_DTLS) || state_speaks(s, NDPI_PROTOCOL_MAIL_SMTPS) ||
-	    state_speaks(s, NDPI_PROTOCOL_MAIL_IMAPS) || state_speaks(s, NDPI_PROTOCOL_MAIL_POPS))
-		t->sni = name;
-	else if (state_speaks(s, NDPI_PROTOCOL_HTTP))
-		t->http_host = name;
-	else if (state_speaks(s, NDPI_PROTOCOL_DNS) || state_speaks(s, NDPI_PROTOCOL_MDNS) ||
-		 state_speaks(s, NDPI_PROTOCOL_LLMNR))
-		t->dns_query = name;
-}
-
 static uint16_t module_category(const struct dpi_module *m, uint16_t app)
 {
 	ndpi_protocol p = {NDPI_PROTOCOL_UNKNOWN, app, NDPI_PROTOCOL_CATEGORY_UNSPECIFIED};
@@ -339,8 +339,12 @@ void dpi_verdict(struct dpi_module *m, void *state, struct dpi_verdict *v, struc
 		v->category = module_category(m, v->app);
 	v->risks = s->flow.risk;
 	v->risk_score = s->flow.risk ? ndpi_risk2score(s->flow.risk, &client, &server) : 0;
-	if (texts)
-		state_texts(s, texts);
+	if (!texts)
+		return;
+	meta_read(&s->meta, &s->flow, texts);
+	for (int k = m->peek ? DPI_NUMBERS + 1 : DPI_NUMBERS; k < DPI_TEXTS; k++)
+		if (k == DPI_NUMBERS || !l7_wants(m->wanted, dpi_text_field[k]))
+			texts->kind[k].len = 0;
 }
 
 void dpi_guess(struct dpi_module *m, const struct dpi_ends *ends, struct dpi_verdict *v)

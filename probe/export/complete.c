@@ -4,10 +4,12 @@
 #include <string.h>
 
 #include "l7/fields.h"
+#include "record/community_id.h"
 
 #define COMPLETE_EXPORTER_MAX                                                                                          \
 	64 /* octets of the probe's name in a record: what is left is for the names of protocols */
-_Static_assert(L7_TEXT_MAX - L7_TEXT_WORKER >= COMPLETE_EXPORTER_MAX + 16 + 112, "names have room");
+_Static_assert(L7_TEXT_MAX - L7_TEXT_WORKER >= COMPLETE_EXPORTER_MAX + 16 + 112 + L7_STRING_MAX + COMMUNITY_ID_LEN,
+	       "names have room");
 
 bool complete_copy(struct l7_record *r, const void *slot)
 {
@@ -58,19 +60,61 @@ static void complete_text(struct l7_record *r, struct l7_text *t, enum l7_field 
 		l7_mark(r, f);
 }
 
+/* By bit, whole names only. */
+static void complete_risks(struct l7_record *r, const struct exporter_names *names)
+{
+	char joined[L7_STRING_MAX];
+	size_t len = 0;
+
+	for (uint64_t left = r->risks; left; left &= left - 1) {
+		unsigned bit = (unsigned)__builtin_ctzll(left);
+		const char *name = bit < names->n_risks ? names->risks[bit].name : NULL;
+		size_t n = name ? strlen(name) : 0;
+
+		if (n == 0)
+			continue;
+		if (len + 1 + n > sizeof(joined))
+			break;
+		if (len)
+			joined[len++] = ',';
+		memcpy(joined + len, name, n);
+		len += n;
+	}
+	if (len && l7_record_text(r, &r->risk_names, joined, len, L7_TEXT_MAX))
+		l7_mark(r, L7_F_flowRiskNames);
+}
+
+/* NULL: none of ours. */
+static const char *complete_interface(const struct exporter_config *c, uint32_t index)
+{
+	for (size_t i = 0; index && i < c->n_interfaces; i++) {
+		const struct shared_interface *s = &c->interfaces[i];
+
+		if (atomic_load_explicit(&s->index, memory_order_relaxed) == index ||
+		    atomic_load_explicit(&s->before, memory_order_relaxed) == index)
+			return s->name;
+	}
+	return NULL;
+}
+
 void complete_fill(struct l7_record *r, const struct exporter_config *c)
 {
 	const struct exporter_names *names = c->names;
 	const char *category =
 		complete_name((const char *const *)names->categories, names->n_categories, r->category_id);
+	char community[COMMUNITY_ID_LEN];
 
 	/* A worker has no say in these, whatever it wrote. */
-	r->category = r->interface = r->exporter = (struct l7_text){0, 0};
+	r->category = r->interface = r->exporter = r->risk_names = r->community_id = (struct l7_text){0, 0};
 	complete_app(r, names);
 	complete_text(r, &r->category, L7_F_applicationCategoryName, category, L7_STRING_MAX);
 	complete_text(r, &r->exporter, L7_F_exporterName, c->exporter, COMPLETE_EXPORTER_MAX);
-	if (c->interface && r->ingress_if == c->interface_id)
-		complete_text(r, &r->interface, L7_F_interfaceName, c->interface, 16);
+	complete_text(r, &r->interface, L7_F_interfaceName, complete_interface(c, r->ingress_if),
+		      sizeof(c->interfaces->name));
+	if (r->risks && l7_wants(c->wanted, L7_F_flowRiskNames))
+		complete_risks(r, names);
+	if (l7_wants(c->wanted, L7_F_communityId) && community_id(community, r))
+		complete_text(r, &r->community_id, L7_F_communityId, community, sizeof(community));
 	if (r->sampling == 0)
 		r->sampling = 1;
 	l7_mark(r, L7_F_samplingInterval);

@@ -122,27 +122,69 @@ static struct ipfix_statistics make_statistics(const struct ipfix_make *m, uint6
 		s.packets += shared_get(&w->packets);
 		s.dropped += shared_get(&w->kernel_drops) + shared_get(&w->interface_drops);
 		s.not_sent += shared_get(&w->ring_dropped);
+		s.ignored += shared_get(&w->duplicate_packets);
 		for (size_t k = 0; k < DECODE_KINDS; k++)
 			s.ignored += shared_get(&w->refused_packets[k]);
 	}
 	return s;
 }
 
+/* Those that had another number before are there twice: a flow keeps the one it was first seen on. */
+static size_t make_interfaces(const struct exporter_config *c, struct ipfix_interface to[2 * SHARED_INTERFACES_MAX])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_interfaces; i++) {
+		const struct shared_interface *s = &c->interfaces[i];
+		uint32_t index = atomic_load(&s->index), before = atomic_load(&s->before);
+
+		if (index)
+			to[n++] = (struct ipfix_interface){index, s->name};
+		if (before)
+			to[n++] = (struct ipfix_interface){before, s->name};
+	}
+	return n;
+}
+
+static uint64_t make_interfaces_hash(const struct ipfix_interface *interfaces, size_t n)
+{
+	uint64_t hash = 0;
+
+	for (size_t i = 0; i < n; i++)
+		hash = hash * 1000003 + interfaces[i].id;
+	return hash;
+}
+
+/* One was away and is back under another number: its records are not to wait for the next refresh. */
+static void make_new_interfaces(struct ipfix_make *m)
+{
+	struct ipfix_interface interfaces[2 * SHARED_INTERFACES_MAX];
+	size_t n = make_interfaces(m->output->config, interfaces);
+	uint64_t hash = make_interfaces_hash(interfaces, n);
+
+	if (hash == m->interfaces)
+		return;
+	m->interfaces = hash;
+	if (ipfix_writer_interfaces(m->writer, interfaces, n, (struct ipfix_sink){make_options, m}))
+		log_error("%s: names of interfaces do not fit a message", m->output->name);
+}
+
 void ipfix_make_templates(struct ipfix_make *m)
 {
 	const struct exporter_config *c = m->output->config;
 	const struct exporter_names *names = c->names;
-	struct ipfix_interface interface = {c->interface_id, c->interface};
+	struct ipfix_interface interfaces[2 * SHARED_INTERFACES_MAX];
 	struct ipfix_statistics statistics = make_statistics(m, shared_get(&m->output->counters->sent));
 	struct ipfix_tables tables = {
 		.apps = names ? (const char *const *)names->apps : NULL,
 		.n_apps = names ? names->n_apps : 0,
 		.exporter = c->exporter,
-		.interfaces = &interface,
-		.n_interfaces = c->interface ? 1 : 0,
+		.interfaces = interfaces,
+		.n_interfaces = make_interfaces(c, interfaces),
 		.statistics = &statistics,
 	};
 
+	m->interfaces = make_interfaces_hash(interfaces, tables.n_interfaces);
 	message_queue_clear(&m->head);
 	if (ipfix_writer_templates(m->writer, &tables, (struct ipfix_sink){make_head, m}))
 		log_error("%s: a template does not fit a message", m->output->name);
@@ -153,6 +195,7 @@ void ipfix_make_statistics(struct ipfix_make *m, bool finish, uint64_t now_ms)
 	const struct shared_output *c = m->output->counters;
 	struct ipfix_statistics s;
 
+	make_new_interfaces(m);
 	if (!finish && now_ms < m->statistics_ms)
 		return;
 	m->statistics_ms = now_ms + MAKE_STATISTICS_MS;

@@ -15,6 +15,7 @@ struct ipfix_make {
 	size_t message_max;
 	uint64_t start_ms;      /* when the output was opened, since the epoch */
 	uint64_t statistics_ms; /* when statistics are due again */
+	uint64_t interfaces;    /* hash of their numbers as last sent */
 	struct l7_record half;  /* of a record that is sent as two */
 	struct output *output;
 };

@@ -24,11 +24,12 @@ struct output_scheme {
 	const char *const *options;
 };
 
-static const char *const options_plain[] = {"early", NULL};
+static const char *const options_plain[] = {"early", "anonymize", "anonymize_key", NULL};
 /* Of IPFIX over TCP and in files. */
-static const char *const options_tcp[] = {"early", "template", "domain", "app_name", "queue", NULL};
-static const char *const options_udp[] = {"early", "template", "domain", "app_name", "queue",
-					  "mtu",   "refresh",  "rate",   NULL};
+static const char *const options_tcp[] = {"early", "template",  "domain",        "app_name",
+					  "queue", "anonymize", "anonymize_key", NULL};
+static const char *const options_udp[] = {"early",   "template", "domain",    "app_name",      "queue", "mtu",
+					  "refresh", "rate",     "anonymize", "anonymize_key", NULL};
 
 static const struct output_scheme output_schemes[] = {
 	{"text", OUTPUT_STDOUT, &output_text_ops, options_plain},
@@ -88,6 +89,11 @@ static int output_words(const struct uri *u, struct output_options *o, char *err
 		snprintf(err, err_size, "%s: option app_name is \"%s\", not varlen or fixed32", u->text, names);
 		return -EINVAL;
 	}
+	if (anonymize_parse(&o->anonymize, uri_option(u, "anonymize"), uri_option(u, "anonymize_key"), why,
+			    sizeof(why))) {
+		snprintf(err, err_size, "%s: %s", u->text, why);
+		return -EINVAL;
+	}
 	o->fixed_names = names && strcmp(names, "fixed32") == 0;
 	if (uri_option(u, "template"))
 		o->template = uri_option(u, "template");
@@ -143,6 +149,49 @@ int output_check(const struct uri *u, const char *template_name, char *err, size
 	return output_parse(u, &o, 0, err, err_size);
 }
 
+static void output_wants_profile(const char *spec, uint64_t wanted[2])
+{
+	char ignored[256];
+	struct profile p;
+
+	if (profile_load(&p, spec, ignored, sizeof(ignored)))
+		return;
+	for (size_t i = 0; i < p.n4; i++)
+		wanted[p.v4[i] >> 6] |= UINT64_C(1) << (p.v4[i] & 63);
+	for (size_t i = 0; i < p.n6; i++)
+		wanted[p.v6[i] >> 6] |= UINT64_C(1) << (p.v6[i] & 63);
+	for (size_t i = 0; i < p.n4 && p.uniflow; i++) { /* a field is sent of either direction */
+		int pair = l7_record_pair(p.v4[i]);
+
+		if (pair >= 0)
+			wanted[pair >> 6] |= UINT64_C(1) << (pair & 63);
+	}
+}
+
+/* What people are shown, line or report: the default profile's fields, and the names that were asked for. */
+static void output_wants_text(uint64_t wanted[2])
+{
+	static const uint8_t names[] = {L7_F_tlsServerName, L7_F_httpHost, L7_F_dnsQuery};
+
+	for (size_t i = 0; i < sizeof(names); i++)
+		wanted[names[i] >> 6] |= UINT64_C(1) << (names[i] & 63);
+	output_wants_profile("standard", wanted);
+}
+
+void output_wants(const struct uri *u, const char *template_name, uint64_t wanted[2])
+{
+	char ignored[256];
+	const struct output_scheme *s = output_find(u, ignored, sizeof(ignored));
+	const char *own = uri_option(u, "template");
+
+	if (s && s->ops == &output_text_ops)
+		output_wants_text(wanted);
+	else if (s && s->ops == &output_json_ops)
+		wanted[0] = wanted[1] = UINT64_MAX;
+	else
+		output_wants_profile(own ? own : template_name, wanted);
+}
+
 int output_open(struct output *o, const struct exporter_config *c, size_t index, char *err, size_t err_size)
 {
 	const struct uri *u = &c->outputs[index];
@@ -167,7 +216,13 @@ int output_open(struct output *o, const struct exporter_config *c, size_t index,
 			 u->host, *u->port ? u->port : "4739");
 	else
 		snprintf(o->name, sizeof(o->name), "%s:%s%s", u->scheme, *u->path == '/' ? "//" : "", u->path);
-	return o->ops->open(o, err, err_size);
+	if (anonymize_any(&o->options.anonymize))
+		rc = anonymize_new(&o->anonymize, &o->options.anonymize, c->home, err, err_size);
+	if (!rc)
+		rc = o->ops->open(o, err, err_size);
+	if (rc)
+		anonymize_free(o->anonymize);
+	return rc;
 }
 
 void output_kill(struct output *o, bool failed)

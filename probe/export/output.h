@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/uri.h"
+#include "export/anonymize.h"
 #include "exporter.h"
 #include "l7/record.h"
 
@@ -47,6 +48,7 @@ struct output_options {
 	uint64_t rate;        /* UDP: records per second, 0 unlimited */
 	uint64_t domain;      /* observation domain in the message headers */
 	uint64_t queue;       /* octets of messages kept in memory */
+	struct anonymize_rules anonymize;
 };
 
 struct output {
@@ -62,13 +64,17 @@ struct output {
 	uint64_t said_dropped; /* records, when it was last said */
 	uint64_t say_ms;       /* nothing is said about drops before */
 	bool early;
-	bool patient; /* reading files: its reader on this machine may take any time */
-	bool dead;    /* failed for good, or its reader has left: takes nothing more */
-	void *state;  /* of the ops */
+	bool patient;                /* reading files: its reader on this machine may take any time */
+	bool dead;                   /* failed for good, or its reader has left: takes nothing more */
+	struct anonymize *anonymize; /* owned; NULL: records are told as they are */
+	void *state;                 /* of the ops */
 };
 
 /* Scheme, place and options. Returns 0, or -EINVAL with a sentence. */
 int output_check(const struct uri *u, const char *template_name, char *err, size_t err_size);
+
+/* Adds the fields that this output, which has passed the check, writes: a bit per enum l7_field. */
+void output_wants(const struct uri *u, const char *template_name, uint64_t wanted[2]);
 
 /* Opens output `index` of the configuration. Returns 0, or a negative errno with a sentence. */
 int output_open(struct output *o, const struct exporter_config *c, size_t index, char *err, size_t err_size);

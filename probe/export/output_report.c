@@ -38,7 +38,7 @@ bool output_report_wanted(const struct exporter_config *c)
 {
 	struct terminal t;
 
-	if (!c->interface)
+	if (!c->n_interfaces)
 		return true;
 	terminal_get(&t, STDOUT_FILENO, "never");
 	return t.tty && t.rows;
@@ -65,7 +65,7 @@ static int report_open(struct output *o, char *err, size_t err_size)
 	}
 	s->regular = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || (S_ISCHR(st.st_mode) && !isatty(STDOUT_FILENO));
 	o->patient = !s->regular;
-	s->live = o->config->interface != NULL;
+	s->live = o->config->n_interfaces > 0;
 	s->report.config = o->config;
 	s->report.flows = &s->flows;
 	terminal_get(&s->report.terminal, STDOUT_FILENO, config->color);

@@ -49,7 +49,7 @@ static uint64_t progress_done(const struct progress *p)
 
 	for (size_t i = 0; p->total && i < p->source->n_workers; i++) {
 		const struct shared_progress *at = &p->source->workers[i].progress;
-		uint32_t file = atomic_load(&at->file);
+		uint64_t file = shared_get(&at->place) >> SHARED_PLACE_FILE;
 		uint64_t done = p->total;
 
 		if (file < p->source->n_files)

@@ -91,15 +91,17 @@ static void head_span(char *to, size_t size, const struct report *r)
 	snprintf(to, size, "%s %s %s (%s)", first, r->terminal.utf8 ? "\xe2\x80\x93" : "-", last, duration);
 }
 
-/* What was looked at: "telegram.pcap", "3 files", "eth0". */
+/* What was looked at: "telegram.pcap", "3 files", "eth0", "2 interfaces". */
 static void head_source(char *to, size_t size, const struct report *r)
 {
 	const struct exporter_report *source = &r->config->report;
-	const char *name = r->config->interface ? r->config->interface : source->n_files ? source->files[0] : "";
+	size_t n_interfaces = r->config->n_interfaces;
+	const char *name = n_interfaces ? r->config->interfaces[0].name : source->n_files ? source->files[0] : "";
 	const char *slash = strrchr(name, '/');
 
-	if (!r->config->interface && source->n_files > 1) {
-		snprintf(to, size, "%zu files", source->n_files);
+	if (n_interfaces > 1 || source->n_files > 1) {
+		snprintf(to, size, "%zu %s", n_interfaces ? n_interfaces : source->n_files,
+			 n_interfaces ? "interfaces" : "files");
 		return;
 	}
 	name = slash && slash[1] ? slash + 1 : name;
@@ -140,7 +142,7 @@ static void head_number(char to[40], uint64_t n, const char *what)
 /* Octets are those of the records, IP and up, as in the tables; live, where flows are still open, those on the wire. */
 void report_summary(struct buf *b, const struct report *r, const struct report_sums *s)
 {
-	bool live = r->config->interface != NULL;
+	bool live = r->config->n_interfaces > 0;
 	char source[128], span[96], packets[40], octets[QUANTITY_MAX + 16], flows[40], open[40] = "", refused[40],
 										       dropped[40] = "";
 	const char *items[] = {source, span, packets, octets, flows, open, refused, dropped};
@@ -207,5 +209,5 @@ void report_next(struct buf *b, const struct report *r)
 	if (r->screen)
 		buf_str(b, "Ctrl-C ends it.\n");
 	else
-		report_items(b, &r->terminal, r->config->interface ? live : after_file, 3, dot);
+		report_items(b, &r->terminal, r->config->n_interfaces ? live : after_file, 3, dot);
 }

@@ -36,10 +36,14 @@ enum {
 	FLOW_ENDED = 1 << 3,          /* both FINs or a RST seen: lingers for late segments */
 	FLOW_FIN_FORWARD = 1 << 4,
 	FLOW_FIN_REVERSE = 1 << 5,
-	FLOW_KEEP = 1 << 6,        /* answered or classified: evicted only when no other flow is left */
-	FLOW_EARLY = 1 << 7,       /* an early record went out in this interval */
-	FLOW_DELTA_EMPTY = 1 << 8, /* no packet since that record */
-
+	FLOW_KEEP = 1 << 6,          /* answered or classified: evicted only when no other flow is left */
+	FLOW_EARLY = 1 << 7,         /* an early record went out in this interval */
+	FLOW_DELTA_EMPTY = 1 << 8,   /* no packet since that record */
+	FLOW_SEEN = 1 << 9,          /* packets of direction FLOW_FORWARD were seen, */
+	FLOW_SEEN_REVERSE = 1 << 10, /* of FLOW_REVERSE */
+	FLOW_DPI_LOST = 1 << 11,     /* its classification was lost with a worker: there will be only a guess */
+	FLOW_READY = 1 << 12,        /* its first packet is counted */
+	FLOW_ALL = (1 << 13) - 1
 };
 
 struct flow {

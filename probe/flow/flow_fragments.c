@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_fragments.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
-
-struct flow_fragments *flow_fragments_new(void)
-{
-	return calloc(1, sizeof(struct flow_fragments));
-}
-
-void flow_fragments_free(struct flow_fragments *f)
-{
-	free(f);
-}
 
 static uint32_t fragment_place(const struct packet *p)
 {

@@ -16,6 +16,7 @@
 #define FRAGMENT_LIFE_MS                                                                                               \
 	30000 /* an identification may be used again after this (RFC 791 suggests 15 s, RFC 8200 60 s to reassemble) */
 
+/* All zero to begin with; harmless whatever is in it. */
 struct flow_fragments {
 	struct flow_fragment {
 		uint64_t time_ms; /* 0 unused */
@@ -28,9 +29,6 @@ struct flow_fragments {
 	} places[FRAGMENT_PLACES];
 };
 
-/* Returns NULL without memory. */
-struct flow_fragments *flow_fragments_new(void);
-void flow_fragments_free(struct flow_fragments *f);
 /* First fragment: remembers its ports. */
 void flow_fragments_learn(struct flow_fragments *f, const struct packet *p);
 /* Later fragment: sets its ports; false if the first is not known. */

@@ -63,17 +63,48 @@ static void record_verdict(struct l7_record *r, const struct dpi_verdict *v)
 	r->risk_score = v->risk_score;
 }
 
-static unsigned record_texts(struct l7_record *r, const struct flow_texts *t)
+static void record_number(struct l7_record *r, enum l7_field f, bool seen)
 {
-	static const uint8_t field[FLOW_TEXT_KINDS] = {L7_F_tlsServerName, L7_F_httpHost, L7_F_dnsQuery};
-	struct l7_text *to[FLOW_TEXT_KINDS] = {&r->sni, &r->http_host, &r->dns_query};
+	if (seen)
+		l7_mark(r, f);
+}
+
+static void record_numbers(struct l7_record *r, const struct dpi_texts *t)
+{
+	struct dpi_numbers n;
+
+	if (t->kind[DPI_NUMBERS].len != sizeof(n))
+		return;
+	memcpy(&n, t->kind[DPI_NUMBERS].s, sizeof(n));
+	r->tls_version = n.tls_version;
+	r->tls_not_after = n.tls_not_after;
+	r->quic_version = n.quic_version;
+	r->http_status = n.http_status;
+	r->dns_query_type = n.dns_type;
+	r->dns_answer_code = n.dns_code;
+	r->dns_answers = n.dns_answers;
+	record_number(r, L7_F_tlsVersion, n.tls_version != 0);
+	record_number(r, L7_F_tlsNotAfter, n.tls_not_after != 0);
+	record_number(r, L7_F_quicVersion, n.quic_version != 0);
+	record_number(r, L7_F_httpStatus, n.http_status != 0);
+	record_number(r, L7_F_dnsQueryType, n.dns_type != 0);
+	record_number(r, L7_F_dnsResponseCode, n.dns_answered);
+	record_number(r, L7_F_dnsAnswers, n.dns_answered);
+}
+
+static unsigned record_texts(struct l7_record *r, const struct dpi_texts *t)
+{
 	unsigned cut = 0;
 
-	for (int i = 0; i < FLOW_TEXT_KINDS; i++) {
+	record_numbers(r, t);
+	for (int i = DPI_NUMBERS + 1; i < DPI_TEXTS; i++) {
+		enum l7_field f = dpi_text_field[i];
+		struct l7_text *to = (struct l7_text *)(void *)((char *)r + l7_fields[f].offset);
+
 		if (!t->kind[i].len)
 			continue;
-		if (l7_record_text(r, to[i], t->kind[i].s, t->kind[i].len, L7_TEXT_WORKER))
-			l7_mark(r, field[i]);
+		if (l7_record_text(r, to, t->kind[i].s, t->kind[i].len, L7_TEXT_WORKER))
+			l7_mark(r, f);
 		else
 			cut++;
 	}
@@ -100,9 +131,13 @@ static void record_marks(struct l7_record *r)
 					 L7_F_applicationId,
 					 L7_F_appConfidence,
 					 L7_F_masterConfidence};
+	uint64_t has[2] = {0, 0};
 
+#pragma GCC unroll 64 /* two constants, then */
 	for (size_t i = 0; i < sizeof(always); i++)
-		l7_mark(r, always[i]);
+		has[always[i] >> 6] |= UINT64_C(1) << (always[i] & 63);
+	r->has[0] |= has[0];
+	r->has[1] |= has[1];
 	l7_mark(r, r->ip_version == 4 ? L7_F_sourceIPv4Address : L7_F_sourceIPv6Address);
 	l7_mark(r, r->ip_version == 4 ? L7_F_destinationIPv4Address : L7_F_destinationIPv6Address);
 	if (r->protocol == IPPROTO_TCP) {
@@ -137,5 +172,7 @@ unsigned flow_record_fill(struct l7_record *r, const struct flow_record_source *
 	r->state = (uint8_t)((f->flags & FLOW_FINAL ? L7_STATE_FINAL : 0) | (s->early ? L7_STATE_EARLY : 0) |
 			     (s->last ? L7_STATE_LAST : 0) | (f->flags & FLOW_MIDSTREAM ? L7_STATE_MIDSTREAM : 0));
 	record_marks(r);
+	if (s->measured)
+		flow_measure_record(r, s->measure, s->measured, f);
 	return record_texts(r, s->texts);
 }

@@ -5,13 +5,16 @@
 #include <stdbool.h>
 
 #include "flow/flow.h"
+#include "flow/flow_measure.h"
 #include "flow/flow_text.h"
 #include "l7/record.h"
 
 struct flow_record_source {
 	const struct flow *flow;
 	const struct flow_info *info;
-	const struct flow_texts *texts;
+	const struct dpi_texts *texts;
+	unsigned measured;                  /* MEASURE_* */
+	const struct flow_measure *measure; /* NULL without any */
 	enum l7_end_reason reason;
 	bool early;
 	bool last;

@@ -2,60 +2,46 @@
 #include "flow/flow_table.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define TABLE_MAX (1u << 28)
-
-static void *table_reserve(size_t size)
-{
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (p == MAP_FAILED)
-		return NULL;
-	/* With many flows nearly every look-up misses the TLB on small pages; refused where the kernel has no large ones. */
-	(void)madvise(p, size, MADV_HUGEPAGE);
-	return p;
-}
-
 static size_t table_buckets_size(const struct flow_table *t)
 {
 	return ((size_t)t->bucket_mask + 1) * sizeof(*t->buckets);
 }
 
-int flow_table_init(struct flow_table *t, uint32_t max, uint64_t seed)
+int flow_table_init(struct flow_table *t, const struct flow_store *store, uint64_t seed)
 {
 	uint32_t buckets = 1024;
+	void *memory;
 
 	memset(t, 0, sizeof(*t));
-	if (max == 0 || max > TABLE_MAX)
-		return -EINVAL;
-	while (buckets < max)
+	while (buckets < store->max)
 		buckets *= 2;
-	t->max = max;
+	t->max = store->max;
 	t->seed = seed;
-	t->fresh = 1;
 	t->bucket_mask = buckets - 1;
-	t->flows = table_reserve(((size_t)max + 1) * sizeof(*t->flows));
-	t->infos = table_reserve(((size_t)max + 1) * sizeof(*t->infos));
-	t->buckets = table_reserve(table_buckets_size(t));
-	if (!t->flows || !t->infos || !t->buckets) {
-		flow_table_deinit(t);
+	t->flows = store->flows;
+	t->infos = store->infos;
+	t->fresh = &store->head->fresh;
+	if (*t->fresh == 0)
+		*t->fresh = 1;
+	memory = mmap(NULL, table_buckets_size(t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		      -1, 0);
+	if (memory == MAP_FAILED)
 		return -ENOMEM;
-	}
+	(void)madvise(memory, table_buckets_size(t), MADV_HUGEPAGE);
+	t->buckets = memory;
 	flow_wheel_init(&t->wheel, t->flows);
 	return 0;
 }
 
 void flow_table_deinit(struct flow_table *t)
 {
-	if (t->flows)
-		munmap(t->flows, ((size_t)t->max + 1) * sizeof(*t->flows));
-	if (t->infos)
-		munmap(t->infos, ((size_t)t->max + 1) * sizeof(*t->infos));
 	if (t->buckets)
 		munmap(t->buckets, table_buckets_size(t));
 	memset(t, 0, sizeof(*t));
@@ -69,6 +55,11 @@ uint64_t flow_table_hash(const struct flow_table *t, const struct flow_key *k)
 static uint32_t *table_bucket(const struct flow_table *t, uint32_t hash)
 {
 	return &t->buckets[hash & t->bucket_mask];
+}
+
+void flow_table_prefetch(const struct flow_table *t, uint64_t hash)
+{
+	__builtin_prefetch(table_bucket(t, (uint32_t)hash), 1);
 }
 
 static bool table_same_key(const struct flow_key *a, const struct flow_key *b)
@@ -97,25 +88,41 @@ uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, u
 
 uint32_t flow_table_add(struct flow_table *t, const struct flow_key *k, uint64_t hash)
 {
-	uint32_t *bucket = table_bucket(t, (uint32_t)hash);
 	uint32_t index = t->free;
 	struct flow *f;
 
 	if (index)
 		t->free = t->flows[index].next;
-	else if (t->fresh <= t->max)
-		index = t->fresh++;
+	else if (*t->fresh <= t->max)
+		index = (*t->fresh)++;
 	else
 		return 0;
 	f = &t->flows[index];
 	memset(f, 0, sizeof(*f));
 	memset(&t->infos[index], 0, sizeof(t->infos[index]));
+	atomic_signal_fence(memory_order_seq_cst); /* not FLOW_READY from before with a new key */
 	f->key = *k;
 	f->hash = (uint32_t)hash;
-	f->next = *bucket;
+	flow_table_take(t, index);
+	return index;
+}
+
+void flow_table_take(struct flow_table *t, uint32_t index)
+{
+	uint32_t *bucket = table_bucket(t, t->flows[index].hash);
+
+	t->flows[index].next = *bucket;
 	*bucket = index;
 	t->active++;
-	return index;
+}
+
+void flow_table_give(struct flow_table *t, uint32_t index)
+{
+	struct flow *f = &t->flows[index];
+
+	f->key.ip_version = 0; /* marks the place as free */
+	f->next = t->free;
+	t->free = index;
 }
 
 void flow_table_remove(struct flow_table *t, uint32_t index)
@@ -127,9 +134,7 @@ void flow_table_remove(struct flow_table *t, uint32_t index)
 	while (*link != index)
 		link = &t->flows[*link].next;
 	*link = f->next;
-	f->key.ip_version = 0; /* marks the place as free */
-	f->next = t->free;
-	t->free = index;
+	flow_table_give(t, index);
 	t->active--;
 }
 
@@ -148,7 +153,7 @@ uint32_t flow_table_victim(struct flow_table *t)
 
 uint32_t flow_table_next(const struct flow_table *t, uint32_t index)
 {
-	for (index++; index < t->fresh; index++)
+	for (index++; index < *t->fresh; index++)
 		if (t->flows[index].key.ip_version)
 			return index;
 	return 0;

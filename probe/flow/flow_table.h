@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where flows are kept: an array of flows, a hash of their keys, a wheel of their expiries. Knows nothing of records or
- * classification. One thread only. Memory is reserved at the start and touched as flows come; a flow's place is used
- * again before new memory is.
+ * classification. One thread only. The flows are in a store, which may outlive the table; a place in it is used
+ * again before one that is new.
  */
 #ifndef PROBE_FLOW_TABLE_H
 #define PROBE_FLOW_TABLE_H
@@ -12,30 +12,36 @@
 #include <stdint.h>
 
 #include "flow/flow.h"
+#include "flow/flow_store.h"
 #include "flow/flow_wheel.h"
 
 struct flow_table {
-	struct flow *flows;      /* [max + 1], index 0 unused */
-	struct flow_info *infos; /* the same indices */
+	struct flow *flows;      /* of the store */
+	struct flow_info *infos; /* of the store */
+	uint32_t *fresh;         /* of the store */
 	uint32_t *buckets;       /* first flow of each */
 	uint32_t bucket_mask;
 	uint32_t max;
-	uint32_t fresh; /* flows from this index on were never used */
-	uint32_t free;  /* list of used places, linked by `next` */
+	uint32_t free; /* list of used places, linked by `next` */
 	uint32_t active;
 	uint64_t seed; /* of the hash: not to be guessed by who sends packets */
 	struct flow_wheel wheel;
 };
 
-/* Returns 0, -EINVAL (max 0 or over 2^28) or -ENOMEM. */
-int flow_table_init(struct flow_table *t, uint32_t max, uint64_t seed);
+/* An empty table; the store must live longer. Returns 0 or -ENOMEM. */
+int flow_table_init(struct flow_table *t, const struct flow_store *store, uint64_t seed);
 void flow_table_deinit(struct flow_table *t);
 
 uint64_t flow_table_hash(const struct flow_table *t, const struct flow_key *k);
+/* Asks for the memory that a look-up of this hash begins with. */
+void flow_table_prefetch(const struct flow_table *t, uint64_t hash);
 /* Index of the flow with this key, or 0. */
 uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, uint64_t hash);
 /* A new flow with this key, all else zero, not yet in the wheel; 0 if the table is full. The key must not be there yet. */
 uint32_t flow_table_add(struct flow_table *t, const struct flow_key *k, uint64_t hash);
+/* Puts a flow that is in the store into the table, not yet into the wheel; a place without one becomes free. */
+void flow_table_take(struct flow_table *t, uint32_t index);
+void flow_table_give(struct flow_table *t, uint32_t index);
 /* Takes a flow out of table and wheel; its place is free. */
 void flow_table_remove(struct flow_table *t, uint32_t index);
 /*

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "l7/record.h"
-
 #define TEXT_UNIT 32u /* handles count in these; unit 0 is never given out */
 
 /*
@@ -14,24 +12,12 @@
  * handle of the next free one.
  */
 
-int flow_text_init(struct flow_text_pool *p, size_t max)
+void flow_text_init(struct flow_text_pool *p, uint8_t *memory, size_t max)
 {
 	memset(p, 0, sizeof(*p));
+	p->memory = memory;
 	p->max = max;
-	p->memory = mmap(NULL, max, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p->memory == MAP_FAILED) {
-		p->memory = NULL;
-		return -ENOMEM;
-	}
 	p->used = TEXT_UNIT;
-	return 0;
-}
-
-void flow_text_deinit(struct flow_text_pool *p)
-{
-	if (p->memory)
-		munmap(p->memory, p->max);
-	memset(p, 0, sizeof(*p));
 }
 
 static uint8_t *text_block(const struct flow_text_pool *p, uint32_t handle)
@@ -55,16 +41,24 @@ static uint32_t text_take(struct flow_text_pool *p, unsigned class)
 	return handle;
 }
 
-uint32_t flow_text_put(struct flow_text_pool *p, const struct flow_texts *t)
+bool flow_text_none(const struct dpi_texts *t)
 {
-	size_t lens[FLOW_TEXT_KINDS];
+	for (int i = 0; i < DPI_TEXTS; i++)
+		if (t->kind[i].len)
+			return false;
+	return true;
+}
+
+uint32_t flow_text_put(struct flow_text_pool *p, const struct dpi_texts *t)
+{
+	size_t lens[DPI_TEXTS];
 	size_t need = 2;
 	unsigned class = 0;
 	uint32_t handle;
 	uint8_t *b;
 
-	for (int i = 0; i < FLOW_TEXT_KINDS; i++) {
-		lens[i] = t->kind[i].len < L7_STRING_MAX ? t->kind[i].len : L7_STRING_MAX;
+	for (int i = 0; i < DPI_TEXTS; i++) {
+		lens[i] = t->kind[i].len < dpi_text_max[i] ? t->kind[i].len : dpi_text_max[i];
 		need += lens[i] ? lens[i] + 2 : 0;
 	}
 	if (need == 2)
@@ -78,7 +72,7 @@ uint32_t flow_text_put(struct flow_text_pool *p, const struct flow_texts *t)
 	b[0] = (uint8_t) class;
 	b[1] = 0;
 	need = 2;
-	for (int i = 0; i < FLOW_TEXT_KINDS; i++) {
+	for (int i = 0; i < DPI_TEXTS; i++) {
 		if (!lens[i])
 			continue;
 		b[1]++;
@@ -90,7 +84,7 @@ uint32_t flow_text_put(struct flow_text_pool *p, const struct flow_texts *t)
 	return handle;
 }
 
-void flow_text_get(const struct flow_text_pool *p, uint32_t handle, struct flow_texts *t)
+void flow_text_get(const struct flow_text_pool *p, uint32_t handle, struct dpi_texts *t)
 {
 	const uint8_t *b = handle ? text_block(p, handle) : NULL;
 	size_t at = 2;
@@ -103,6 +97,11 @@ void flow_text_get(const struct flow_text_pool *p, uint32_t handle, struct flow_
 	}
 }
 
+void flow_text_prefetch(const struct flow_text_pool *p, uint32_t handle)
+{
+	__builtin_prefetch(text_block(p, handle));
+}
+
 void flow_text_drop(struct flow_text_pool *p, uint32_t handle)
 {
 	unsigned class;
@@ -113,5 +112,87 @@ void flow_text_drop(struct flow_text_pool *p, uint32_t handle)
 	memcpy(text_block(p, handle), &p->free[class], sizeof(handle));
 	p->free[class] = handle;
 }
-_Static_assert(((size_t)TEXT_UNIT << (FLOW_TEXT_CLASSES - 1)) >= 2 + FLOW_TEXT_KINDS * (2 + L7_STRING_MAX),
+
+int flow_text_claim_begin(const struct flow_text_pool *p, struct flow_text_claims *c)
+{
+	c->units = p->max / TEXT_UNIT;
+	c->size = (c->units / 64 + 1) * sizeof(*c->bits);
+	c->bits = mmap(NULL, c->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	return c->bits == MAP_FAILED ? -ENOMEM : 0;
+}
+
+static bool text_claimed(const struct flow_text_claims *c, size_t unit)
+{
+	return c->bits[unit / 64] >> unit % 64 & 1;
+}
+
+/* Whether the strings of a block end within it. */
+static bool text_is_whole(const uint8_t *b, size_t size)
+{
+	size_t at = 2;
+
+	for (unsigned n = b[1]; n > 0; n--) {
+		if (at + 2 > size || b[at] >= DPI_TEXTS || b[at + 1] > dpi_text_max[b[at]])
+			return false;
+		at += 2 + (size_t)b[at + 1];
+		if (at > size)
+			return false;
+	}
+	return true;
+}
+
+bool flow_text_claim(struct flow_text_pool *p, struct flow_text_claims *c, uint32_t handle)
+{
+	const uint8_t *b;
+	size_t n;
+
+	if (handle == 0 || handle >= c->units)
+		return false;
+	b = text_block(p, handle);
+	if (b[0] >= FLOW_TEXT_CLASSES)
+		return false;
+	n = (size_t)1 << b[0];
+	if (c->units - handle < n || !text_is_whole(b, n * TEXT_UNIT))
+		return false;
+	for (size_t i = handle; i < handle + n; i++)
+		if (text_claimed(c, i))
+			return false;
+	for (size_t i = handle; i < handle + n; i++)
+		c->bits[i / 64] |= (uint64_t)1 << i % 64;
+	if (p->used < (handle + n) * TEXT_UNIT)
+		p->used = (handle + n) * TEXT_UNIT;
+	return true;
+}
+
+/* Units that nobody has claimed, as blocks that are as large as can be. */
+static void text_free_units(struct flow_text_pool *p, size_t first, size_t n)
+{
+	while (n > 0) {
+		unsigned class = FLOW_TEXT_CLASSES - 1;
+
+		while ((size_t)1 << class > n)
+			class --;
+		text_block(p, (uint32_t)first)[0] = (uint8_t) class;
+		flow_text_drop(p, (uint32_t)first);
+		first += (size_t)1 << class;
+		n -= (size_t)1 << class;
+	}
+}
+
+void flow_text_claim_end(struct flow_text_pool *p, struct flow_text_claims *c)
+{
+	size_t end = p->used / TEXT_UNIT, from = 1;
+
+	for (size_t i = 1; i <= end; i++) {
+		if (i < end && !text_claimed(c, i))
+			continue;
+		text_free_units(p, from, i - from);
+		from = i + 1;
+	}
+	munmap(c->bits, c->size);
+	c->bits = NULL;
+}
+
+/* The sum of dpi_text_max, which a test compares. */
+_Static_assert(((size_t)TEXT_UNIT << (FLOW_TEXT_CLASSES - 1)) >= 2 + DPI_TEXTS * 2 + FLOW_TEXT_MOST,
 	       "the largest block holds every string of a flow");

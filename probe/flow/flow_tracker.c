@@ -5,9 +5,13 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "flow/flow_adopt.h"
 #include "flow/flow_record.h"
+#include "flow/flow_tracker_internal.h"
 
-enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_ACK = 0x10 };
+#define FLOW_AHEAD 4 /* flows ended at once: this many are looked ahead */
+
+enum { TCP_FIN = 0x01, TCP_SYN = 0x02, TCP_RST = 0x04, TCP_PSH = 0x08, TCP_ACK = 0x10 };
 
 int flow_tracker_init(struct flow_tracker *t, const struct flow_tracker_config *c, struct dpi_module *dpi,
 		      struct shared_worker *shared, struct flow_sink sink)
@@ -20,15 +24,16 @@ int flow_tracker_init(struct flow_tracker *t, const struct flow_tracker_config *
 	t->dpi = dpi;
 	t->shared = shared;
 	t->sink = sink;
-	rc = flow_table_init(&t->table, c->max_flows, c->seed);
+	t->measured = flow_measure_groups(c->wanted);
+	rc = flow_store_map(&t->store, c->store, c->max_flows);
+	if (!rc)
+		rc = flow_table_init(&t->table, &t->store, c->seed);
 	if (!rc)
 		rc = flow_cold_init(&t->cold, states, dpi_state_size());
-	if (!rc)
-		rc = flow_text_init(&t->texts, (size_t)c->max_flows * 128 + 4096);
-	if (!rc)
-		t->fragments = flow_fragments_new();
-	if (!rc && !t->fragments)
-		rc = -ENOMEM;
+	if (!rc) {
+		flow_text_init(&t->texts, t->store.texts, t->store.texts_size);
+		rc = flow_adopt(t);
+	}
 	if (rc)
 		flow_tracker_deinit(t);
 	return rc;
@@ -36,53 +41,63 @@ int flow_tracker_init(struct flow_tracker *t, const struct flow_tracker_config *
 
 void flow_tracker_deinit(struct flow_tracker *t)
 {
-	for (uint32_t i = flow_table_next(&t->table, 0); i; i = flow_table_next(&t->table, i))
+	for (uint32_t i = t->cold.used ? flow_table_next(&t->table, 0) : 0; i; i = flow_table_next(&t->table, i))
 		if (t->table.flows[i].cold)
 			dpi_end(flow_cold_at(&t->cold, t->table.flows[i].cold));
 	flow_table_deinit(&t->table);
 	flow_cold_deinit(&t->cold);
-	flow_text_deinit(&t->texts);
-	flow_fragments_free(t->fragments);
-	t->fragments = NULL;
+	flow_store_unmap(&t->store);
 }
 
-/* Hands out one record of a flow. */
-static void tracker_report(struct flow_tracker *t, uint32_t index, enum l7_end_reason reason, bool early, bool last)
+static void tracker_will_report(struct flow_tracker *t, uint32_t index, enum flow_report kind)
 {
-	struct flow_texts texts;
+	struct flow_journal *j = &t->store.head->journal;
+
+	j->report_flow = index;
+	j->report_number = shared_get(&t->shared->counters.records);
+	flow_journal_set(&j->report, kind);
+}
+
+/* Hands out one record of a flow. What follows from it is the caller's to do, who then calls tracker_reported(). */
+static void tracker_report(struct flow_tracker *t, uint32_t index, enum l7_end_reason reason, enum flow_report kind)
+{
+	struct dpi_texts texts;
 	struct flow_record_source source = {.flow = &t->table.flows[index],
 					    .info = &t->table.infos[index],
 					    .texts = &texts,
+					    .measured = t->measured,
+					    .measure = t->measured ? &t->store.measures[index] : NULL,
 					    .reason = reason,
-					    .early = early,
-					    .last = last};
-	struct l7_record *r = t->sink.reserve(t->sink.arg);
+					    .early = kind == FLOW_REPORT_EARLY,
+					    .last = kind == FLOW_REPORT_END};
+	struct l7_record *r;
 	unsigned cut;
 
+	tracker_will_report(t, index, kind);
+	r = t->sink.reserve(t->sink.arg);
+	if (r) {
+		flow_text_get(&t->texts, source.info->text, &texts);
+		cut = flow_record_fill(r, &source);
+		if (cut)
+			shared_add(&t->shared->counters.text_cut, cut);
+		t->sink.commit(t->sink.arg);
+	}
+	atomic_signal_fence(memory_order_seq_cst);
 	shared_add(&t->shared->counters.records, 1);
-	if (!r)
-		return;
-	flow_text_get(&t->texts, source.info->text, &texts);
-	cut = flow_record_fill(r, &source);
-	if (cut)
-		shared_add(&t->shared->counters.text_cut, cut);
-	t->sink.commit(t->sink.arg);
 }
 
-/* An early record, and what it said kept in mind for the next. */
-static void tracker_report_early(struct flow_tracker *t, uint32_t index)
+static void tracker_reported(struct flow_tracker *t)
 {
-	struct flow *f = &t->table.flows[index];
-	struct flow_info *i = &t->table.infos[index];
+	flow_journal_set(&t->store.head->journal.report, FLOW_REPORT_NONE);
+}
 
-	tracker_report(t, index, L7_END_ACTIVE, true, false);
-	for (int d = 0; d < 2; d++) {
-		i->early.packets[d] = f->packets[d];
-		i->early.octets[d] = f->octets[d];
-		i->early.tcp_flags[d] = f->tcp_flags[d];
-		f->tcp_flags[d] = 0;
-	}
-	f->flags |= FLOW_EARLY | FLOW_DELTA_EMPTY;
+void flow_tracker_early(struct flow_tracker *t, uint32_t index)
+{
+	tracker_report(t, index, L7_END_ACTIVE, FLOW_REPORT_EARLY);
+	flow_early_do(&t->table.flows[index], &t->table.infos[index]);
+	if (t->measured)
+		flow_segments_early(&t->store.measures[index].tcp);
+	tracker_reported(t);
 }
 
 /* How often a flow with this hash has ended a worker. */
@@ -134,7 +149,7 @@ static void tracker_guess(struct flow_tracker *t, uint32_t index, uint64_t hash)
 				.protocol = f->key.protocol,
 				.ip_version = f->key.ip_version};
 
-	if (tracker_quarantined(t, hash) > 1) {
+	if (!t->dpi || tracker_quarantined(t, hash) > 1) {
 		memset(&t->table.infos[index].verdict, 0, sizeof(t->table.infos[index].verdict));
 		return;
 	}
@@ -148,28 +163,20 @@ static void tracker_conclude(struct flow_tracker *t, uint32_t index)
 {
 	struct flow *f = &t->table.flows[index];
 	struct flow_info *i = &t->table.infos[index];
-	struct flow_texts texts;
+	struct dpi_texts texts;
 	uint64_t hash = flow_table_hash(&t->table, &f->key);
-	struct dpi_texts seen;
 	void *state;
 
-	f->flags |= FLOW_FINAL;
 	if (!f->cold) {
 		tracker_guess(t, index, hash);
+		f->flags |= FLOW_FINAL;
 		return;
 	}
 	state = flow_cold_at(&t->cold, f->cold);
 	tracker_enter(t, f, hash);
-	dpi_verdict(t->dpi, state, &i->verdict, &seen);
-	memset(&texts, 0, sizeof(texts));
-	texts.kind[FLOW_TEXT_SNI].s = seen.sni;
-	texts.kind[FLOW_TEXT_HTTP_HOST].s = seen.http_host;
-	texts.kind[FLOW_TEXT_DNS_QUERY].s = seen.dns_query;
-	for (int k = 0; k < FLOW_TEXT_KINDS; k++)
-		texts.kind[k].len = texts.kind[k].s ? strlen(texts.kind[k].s) : 0;
+	dpi_verdict(t->dpi, state, &i->verdict, &texts);
 	i->text = flow_text_put(&t->texts, &texts);
-	if (!i->text && (texts.kind[FLOW_TEXT_SNI].len || texts.kind[FLOW_TEXT_HTTP_HOST].len ||
-			 texts.kind[FLOW_TEXT_DNS_QUERY].len))
+	if (!i->text && !flow_text_none(&texts))
 		shared_add(&t->shared->counters.text_cut, 1);
 	dpi_end(state);
 	tracker_leave(t);
@@ -177,6 +184,30 @@ static void tracker_conclude(struct flow_tracker *t, uint32_t index)
 	f->cold = 0;
 	if (i->verdict.confidence >= L7_CONF_PARTIAL)
 		f->flags |= FLOW_KEEP;
+	f->flags |= FLOW_FINAL;
+}
+
+/* Of connections only: a scan has no answer either, and what is reset says nothing. */
+static void tracker_count_halves(struct flow_tracker *t, const struct flow *f)
+{
+	uint8_t flags = f->tcp_flags[FLOW_FORWARD] | f->tcp_flags[FLOW_REVERSE];
+
+	if (!(flags & TCP_ACK) || !(flags & (TCP_FIN | TCP_PSH)) || flags & TCP_RST)
+		return;
+	if (f->flags & FLOW_SEEN && f->flags & FLOW_SEEN_REVERSE)
+		shared_add(&t->shared->counters.tcp_two_way, 1);
+	else
+		shared_add(&t->shared->counters.tcp_one_way, 1);
+}
+
+/* Says so at once, to who wants to know. */
+static void tracker_conclude_early(struct flow_tracker *t, uint32_t index)
+{
+	if (t->config.early)
+		tracker_will_report(t, index, FLOW_REPORT_EARLY);
+	tracker_conclude(t, index);
+	if (t->config.early)
+		flow_tracker_early(t, index);
 }
 
 /* The last record of a flow, and the flow is gone. */
@@ -184,9 +215,11 @@ static void tracker_end(struct flow_tracker *t, uint32_t index, enum l7_end_reas
 {
 	if (!(t->table.flows[index].flags & FLOW_FINAL))
 		tracker_conclude(t, index);
-	tracker_report(t, index, reason, false, true);
+	tracker_report(t, index, reason, FLOW_REPORT_END);
+	tracker_count_halves(t, &t->table.flows[index]);
 	flow_text_drop(&t->texts, t->table.infos[index].text);
 	flow_table_remove(&t->table, index);
+	tracker_reported(t);
 	shared_set(&t->shared->counters.flows_active, t->table.active);
 }
 
@@ -194,19 +227,17 @@ static void tracker_end(struct flow_tracker *t, uint32_t index, enum l7_end_reas
 static void tracker_cut(struct flow_tracker *t, uint32_t index, uint64_t now_ms)
 {
 	struct flow *f = &t->table.flows[index];
-	struct flow_info *i = &t->table.infos[index];
 
 	if (f->cold)
 		tracker_conclude(t, index);
 	else if (!(f->flags & FLOW_FINAL))
 		tracker_guess(t, index, flow_table_hash(&t->table, &f->key));
-	tracker_report(t, index, L7_END_ACTIVE, false, false);
-	memset(f->packets, 0, sizeof(f->packets));
-	memset(f->octets, 0, sizeof(f->octets));
-	memset(f->tcp_flags, 0, sizeof(f->tcp_flags));
-	memset(&i->early, 0, sizeof(i->early));
-	f->flags &= (uint16_t) ~(FLOW_EARLY | FLOW_DELTA_EMPTY);
-	f->start_ms = now_ms;
+	t->store.head->journal.report_now_ms = now_ms;
+	tracker_report(t, index, L7_END_ACTIVE, FLOW_REPORT_CUT);
+	flow_cut_do(f, &t->table.infos[index], now_ms);
+	if (t->measured)
+		flow_measure_cut(&t->store.measures[index]);
+	tracker_reported(t);
 }
 
 /* When a flow expires if nothing more of it comes. */
@@ -219,7 +250,7 @@ static uint64_t tracker_expiry(const struct flow_tracker *t, const struct flow *
 	return wait ? f->last_ms + wait : WHEEL_NO_TIME;
 }
 
-static void tracker_schedule(struct flow_tracker *t, uint32_t index)
+void flow_tracker_schedule(struct flow_tracker *t, uint32_t index)
 {
 	const struct flow *f = &t->table.flows[index];
 	uint64_t expiry = tracker_expiry(t, f);
@@ -253,6 +284,8 @@ static uint32_t tracker_new(struct flow_tracker *t, const struct flow_key *k, ui
 			    unsigned src)
 {
 	uint32_t index = flow_table_add(&t->table, k, hash);
+	/* The SYN itself was missed. */
+	bool answer = (p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
 	struct flow *f;
 
 	if (!index) {
@@ -268,12 +301,13 @@ static uint32_t tracker_new(struct flow_tracker *t, const struct flow_key *k, ui
 	t->table.infos[index].icmp_type_code = p->icmp_type_code;
 	if (p->protocol == IPPROTO_TCP && !(p->tcp_flags & TCP_SYN))
 		f->flags |= FLOW_MIDSTREAM;
-	if ((p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
-		src = !src; /* the SYN itself was missed: this is its answer */
+	if (answer)
+		src = !src;
+	if (t->measured)
+		flow_measure_begin(&t->store.measures[index], p, answer);
 	if (src)
 		f->flags |= FLOW_INITIATOR_IS_1;
-	tracker_schedule(t, index);
-	shared_add(&t->shared->counters.flows, 1);
+	flow_tracker_schedule(t, index);
 	shared_set(&t->shared->counters.flows_active, t->table.active);
 	return index;
 }
@@ -312,6 +346,8 @@ static uint32_t tracker_find(struct flow_tracker *t, const struct flow_key *k, c
 
 static bool tracker_begin_dpi(struct flow_tracker *t, struct flow *f, uint64_t hash)
 {
+	if (!t->dpi || f->flags & FLOW_DPI_LOST)
+		return false;
 	if (tracker_quarantined(t, hash)) {
 		shared_add(&t->shared->counters.dpi_quarantined, 1);
 		return false;
@@ -346,22 +382,7 @@ static void tracker_classify(struct flow_tracker *t, uint32_t index, const struc
 	}
 	if (!done)
 		return;
-	tracker_conclude(t, index);
-	if (t->config.early)
-		tracker_report_early(t, index);
-}
-
-static void tracker_tcp(struct flow_tracker *t, uint32_t index, const struct packet *p, unsigned direction)
-{
-	struct flow *f = &t->table.flows[index];
-
-	f->tcp_flags[direction] |= p->tcp_flags;
-	if (p->tcp_flags & TCP_FIN)
-		f->flags |= direction == FLOW_FORWARD ? FLOW_FIN_FORWARD : FLOW_FIN_REVERSE;
-	if (f->flags & FLOW_ENDED)
-		return;
-	if (p->tcp_flags & TCP_RST || (f->flags & FLOW_FIN_FORWARD && f->flags & FLOW_FIN_REVERSE))
-		f->flags |= FLOW_ENDED;
+	tracker_conclude_early(t, index);
 }
 
 /* The flow has just ended: nothing more will be learned, and it waits a shorter time now. */
@@ -369,43 +390,66 @@ static void tracker_ended(struct flow_tracker *t, uint32_t index)
 {
 	struct flow *f = &t->table.flows[index];
 
-	if (!(f->flags & FLOW_FINAL)) {
-		tracker_conclude(t, index);
-		if (t->config.early)
-			tracker_report_early(t, index);
-	}
+	if (!(f->flags & FLOW_FINAL))
+		tracker_conclude_early(t, index);
 	flow_wheel_remove(&t->table.wheel, index);
-	tracker_schedule(t, index);
+	flow_tracker_schedule(t, index);
 }
 
+/* The flags of a flow after a segment. */
+static uint16_t tracker_tcp(uint16_t flags, const struct packet *p, unsigned direction)
+{
+	if (p->tcp_flags & TCP_FIN)
+		flags |= direction == FLOW_FORWARD ? FLOW_FIN_FORWARD : FLOW_FIN_REVERSE;
+	if (p->tcp_flags & TCP_RST || (flags & FLOW_FIN_FORWARD && flags & FLOW_FIN_REVERSE))
+		flags |= FLOW_ENDED;
+	return flags;
+}
+
+/* Counts a packet: with this a new flow is there, and the packet is not read again, whatever happens. */
 static void tracker_count(struct flow_tracker *t, uint32_t index, const struct packet *p, unsigned direction)
 {
+	struct shared_worker_counters *counters = &t->shared->counters;
+	struct flow_journal *j = &t->store.head->journal;
 	struct flow *f = &t->table.flows[index];
+	struct flow_change *c = &j->change;
 	bool late = p->time_ms < f->last_ms;
+	uint16_t flags = f->flags;
 
-	f->packets[direction]++;
-	f->octets[direction] += p->octets;
-	if (!late)
-		f->last_ms = p->time_ms;
-	else if (p->time_ms < f->start_ms)
-		f->start_ms = p->time_ms;
-	if (direction == FLOW_REVERSE)
-		f->flags |= FLOW_KEEP;
-	if (f->flags & FLOW_DELTA_EMPTY || (late && f->flags & FLOW_EARLY)) {
-		uint64_t *start = &t->table.infos[index].delta_start_ms;
-
-		if (f->flags & FLOW_DELTA_EMPTY || p->time_ms < *start)
-			*start = p->time_ms;
-		f->flags &= (uint16_t)~FLOW_DELTA_EMPTY;
+	c->index = index;
+	c->direction = (uint8_t)direction;
+	c->packets = f->packets[direction] + 1;
+	c->octets = f->octets[direction] + p->octets;
+	c->last_ms = late ? f->last_ms : p->time_ms;
+	c->start_ms = p->time_ms < f->start_ms ? p->time_ms : f->start_ms;
+	c->tcp_flags = f->tcp_flags[direction];
+	c->flows = shared_get(&counters->flows) + !(flags & FLOW_READY);
+	c->delta = flags & FLOW_DELTA_EMPTY || (late && flags & FLOW_EARLY);
+	if (c->delta) {
+		c->delta_start_ms = t->table.infos[index].delta_start_ms;
+		if (flags & FLOW_DELTA_EMPTY || p->time_ms < c->delta_start_ms)
+			c->delta_start_ms = p->time_ms;
+		flags &= (uint16_t)~FLOW_DELTA_EMPTY;
 	}
+	flags |= (uint16_t)(FLOW_SEEN << direction);
+	if (direction == FLOW_REVERSE)
+		flags |= FLOW_KEEP;
+	if (p->protocol == IPPROTO_TCP) {
+		c->tcp_flags |= p->tcp_flags;
+		flags = tracker_tcp(flags, p, direction);
+	}
+	c->flags = flags | FLOW_READY;
+	flow_journal_set(&j->stage, FLOW_STAGE_FLOW);
+	flow_change_do(c, f, &t->table.infos[index], counters);
+	flow_journal_set(&j->stage, FLOW_STAGE_FRAME);
 }
 
 /* Fragments after the first carry no ports: they are looked up where the first one left them. */
 static void tracker_fragment(struct flow_tracker *t, struct packet *p)
 {
 	if (!p->later_fragment)
-		flow_fragments_learn(t->fragments, p);
-	else if (!flow_fragments_find(t->fragments, p))
+		flow_fragments_learn(t->store.fragments, p);
+	else if (!flow_fragments_find(t->store.fragments, p))
 		shared_add(&t->shared->counters.fragments_unknown, 1);
 }
 
@@ -421,7 +465,7 @@ void flow_tracker_clock(struct flow_tracker *t, uint64_t time_ms)
 	if (first || back)
 		flow_wheel_start(&t->table.wheel, time_ms);
 	if (back || time_ms > t->clock_ms)
-		t->clock_ms = time_ms;
+		t->store.head->clock_ms = t->clock_ms = time_ms;
 }
 
 void flow_tracker_packet(struct flow_tracker *t, struct packet *p)
@@ -441,20 +485,39 @@ void flow_tracker_packet(struct flow_tracker *t, struct packet *p)
 	index = tracker_find(t, &key, p, src, hash);
 	f = &t->table.flows[index];
 	direction = src == (f->flags & FLOW_INITIATOR_IS_1 ? 1u : 0u) ? FLOW_FORWARD : FLOW_REVERSE;
-	tracker_count(t, index, p, direction);
+	p->reverse = direction == FLOW_REVERSE;
 	was_ended = f->flags & FLOW_ENDED;
-	if (p->protocol == IPPROTO_TCP)
-		tracker_tcp(t, index, p, direction);
+	tracker_count(t, index, p, direction);
+	if (t->measured) /* A worker that dies between the two leaves one packet out of the measures. */
+		flow_measure_packet(&t->store.measures[index], t->measured, p, f, direction);
 	if (!(f->flags & FLOW_FINAL) && p->payload_len > 0 && !p->later_fragment)
 		tracker_classify(t, index, p, hash);
 	if (f->flags & FLOW_ENDED && !was_ended)
 		tracker_ended(t, index);
 }
 
+/*
+ * Flows that end together were last touched long ago, and each is in other lines of memory. Those of the next but one are asked for
+ * here, and those which only the next flow itself can tell.
+ */
+static void tracker_look_ahead(const struct flow_tracker *t, uint32_t next)
+{
+	const struct flow *f = &t->table.flows[next];
+	const struct flow *after = &t->table.flows[f->wheel_next];
+	const struct flow_info *info = &t->table.infos[f->wheel_next];
+
+	flow_table_prefetch(&t->table, f->hash);
+	flow_text_prefetch(&t->texts, t->table.infos[next].text);
+	__builtin_prefetch(after, 1);
+	__builtin_prefetch(&after->packets, 1);
+	__builtin_prefetch(info);
+	__builtin_prefetch((const char *)(info + 1) - 1);
+}
+
 bool flow_tracker_expire(struct flow_tracker *t, uint64_t now_ms, unsigned most)
 {
 	if (now_ms > t->clock_ms)
-		t->clock_ms = now_ms;
+		t->store.head->clock_ms = t->clock_ms = now_ms;
 	for (; most > 0; most--) {
 		uint32_t index = flow_wheel_due(&t->table.wheel, t->clock_ms);
 		const struct flow *f = &t->table.flows[index];
@@ -462,10 +525,12 @@ bool flow_tracker_expire(struct flow_tracker *t, uint64_t now_ms, unsigned most)
 
 		if (!index)
 			return false;
+		tracker_look_ahead(t, flow_wheel_ahead(&t->table.wheel));
 		expiry = tracker_expiry(t, f);
-		tracker_schedule(t, index);
 		if (expiry != WHEEL_NO_TIME && t->clock_ms > expiry + FLOW_SLACK_MS)
 			tracker_end(t, index, tracker_reason(f));
+		else
+			flow_tracker_schedule(t, index);
 	}
 	return true;
 }
@@ -476,6 +541,11 @@ void flow_tracker_flush(struct flow_tracker *t)
 		const struct flow *f = &t->table.flows[i];
 		bool over = f->flags & FLOW_ENDED || t->clock_ms > tracker_expiry(t, f);
 
+		/* The flows lie side by side; what they refer to does not. */
+		if (i + FLOW_AHEAD < *t->table.fresh) {
+			flow_table_prefetch(&t->table, t->table.flows[i + FLOW_AHEAD].hash);
+			flow_text_prefetch(&t->texts, t->table.infos[i + FLOW_AHEAD].text);
+		}
 		tracker_end(t, i, over ? tracker_reason(f) : L7_END_FORCED);
 	}
 }

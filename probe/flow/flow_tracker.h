@@ -13,7 +13,8 @@
 #include "decode/decode.h"
 #include "dpi/dpi.h"
 #include "flow/flow_cold.h"
-#include "flow/flow_fragments.h"
+#include "flow/flow_measure.h"
+#include "flow/flow_store.h"
 #include "flow/flow_table.h"
 #include "flow/flow_text.h"
 #include "l7/record.h"
@@ -36,34 +37,50 @@ struct flow_tracker_config {
 	bool keep_packets;  /* leave each packet in shared memory while nDPI looks at it */
 	uint32_t domain;    /* part of flow ids */
 	uint64_t seed;      /* of hashes */
+	uint64_t wanted
+		[2]; /* fields that somebody takes (l7_wants()): those that cost something are left out of the others */
+	int store;   /* of flow_store_new(): what is in it is taken over; -1 for none that outlives the tracker */
 };
 
 /* Where records go: room for one, or NULL if it must be dropped (the sink counts that); then it is complete. */
 struct flow_sink {
 	struct l7_record *(*reserve)(void *arg);
 	void (*commit)(void *arg);
+	uint64_t (*made)(void *arg); /* records complete or dropped, from the first worker of this store on */
 	void *arg;
+};
+
+/* What was found in the store. */
+struct flow_adopted {
+	uint32_t flows;
+	uint32_t dpi_lost; /* of them: classification was under way */
+	uint32_t damaged;  /* were flows, and are none any more */
 };
 
 struct flow_tracker {
 	struct flow_tracker_config config;
+	struct flow_store store;
 	struct flow_table table;
+	unsigned measured; /* MEASURE_*: what somebody takes */
 	struct flow_cold_pool cold;
 	struct flow_text_pool texts;
-	struct flow_fragments *fragments; /* owned */
-	struct dpi_module *dpi;           /* not owned */
-	struct shared_worker *shared;     /* counters; not owned */
+	struct dpi_module *dpi;       /* not owned; NULL: nothing is classified, nor guessed */
+	struct shared_worker *shared; /* counters; not owned */
+	struct flow_adopted adopted;
 	struct flow_sink sink;
 	uint64_t clock_ms; /* latest packet time since it was last set back, or later where the wire is silent */
 };
 
-/* Returns 0 or a negative errno. */
+/* Goes on with the flows of config's store, if there are some. Returns 0 or a negative errno. */
 int flow_tracker_init(struct flow_tracker *t, const struct flow_tracker_config *c, struct dpi_module *dpi,
 		      struct shared_worker *shared, struct flow_sink sink);
-/* Frees memory; flows still open are not reported. */
+/* Frees memory; flows still open are not reported. They stay in the store. */
 void flow_tracker_deinit(struct flow_tracker *t);
 
-/* Takes in one packet. Later fragments get their ports here: p is changed. */
+/*
+ * Takes in one packet. Later fragments get their ports here: p is changed. With it the journal's stage is FLOW_STAGE_FRAME:
+ * who has noted a frame there (flow_frame_note()) ends that.
+ */
 void flow_tracker_packet(struct flow_tracker *t, struct packet *p);
 /*
  * Moves the clock by a packet's time. flow_tracker_packet() does it; for packets of other workers' shares it is called alone, so

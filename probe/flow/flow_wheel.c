@@ -64,6 +64,8 @@ void flow_wheel_remove(struct flow_wheel *w, uint32_t index)
 {
 	struct flow *f = &w->flows[index];
 
+	if (f->wheel_slot == WHEEL_NOWHERE)
+		return;
 	if (f->wheel_prev)
 		w->flows[f->wheel_prev].wheel_next = f->wheel_next;
 	else
@@ -71,6 +73,7 @@ void flow_wheel_remove(struct flow_wheel *w, uint32_t index)
 	if (f->wheel_next)
 		w->flows[f->wheel_next].wheel_prev = f->wheel_prev;
 	f->wheel_prev = f->wheel_next = 0;
+	f->wheel_slot = WHEEL_NOWHERE;
 }
 
 uint32_t flow_wheel_due(struct flow_wheel *w, uint64_t now_ms)
@@ -92,6 +95,13 @@ uint32_t flow_wheel_due(struct flow_wheel *w, uint64_t now_ms)
 		if (w->tick >= now)
 			return 0;
 	}
+}
+
+uint32_t flow_wheel_ahead(const struct flow_wheel *w)
+{
+	uint32_t index = w->head[WHEEL_ROW_EVICT][w->tick & WHEEL_MASK];
+
+	return index ? index : w->head[WHEEL_ROW_KEEP][w->tick & WHEEL_MASK];
 }
 
 uint32_t flow_wheel_nearest(const struct flow_wheel *w, unsigned row)

@@ -14,8 +14,9 @@
 #include "flow/flow.h"
 
 #define WHEEL_SLOTS 256
-#define WHEEL_NEVER WHEEL_SLOTS /* list of flows without an expiry */
-#define WHEEL_TICK_SHIFT 9      /* 512 ms a slot; longer waits go round again */
+#define WHEEL_NEVER WHEEL_SLOTS  /* list of flows without an expiry */
+#define WHEEL_NOWHERE UINT16_MAX /* flow.wheel_slot of a flow that was taken out */
+#define WHEEL_TICK_SHIFT 9       /* 512 ms a slot; longer waits go round again */
 #define WHEEL_NO_TIME UINT64_MAX
 
 enum { WHEEL_ROW_EVICT, WHEEL_ROW_KEEP, WHEEL_ROWS };
@@ -34,6 +35,7 @@ void flow_wheel_init(struct flow_wheel *w, struct flow *flows);
 void flow_wheel_start(struct flow_wheel *w, uint64_t now_ms);
 /* Puts a flow in row `row`, to come up at expire_ms (WHEEL_NO_TIME: never). */
 void flow_wheel_insert(struct flow_wheel *w, uint32_t index, unsigned row, uint64_t expire_ms);
+/* Takes a flow out that was put in once; nothing happens if it is out already. */
 void flow_wheel_remove(struct flow_wheel *w, uint32_t index);
 /* Moves a flow to the same time's list of another row. */
 void flow_wheel_move(struct flow_wheel *w, uint32_t index, unsigned row);
@@ -42,6 +44,8 @@ void flow_wheel_move(struct flow_wheel *w, uint32_t index, unsigned row);
  * inserts it again with a later time.
  */
 uint32_t flow_wheel_due(struct flow_wheel *w, uint64_t now_ms);
+/* Which flow will be next after that one, as far as is known now; 0 if another list must be looked at. */
+uint32_t flow_wheel_ahead(const struct flow_wheel *w);
 /* The flow of a row that expires next, still in the wheel; 0 if the row is empty. */
 uint32_t flow_wheel_nearest(const struct flow_wheel *w, unsigned row);
 

@@ -13,12 +13,14 @@ UNSIGNED, ADDRESS, TIME, STRING, OCTETS = "unsigned", "address", "time", "string
 # Of IANA's registry, what l7probe sends: type and octets.
 ELEMENTS = {
     1: (UNSIGNED, 8), 2: (UNSIGNED, 8), 4: (UNSIGNED, 1), 5: (UNSIGNED, 1), 6: (UNSIGNED, 2), 7: (UNSIGNED, 2),
-    8: (ADDRESS, 4), 10: (UNSIGNED, 4), 11: (UNSIGNED, 2), 12: (ADDRESS, 4), 14: (UNSIGNED, 4), 27: (ADDRESS, 16),
-    28: (ADDRESS, 16), 32: (UNSIGNED, 2), 34: (UNSIGNED, 4), 42: (UNSIGNED, 8), 58: (UNSIGNED, 2), 82: (STRING, None),
+    8: (ADDRESS, 4), 10: (UNSIGNED, 4), 11: (UNSIGNED, 2), 12: (ADDRESS, 4), 14: (UNSIGNED, 4), 25: (UNSIGNED, 8),
+    26: (UNSIGNED, 8), 27: (ADDRESS, 16), 28: (ADDRESS, 16), 32: (UNSIGNED, 2), 34: (UNSIGNED, 4), 42: (UNSIGNED, 8),
+    52: (UNSIGNED, 1), 53: (UNSIGNED, 1), 56: (ADDRESS, 6), 58: (UNSIGNED, 2), 80: (ADDRESS, 6), 82: (STRING, None),
     86: (UNSIGNED, 8), 94: (STRING, None), 95: (OCTETS, 4), 96: (STRING, None), 135: (UNSIGNED, 8), 136: (UNSIGNED, 1),
     148: (UNSIGNED, 8), 149: (UNSIGNED, 4), 152: (TIME, 8), 153: (TIME, 8), 160: (TIME, 8), 164: (UNSIGNED, 8),
-    166: (UNSIGNED, 8), 239: (UNSIGNED, 1), 300: (STRING, None), 303: (UNSIGNED, 2), 339: (UNSIGNED, 1),
-    340: (STRING, None), 341: (STRING, None), 344: (UNSIGNED, 1), 346: (UNSIGNED, 4), 372: (STRING, None),
+    166: (UNSIGNED, 8), 239: (UNSIGNED, 1), 245: (UNSIGNED, 2), 300: (STRING, None), 303: (UNSIGNED, 2),
+    339: (UNSIGNED, 1), 340: (STRING, None), 341: (STRING, None), 344: (UNSIGNED, 1), 346: (UNSIGNED, 4),
+    372: (STRING, None),
 }
 REVERSE = 29305       # RFC 5103
 # informationElementDataType (RFC 5610): octets of a value

@@ -84,16 +84,16 @@ def _unit(order, options):
 
 
 class Writer:
-    """Writes a pcap file with microseconds."""
+    """Writes a pcap file, with microseconds unless told otherwise."""
 
-    def __init__(self, path, link=ETHERNET):
+    def __init__(self, path, link=ETHERNET, nano=False, order="<"):
         self.file = open(path, "wb")
-        self.file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, link))
+        self.order, self.unit = order, 1 if nano else 1000
+        self.file.write(struct.pack(order + "IHHiIII", 0xA1B23C4D if nano else 0xA1B2C3D4, 2, 4, 0, 0, 262144, link))
 
     def add(self, time_ns, frame, wire=None):
-        us = int(time_ns) // 1000
-        self.file.write(struct.pack("<IIII", us // 10**6, us % 10**6, len(frame),
-                                    len(frame) if wire is None else wire))
+        self.file.write(struct.pack(self.order + "IIII", int(time_ns) // 10**9, int(time_ns) % 10**9 // self.unit,
+                                    len(frame), len(frame) if wire is None else wire))
         self.file.write(frame)
 
     def close(self):
@@ -106,7 +106,29 @@ class Writer:
         self.close()
 
 
-def write(path, packets, link=ETHERNET):
-    with Writer(path, link) as out:
+def _block(order, kind, body):
+    body += bytes(-len(body) % 4)
+    size = struct.pack(order + "I", len(body) + 12)
+    return struct.pack(order + "I", kind) + size + body + size
+
+
+def pcapng(packets, resolutions=(None,), order="<", link=ETHERNET):
+    """A section of a pcapng file as octets: an interface per if_tsresol (None: without), which take turns."""
+    out = _block(order, 0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))
+    for resolution in resolutions:
+        option = struct.pack(order + "HHBxxxI", 9, 1, resolution, 0) if resolution is not None else b""
+        out += _block(order, 1, struct.pack(order + "HHI", link, 0, 262144) + option)
+    for i, (time, frame, wire) in enumerate(packets):
+        resolution = resolutions[i % len(resolutions)]
+        resolution = 6 if resolution is None else resolution
+        unit = 2**(resolution & 0x7F) if resolution & 0x80 else 10**resolution
+        ticks = int(time) * unit // 10**9
+        out += _block(order, 6, struct.pack(order + "IIIII", i % len(resolutions), ticks >> 32, ticks & 0xFFFFFFFF,
+                                            len(frame), wire) + frame)
+    return out
+
+
+def write(path, packets, **how):
+    with Writer(path, **how) as out:
         for time, frame, wire in packets:
             out.add(time, frame, wire)

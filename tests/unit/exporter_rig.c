@@ -12,14 +12,17 @@
 
 static const char *apps[186] = {[91] = "TLS", [185] = "Telegram", [5] = "DNS"};
 static const char *categories[10] = {[9] = "Chat"};
-static const struct exporter_names names = {.apps = apps, .n_apps = 186, .categories = categories, .n_categories = 10};
+static const struct exporter_risk risks[41] = {[1] = {"Risk One", 10}, [40] = {"Risk Forty", 250}};
+static const struct exporter_names names = {
+	.apps = apps, .n_apps = 186, .categories = categories, .n_categories = 10, .risks = risks, .n_risks = 41};
 
 void rig_record(struct l7_record *r, unsigned i)
 {
 	record_sample(r, i);
 	r->text_len = 0;
-	r->app = r->master = r->application = r->category = r->interface = r->exporter = (struct l7_text){0, 0};
-	r->http_host = r->dns_query = (struct l7_text){0, 0};
+	for (unsigned f = 0; f < L7_FIELD_COUNT; f++)
+		if (l7_fields[f].type == L7_TYPE_TEXT)
+			memset((char *)r + l7_fields[f].offset, 0, sizeof(struct l7_text));
 	record_sample_text(r, &r->sni, L7_F_tlsServerName, "api.telegram.org");
 	r->flow_id = i;
 	r->sampling = 0;
@@ -60,6 +63,8 @@ void rig_init(struct rig *g, unsigned n)
 	assert_true(g->memory != MAP_FAILED && (void *)g->shared != MAP_FAILED);
 	ring_init(&g->consumer, g->memory, SLOTS, sizeof(struct l7_record), event);
 	ring_init(&g->producer, g->memory, SLOTS, sizeof(struct l7_record), event);
+	strcpy(g->shared->interfaces[0].name, "eth7");
+	g->shared->interfaces[0].index = 3;
 	g->config = (struct exporter_config){
 		.outputs = g->uris,
 		.template_name = "standard",
@@ -68,8 +73,8 @@ void rig_init(struct rig *g, unsigned n)
 		.n_rings = 1,
 		.shared = g->shared,
 		.exporter = "probe1",
-		.interface = "eth7",
-		.interface_id = 3,
+		.interfaces = g->shared->interfaces,
+		.n_interfaces = 1,
 		.stream_id = 1000,
 		.domain = 1,
 		.pen = 32473,

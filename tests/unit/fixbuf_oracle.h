@@ -47,7 +47,11 @@ static inline void oracle_model(struct oracle *o, uint32_t pen)
 		if (f->pen != L7_PEN_NTOP && f->pen != L7_PEN_OWN)
 			continue;
 		e.flags = f->len > 1 && f->len <= 8 ? FB_IE_F_ENDIAN : 0;
-		e.type = f->len == 1 ? FB_UINT_8 : f->len == 2 ? FB_UINT_16 : f->len == 8 ? FB_UINT_64 : FB_STRING;
+		e.type = f->len == 1   ? FB_UINT_8
+			 : f->len == 2 ? FB_UINT_16
+			 : f->len == 4 ? FB_UINT_32
+			 : f->len == 8 ? FB_UINT_64
+				       : FB_STRING;
 		fbInfoModelAddElement(o->model, &e);
 	}
 }

@@ -61,6 +61,12 @@ static inline void record_sample(struct l7_record *r, unsigned n)
 	record_sample_text(r, &r->category, L7_F_applicationCategoryName, "Chat");
 	record_sample_text(r, &r->interface, L7_F_interfaceName, "eth0");
 	record_sample_text(r, &r->exporter, L7_F_exporterName, "probe1");
+	for (unsigned f = 0; f < L7_FIELD_COUNT; f++) {
+		struct l7_text *t = (struct l7_text *)(void *)((char *)r + l7_fields[f].offset);
+
+		if (l7_fields[f].type == L7_TYPE_TEXT && !t->len)
+			record_sample_text(r, t, (enum l7_field)f, l7_fields[f].name);
+	}
 }
 
 #endif

@@ -359,9 +359,10 @@ static void test_uris(void **state)
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		char copy[64], *items[] = {copy};
 		struct conf_list list = {.items = items, .n = 1};
+		size_t which = 9;
 
 		strcpy(copy, wrong[i]);
-		assert_int_equal(alert_outputs_check(&list, err, sizeof(err)), -EINVAL);
+		assert_int_equal(alert_outputs_check(&list, &which, err, sizeof(err)), -EINVAL);
 		assert_non_null(strstr(err, copy));
 	}
 	open_outputs(&o, "json+file:///", -EISDIR); /* a folder: found out when it is opened */

@@ -134,12 +134,17 @@ static void test_uri(void **state)
 {
 	static const char *const wrong[] = {"",
 					    "json",
+					    "?:-",
+					    "JSON:-",
 					    "ipfix+tcp://host:0",
 					    "ipfix+tcp://host:70000",
+					    "ipfix+tcp://host:004739",
 					    "ipfix+tcp://::1:4739",
 					    "ipfix+tcp://[::1:4739",
 					    "ipfix+tcp://[::1]x",
 					    "json:-?early",
+					    "json:-?a=1&&b=2",
+					    "json:-?a=1&",
 					    "json:-?a=1&a=2",
 					    "json:-?a=%zz",
 					    "json:-?a=%00"};
@@ -176,6 +181,38 @@ static void test_uri(void **state)
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		assert_int_equal(uri_parse(&u, wrong[i], err, sizeof(err)), -EINVAL);
 		assert_non_null(strstr(err, wrong[i]));
+	}
+}
+
+static void test_uri_secrets(void **state)
+{
+	static const struct {
+		const char *text, *shown;
+	} secrets[] = {
+		{"kafka://b:9092/t?rdkafka.sasl.password=geheim",
+		 "kafka://b:9092/t?rdkafka.sasl.password=***: no secret"},
+		{"a://h?x=1&PASSWORD=geheim&y=2", "a://h?x=1&PASSWORD=***&y=2: no secret"},
+		{"a:-?token=geheim&api_key=geheim", "a:-?token=***&api_key=***: no secret"},
+		{"a:-?x=1&&token=geheim", "a:-?x=1&&token=***: an option is not"},
+		{"a:-?x&token=geheim", "a:-?x&token=***: an option is not"},
+		{"a://user:geheim@host:1/p", "a://***@host:1/p: no user or password"},
+		{"a://user:geheim@x@host", "a://***@host: no user or password"},
+		{"a://u:geheim@h?client_secret=geheim", "a://***@h?client_secret=***: no user or password"},
+	};
+	static const char *const fine[] = {"a:///p@q", "a://h/p?key=host", "a:-?password_file=/run/secret",
+					   "a:-?mail=a@b"};
+	struct uri u;
+	char err[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
+		assert_int_equal(uri_parse(&u, secrets[i].text, err, sizeof(err)), -EINVAL);
+		assert_memory_equal(err, secrets[i].shown, strlen(secrets[i].shown));
+		assert_null(strstr(err, "geheim"));
+	}
+	for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
+		assert_int_equal(uri_parse(&u, fine[i], err, sizeof(err)), 0);
+		uri_deinit(&u);
 	}
 }
 
@@ -277,6 +314,7 @@ int main(void)
 		cmocka_unit_test(test_utf8_clean),
 		cmocka_unit_test(test_wire),
 		cmocka_unit_test(test_uri),
+		cmocka_unit_test(test_uri_secrets),
 		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_ring_order_and_full),
 		cmocka_unit_test(test_ring_hostile_head),

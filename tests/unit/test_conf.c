@@ -22,6 +22,7 @@ struct target {
 	char *config;
 	struct conf_list listen;
 	struct conf_list interface;
+	struct conf_place places[CONF_ROWS_MAX];
 };
 
 #define AT(member) .offset = offsetof(struct target, member)
@@ -81,7 +82,8 @@ static void start(struct fixture *f)
 			     .usage = "x [options]",
 			     .rows = rows,
 			     .n_rows = sizeof(rows) / sizeof(rows[0]),
-			     .target = &f->t};
+			     .target = &f->t,
+			     .places = f->t.places};
 }
 
 static void file(struct fixture *f, const char *text)
@@ -215,6 +217,41 @@ static void test_bad_files(void **state)
 	bad_file("rules: a\nrules: b\n", "2:1: key rules is here a second time, first on line 1");
 }
 
+static void wrong(struct fixture *f, const char *name, size_t item, const char *expected)
+{
+	strcpy(f->err, "it is wrong");
+	assert_int_equal(conf_error(&f->c, name, item, f->err, sizeof(f->err)), -EINVAL);
+	assert_string_equal(f->err, expected);
+}
+
+static void test_places(void **state)
+{
+	struct fixture f;
+	char expected[128];
+
+	(void)state;
+	start(&f);
+	file(&f, "rules: /a\nidle_timeout:  20\nlisten:\n- three\n-  four\n");
+	assert_int_equal(LOAD(&f, "-i", "a,b", "--filter", "x"), 0);
+	wrong(&f, "interface", 1, "option --interface: it is wrong");
+	wrong(&f, "filter", 0, "option --filter: it is wrong");
+	snprintf(expected, sizeof(expected), "%s:1:8: it is wrong", f.path);
+	wrong(&f, "rules", 0, expected);
+	snprintf(expected, sizeof(expected), "%s:2:16: it is wrong", f.path);
+	wrong(&f, "idle-timeout", 0, expected);
+	snprintf(expected, sizeof(expected), "%s:5:4: it is wrong", f.path);
+	wrong(&f, "listen", 1, expected);
+	snprintf(expected, sizeof(expected), "%s:4:1: it is wrong", f.path);
+	wrong(&f, "listen", 2, expected); /* the list as a whole */
+	conf_deinit(&f.c);
+	memset(&f.t, 0, sizeof(f.t));
+	assert_int_equal(LOAD(&f, "--rules=/b", "-l", "five"), 0); /* the command line wins */
+	wrong(&f, "rules", 0, "option --rules: it is wrong");
+	wrong(&f, "listen", 0, "option --listen: it is wrong");
+	wrong(&f, "interface", 0, "it is wrong"); /* a default */
+	end(&f);
+}
+
 static char *printed(const struct conf *c)
 {
 	char *text = NULL;
@@ -283,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_defaults),    cmocka_unit_test(test_command_line_wins),
 		cmocka_unit_test(test_bad_options), cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_help),
+		cmocka_unit_test(test_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -201,7 +201,6 @@ static struct verdict classify(struct dpi_module *m, const struct frame_ends *e,
 	struct dpi_verdict v;
 	struct packet p;
 	struct frame f;
-	const char *name;
 
 	assert_non_null(flow);
 	dpi_begin(flow);
@@ -214,14 +213,16 @@ static struct verdict classify(struct dpi_module *m, const struct frame_ends *e,
 			frame_set16(&f, 14 + 20 + 6, (unsigned)(i * len)); /* a sequence number of its own */
 		assert_int_equal(decode_ethernet(f.octets, f.len, f.len, &p), DECODE_OK);
 		p.time_ms = UINT64_C(1700000000000) + i;
+		p.reverse = false;
 		if (dpi_packet(m, flow, &p))
 			break;
 		assert_true(i + 1 < (tcp ? DPI_BUDGET_TCP : DPI_BUDGET_OTHER));
 	}
 	dpi_verdict(m, flow, &v, &texts);
 	name_verdict(m, &v, &out);
-	name = texts.sni ? texts.sni : texts.http_host ? texts.http_host : texts.dns_query;
-	snprintf(out.name, sizeof(out.name), "%s", name ? name : "");
+	for (int k = DPI_SNI; k <= DPI_DNS_QUERY; k++)
+		if (texts.kind[k].len)
+			snprintf(out.name, sizeof(out.name), "%.*s", (int)texts.kind[k].len, texts.kind[k].s);
 	dpi_end(flow);
 	free(flow);
 	return out;

@@ -190,6 +190,42 @@ static void test_names(void **state)
 	rig_deinit(&g);
 }
 
+static void make_risks(struct l7_record *r, unsigned i)
+{
+	rig_record(r, i);
+	r->risks = i ? UINT64_C(1) << 40 | 2 | 4 : 0; /* 2 has no name */
+	r->risk_names = (struct l7_text){0, 5};
+}
+
+/* Names of risks where they are wanted, and none that a worker makes up. */
+static void test_risk_names(void **state)
+{
+	for (int wanted = 0; wanted < 2; wanted++) {
+		char path[] = "/tmp/l7export-XXXXXX", uri[80], line[8192];
+		struct rig g;
+		FILE *f;
+
+		(void)state;
+		close(mkstemp(path));
+		rig_init(&g, 2);
+		g.make = make_risks;
+		snprintf(uri, sizeof(uri), "json+file://%s", path);
+		rig_output(&g, uri);
+		g.config.wanted[0] = g.config.wanted[1] = wanted ? UINT64_MAX : 0;
+		rig_start(&g);
+		assert_int_equal(rig_end(&g), 0);
+		f = fopen(path, "r");
+		assert_non_null(fgets(line, sizeof(line), f));
+		assert_null(strstr(line, "risk_names"));
+		assert_non_null(fgets(line, sizeof(line), f));
+		assert_int_equal(strstr(line, "\"risk_names\":\"Risk One,Risk Forty\"") != NULL, wanted);
+		assert_int_equal(strstr(line, "risk_names") != NULL, wanted);
+		fclose(f);
+		unlink(path);
+		rig_deinit(&g);
+	}
+}
+
 static void test_full_disk(void **state)
 {
 	char path[] = "/tmp/l7export-XXXXXX", uri[80];
@@ -463,6 +499,42 @@ static void test_text(void **state)
 	rig_deinit(&g);
 }
 
+/* ---- what is found out only if somebody takes it ---- */
+
+static bool wants(const char *output, const char *template_name, enum l7_field f)
+{
+	char err[512];
+	uint64_t wanted[2] = {UINT64_MAX, UINT64_MAX};
+	struct uri u;
+
+	assert_int_equal(uri_parse(&u, output, err, sizeof(err)), 0);
+	assert_int_equal(exporter_check(&u, 1, template_name, err, sizeof(err)), 0);
+	exporter_wants(&u, 1, template_name, wanted);
+	uri_deinit(&u);
+	return l7_wants(wanted, f);
+}
+
+static void test_wanted(void **state)
+{
+	(void)state;
+	assert_true(wants("text:-", "vlanId", L7_F_dnsQuery));
+	assert_true(wants("text:-", "vlanId", L7_F_flowRisk));
+	assert_false(wants("text:-", "full", L7_F_interfaceName));
+	assert_true(wants("json:-", "vlanId", L7_F_interfaceName));
+	assert_true(wants("json:-", "vlanId", L7_F_masterName)); /* not in IPFIX */
+	assert_true(wants("ipfix+file:///tmp/x", "standard", L7_F_sourceIPv6Address));
+	assert_true(wants("ipfix+file:///tmp/x", "standard", L7_F_tlsServerName));
+	assert_false(wants("ipfix+file:///tmp/x", "standard", L7_F_dnsQuery));
+	assert_true(wants("ipfix+file:///tmp/x", "full", L7_F_dnsQuery));
+	assert_true(wants("ipfix+file:///tmp/x?template=httpHost", "standard", L7_F_httpHost));
+	assert_false(wants("ipfix+file:///tmp/x?template=httpHost", "standard", L7_F_tlsServerName));
+	/* A record per direction: what is listed is sent of the other one too. */
+	assert_false(wants("ipfix+file:///tmp/x?template=octetDeltaCount", "standard", L7_F_reverseIpClassOfService));
+	assert_true(wants("ipfix+file:///tmp/x?template=octetDeltaCount,ipClassOfService", "standard",
+			  L7_F_reverseIpClassOfService));
+	assert_false(wants("ipfix+file:///tmp/x?template=ipClassOfService", "standard", L7_F_reverseIpClassOfService));
+}
+
 /* ---- a hostile worker ---- */
 
 static void make_hostile(struct l7_record *r, unsigned i)
@@ -511,7 +583,8 @@ int main(void)
 		cmocka_unit_test(test_ends_at_once),    cmocka_unit_test(test_text),
 		cmocka_unit_test(test_hostile_worker),  cmocka_unit_test(test_default_template),
 		cmocka_unit_test(test_json_empty_cut),  cmocka_unit_test(test_pipe_paused),
-		cmocka_unit_test(test_pipe_stopped),
+		cmocka_unit_test(test_pipe_stopped),    cmocka_unit_test(test_wanted),
+		cmocka_unit_test(test_risk_names),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

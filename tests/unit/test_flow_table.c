@@ -19,6 +19,21 @@
 #define TURN (TICK * WHEEL_SLOTS)
 #define START UINT64_C(1700000000000)
 
+static struct flow_store table_store;
+
+/* A table on a store of its own. */
+static void table_make(struct flow_table *t, uint32_t max, uint64_t seed)
+{
+	assert_int_equal(flow_store_map(&table_store, -1, max), 0);
+	assert_int_equal(flow_table_init(t, &table_store, seed), 0);
+}
+
+static void table_end(struct flow_table *t)
+{
+	flow_table_deinit(t);
+	flow_store_unmap(&table_store);
+}
+
 static struct flow_key key_of(uint32_t n)
 {
 	struct flow_key k;
@@ -53,12 +68,12 @@ static void test_table_limits(void **state)
 	struct flow_table t;
 
 	(void)state;
-	assert_int_equal(flow_table_init(&t, 0, 1), -EINVAL);
-	assert_int_equal(flow_table_init(&t, (1u << 28) + 1, 1), -EINVAL);
-	assert_int_equal(flow_table_init(&t, 1, 1), 0);
+	assert_int_equal(flow_store_map(&table_store, -1, 0), -EINVAL);
+	assert_int_equal(flow_store_map(&table_store, -1, FLOW_STORE_MAX + 1), -EINVAL);
+	table_make(&t, 1, 1);
 	assert_int_not_equal(table_put(&t, 1), 0);
 	assert_int_equal(table_put(&t, 2), 0);
-	flow_table_deinit(&t);
+	table_end(&t);
 }
 
 /* Thousands of flows added and removed in an order of their own: what is there is found, what is not is not. */
@@ -72,7 +87,7 @@ static void test_table_add_remove(void **state)
 
 	(void)state;
 	memset(seen, 0, sizeof(seen));
-	assert_int_equal(flow_table_init(&t, FLOWS, 7), 0);
+	table_make(&t, FLOWS, 7);
 	for (uint32_t i = 0; i < FLOWS; i++) {
 		at[i] = table_put(&t, i);
 		assert_in_range(at[i], 1, FLOWS);
@@ -94,7 +109,7 @@ static void test_table_add_remove(void **state)
 	assert_int_equal(at[0], at[1]); /* the place last freed is used first, and is clean */
 	assert_int_equal(t.flows[at[0]].packets[0], 0);
 	assert_int_equal(t.flows[at[0]].flags, 0);
-	flow_table_deinit(&t);
+	table_end(&t);
 }
 
 static void test_table_colliding_hashes(void **state)
@@ -104,7 +119,7 @@ static void test_table_colliding_hashes(void **state)
 	uint32_t ia, ib;
 
 	(void)state;
-	assert_int_equal(flow_table_init(&t, 8, 1), 0);
+	table_make(&t, 8, 1);
 	ia = flow_table_add(&t, &a, 5);
 	ib = flow_table_add(&t, &b, 5);
 	flow_wheel_insert(&t.wheel, ia, 0, WHEEL_NO_TIME);
@@ -115,7 +130,7 @@ static void test_table_colliding_hashes(void **state)
 	flow_table_remove(&t, ia);
 	assert_int_equal(flow_table_find(&t, &a, 5), 0);
 	assert_int_equal(flow_table_find(&t, &b, 5), ib);
-	flow_table_deinit(&t);
+	table_end(&t);
 }
 
 static void test_table_id(void **state)
@@ -137,7 +152,7 @@ static void test_table_victim(void **state)
 	uint32_t early, late, kept;
 
 	(void)state;
-	assert_int_equal(flow_table_init(&t, 8, 1), 0);
+	table_make(&t, 8, 1);
 	assert_int_equal(flow_table_victim(&t), 0);
 	flow_wheel_start(&t.wheel, START);
 	kept = table_put(&t, 1);
@@ -154,7 +169,7 @@ static void test_table_victim(void **state)
 	assert_int_equal(flow_table_victim(&t), kept);
 	flow_table_remove(&t, kept);
 	assert_int_equal(flow_table_victim(&t), 0);
-	flow_table_deinit(&t);
+	table_end(&t);
 }
 
 /* A flow comes up at the first look after its time, not before; one look a tick. */
@@ -219,8 +234,12 @@ static void test_wheel_long_silence(void **state)
 		flow_wheel_start(&w, START);
 		for (uint32_t i = 1; i <= FLOWS; i++)
 			flow_wheel_insert(&w, i, i % 2, START + i * TURN / (FLOWS + 10));
-		for (uint32_t n = 0; n < FLOWS; n++)
-			assert_int_not_equal(flow_wheel_due(&w, START + leaps[leap]), 0);
+		for (uint32_t n = 0; n < FLOWS; n++) {
+			uint32_t index = flow_wheel_due(&w, START + leaps[leap]);
+
+			assert_int_not_equal(index, 0);
+			flow_wheel_remove(&w, index); /* it is out: no other goes with it */
+		}
 		assert_int_equal(flow_wheel_due(&w, START + leaps[leap]), 0);
 		assert_int_equal(flow_wheel_nearest(&w, 0) + flow_wheel_nearest(&w, 1), 0);
 	}
@@ -274,59 +293,75 @@ static void test_cold_pool(void **state)
 static uint32_t text_put(struct flow_text_pool *p, size_t sni, size_t host, size_t query)
 {
 	static char many[1024];
-	struct flow_texts t;
+	struct dpi_texts t;
 
 	memset(&t, 0, sizeof(t));
 	memset(many, 'x', sizeof(many));
 	many[0] = 'S';
 	many[1] = 'N';
-	t.kind[FLOW_TEXT_SNI].s = many;
-	t.kind[FLOW_TEXT_SNI].len = sni;
-	t.kind[FLOW_TEXT_HTTP_HOST].s = many + 1;
-	t.kind[FLOW_TEXT_HTTP_HOST].len = host;
-	t.kind[FLOW_TEXT_DNS_QUERY].s = many + 2;
-	t.kind[FLOW_TEXT_DNS_QUERY].len = query;
+	t.kind[DPI_SNI].s = many;
+	t.kind[DPI_SNI].len = sni;
+	t.kind[DPI_HTTP_HOST].s = many + 1;
+	t.kind[DPI_HTTP_HOST].len = host;
+	t.kind[DPI_DNS_QUERY].s = many + 2;
+	t.kind[DPI_DNS_QUERY].len = query;
+	return flow_text_put(p, &t);
+}
+
+/* Every kind, too long. */
+static uint32_t text_put_all(struct flow_text_pool *p)
+{
+	static char many[DPI_TEXTS][300];
+	struct dpi_texts t;
+
+	for (int k = 0; k < DPI_TEXTS; k++) {
+		memset(many[k], 'a' + k, sizeof(many[k]));
+		t.kind[k].s = many[k];
+		t.kind[k].len = sizeof(many[k]);
+	}
 	return flow_text_put(p, &t);
 }
 
 static void test_text_pool(void **state)
 {
 	struct flow_text_pool p;
-	struct flow_texts t;
+	struct dpi_texts t;
 	uint32_t a, b;
-	size_t used;
+	size_t used, most = 0;
 
 	(void)state;
-	assert_int_equal(flow_text_init(&p, 8192), 0);
+	flow_text_init(&p, calloc(1, 8192), 8192);
 	assert_int_equal(text_put(&p, 0, 0, 0), 0);
 	flow_text_get(&p, 0, &t);
-	for (int k = 0; k < FLOW_TEXT_KINDS; k++)
+	for (int k = 0; k < DPI_TEXTS; k++)
 		assert_int_equal(t.kind[k].len, 0);
 	flow_text_drop(&p, 0);
-	a = text_put(&p, 10, 0, 16);     /* 2 + 12 + 18: the smallest block, to the last octet */
-	b = text_put(&p, 300, 299, 298); /* cut to L7_STRING_MAX each: the largest block */
+	a = text_put(&p, 10, 0, 16); /* 2 + 12 + 18: the smallest block, to the last octet */
+	b = text_put_all(&p);        /* each cut to what its kind may have: the largest block */
 	assert_true(a && b && a != b);
 	flow_text_get(&p, a, &t);
-	assert_int_equal(t.kind[FLOW_TEXT_SNI].len, 10);
-	assert_memory_equal(t.kind[FLOW_TEXT_SNI].s, "SNxxxxxxxx", 10);
-	assert_int_equal(t.kind[FLOW_TEXT_HTTP_HOST].len, 0);
-	assert_int_equal(t.kind[FLOW_TEXT_DNS_QUERY].len, 16);
-	assert_memory_equal(t.kind[FLOW_TEXT_DNS_QUERY].s, "xxxx", 4);
+	assert_int_equal(t.kind[DPI_SNI].len, 10);
+	assert_memory_equal(t.kind[DPI_SNI].s, "SNxxxxxxxx", 10);
+	assert_int_equal(t.kind[DPI_HTTP_HOST].len, 0);
+	assert_int_equal(t.kind[DPI_DNS_QUERY].len, 16);
+	assert_memory_equal(t.kind[DPI_DNS_QUERY].s, "xxxx", 4);
 	flow_text_get(&p, b, &t);
-	assert_int_equal(t.kind[FLOW_TEXT_SNI].len, L7_STRING_MAX);
-	assert_int_equal(t.kind[FLOW_TEXT_SNI].s[0], 'S');
-	assert_int_equal(t.kind[FLOW_TEXT_HTTP_HOST].len, L7_STRING_MAX);
-	assert_int_equal(t.kind[FLOW_TEXT_HTTP_HOST].s[0], 'N');
-	assert_int_equal(t.kind[FLOW_TEXT_DNS_QUERY].len, L7_STRING_MAX);
+	for (int k = 0; k < DPI_TEXTS; k++) {
+		assert_int_equal(t.kind[k].len, dpi_text_max[k]);
+		assert_int_equal(t.kind[k].s[0], 'a' + k);
+		assert_int_equal(t.kind[k].s[dpi_text_max[k] - 1], 'a' + k);
+		most += dpi_text_max[k];
+	}
+	assert_true(most <= FLOW_TEXT_MOST);
 	used = p.used;
 	flow_text_drop(&p, a);
 	assert_int_not_equal(text_put(&p, 40, 0, 0), a); /* wants a larger block */
 	assert_int_equal(text_put(&p, 1, 0, 0), a);
 	assert_int_equal(p.used, used + 64);
 	flow_text_drop(&p, b);
-	assert_int_equal(text_put(&p, 255, 255, 255), b);
+	assert_int_equal(text_put_all(&p), b);
 	assert_int_equal(p.used, used + 64);
-	flow_text_deinit(&p);
+	free(p.memory);
 }
 
 static void test_text_pool_exhausted(void **state)
@@ -336,7 +371,7 @@ static void test_text_pool_exhausted(void **state)
 	unsigned n = 0;
 
 	(void)state;
-	assert_int_equal(flow_text_init(&p, 4096), 0);
+	flow_text_init(&p, calloc(1, 4096), 4096);
 	while (n < 256 && (at[n] = text_put(&p, 60, 0, 0)))
 		n++;
 	assert_int_equal(n, (4096 - 32) / 64);
@@ -347,7 +382,7 @@ static void test_text_pool_exhausted(void **state)
 	for (unsigned i = 0; i < n; i++)
 		assert_int_not_equal(text_put(&p, 60, 0, 0), 0);
 	assert_int_equal(text_put(&p, 60, 0, 0), 0);
-	flow_text_deinit(&p);
+	free(p.memory);
 }
 
 int main(void)

@@ -546,19 +546,19 @@ static void test_long_texts(void **state)
 	text[299] = '\0';
 	message_start(&f->m, 0, 0);
 	message_set(&f->m, 2);
-	message_template(&f->m, 256, 6, 0);
+	message_template(&f->m, 256, 8, 0);
 	message_field(&f->m, 0, 8, 4);
 	message_field(&f->m, NTOP, 188, VAR);
 	message_field(&f->m, NTOP, 187, VAR);
+	message_field(&f->m, NTOP, 180, VAR);
+	message_field(&f->m, NTOP, 183, VAR);
 	message_field(&f->m, NTOP, 205, VAR);
 	message_field(&f->m, 0, 372, VAR);
 	message_field(&f->m, 0, 96, VAR);
 	message_set(&f->m, 256);
 	message_uint(&f->m, 0xc0000201, 4);
-	message_text(&f->m, text, 0);
-	message_text(&f->m, text, 0);
-	message_text(&f->m, text, 0);
-	message_text(&f->m, text, 0);
+	for (unsigned i = 0; i < 6; i++)
+		message_text(&f->m, text, 0);
 	message_text(&f->m, "TLS.Telegram", 0);
 	assert_int_equal(send_message(f), 0);
 	assert_int_equal(f->n, 1);
@@ -627,7 +627,7 @@ static void test_uniflow_is_turned(void **state)
 
 	message_start(&f->m, 0, 0);
 	message_set(&f->m, 2);
-	message_template(&f->m, 256, 7, 0);
+	message_template(&f->m, 256, 9, 0);
 	message_field(&f->m, 0, 8, 4);
 	message_field(&f->m, 0, 12, 4);
 	message_field(&f->m, 0, 7, 2);
@@ -635,6 +635,8 @@ static void test_uniflow_is_turned(void **state)
 	message_field(&f->m, 0, 1, 8);
 	message_field(&f->m, 0, 2, 8);
 	message_field(&f->m, 0, 239, 1);
+	message_field(&f->m, 0, 10, 4);
+	message_field(&f->m, 0, 14, 4);
 	message_set(&f->m, 256);
 	message_uint(&f->m, 0xc0000201, 4);
 	message_uint(&f->m, 0xc0000202, 4);
@@ -643,6 +645,8 @@ static void test_uniflow_is_turned(void **state)
 	message_uint(&f->m, 1500, 8);
 	message_uint(&f->m, 3, 8);
 	message_uint(&f->m, 2, 1);
+	message_uint(&f->m, 5, 4);
+	message_uint(&f->m, 6, 4);
 	assert_int_equal(send_message(f), 0);
 	addr_parse("192.0.2.2", ip);
 	assert_memory_equal(f->last.src_ip, ip, 16);
@@ -655,6 +659,9 @@ static void test_uniflow_is_turned(void **state)
 	assert_false(l7_has(&f->last, L7_F_octetDeltaCount));
 	assert_true(l7_has(&f->last, L7_F_sourceIPv4Address));
 	assert_int_equal(f->last.biflow, L7_BIFLOW_INITIATOR);
+	/* The answers came in by 5, so what they answer goes out by it. */
+	assert_int_equal(f->last.ingress_if, 6);
+	assert_int_equal(f->last.egress_if, 5);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, start, stop)

@@ -246,13 +246,37 @@ static void test_cost(void **state)
 	buf_deinit(&b);
 }
 
+/* Once: every pair has changed places, its marks too. Twice: as it was. */
+static void test_turned_round(void **state)
+{
+	struct l7_record r, turned;
+
+	(void)state;
+	record_sample(&r, 0);
+	turned = r;
+	turned.has[L7_F_ingressInterface >> 6] &= ~(UINT64_C(1) << (L7_F_ingressInterface & 63));
+	l7_record_reverse(&turned);
+	assert_memory_equal(turned.src_ip, r.dst_ip, 16);
+	assert_int_equal(turned.dst_port, r.src_port);
+	assert_int_equal(turned.octets, r.rev_octets);
+	assert_int_equal(turned.rev_packets, r.packets);
+	assert_int_equal(turned.rev_tcp_flags, r.tcp_flags);
+	assert_int_equal(turned.ingress_if, r.egress_if);
+	assert_int_equal(turned.biflow, L7_BIFLOW_REVERSE);
+	assert_true(l7_has(&turned, L7_F_ingressInterface));
+	assert_false(l7_has(&turned, L7_F_egressInterface));
+	l7_mark(&turned, L7_F_egressInterface);
+	l7_record_reverse(&turned);
+	assert_memory_equal(&turned, &r, sizeof(r));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_record), cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_left_out),     cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_hostile_text), cmocka_unit_test(test_rows),
-		cmocka_unit_test(test_cost),
+		cmocka_unit_test(test_cost),         cmocka_unit_test(test_turned_round),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

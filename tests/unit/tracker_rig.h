@@ -17,6 +17,7 @@ struct rig {
 	struct l7_record *records; /* the first RIG_RECORDS of them */
 	size_t n;
 	bool refuse;      /* the sink has no room */
+	uint64_t refused; /* records that it had none for */
 	uint64_t packets; /* accepted */
 	uint64_t octets;
 	struct l7_record scratch;
@@ -48,8 +49,10 @@ static inline struct l7_record *rig_reserve(void *arg)
 {
 	struct rig *rig = arg;
 
-	if (rig->refuse)
+	if (rig->refuse) {
+		rig->refused++;
 		return NULL;
+	}
 	return rig->n < RIG_RECORDS ? &rig->records[rig->n] : &rig->scratch;
 }
 
@@ -63,19 +66,29 @@ static inline void rig_commit(void *arg)
 	rig->n++;
 }
 
+static inline uint64_t rig_made(void *arg)
+{
+	const struct rig *rig = arg;
+
+	return rig->n + rig->refused;
+}
+
 static inline struct rig *rig_new(struct flow_tracker_config c)
 {
-	struct rig *rig = calloc(1, sizeof(*rig));
+	struct rig *rig = aligned_alloc(_Alignof(struct rig), sizeof(*rig));
 
 	assert_non_null(rig);
+	memset(rig, 0, sizeof(*rig));
 	rig->records = calloc(RIG_RECORDS, sizeof(*rig->records));
 	assert_non_null(rig->records);
 	if (!c.max_flows)
 		c.max_flows = 2000;
 	if (!c.seed)
 		c.seed = 42;
+	if (!c.store)
+		c.store = -1;
 	assert_int_equal(flow_tracker_init(&rig->t, &c, rig_module, &rig->shared,
-					   (struct flow_sink){rig_reserve, rig_commit, rig}),
+					   (struct flow_sink){rig_reserve, rig_commit, rig_made, rig}),
 			 0);
 	return rig;
 }

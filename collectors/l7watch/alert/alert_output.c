@@ -46,9 +46,10 @@ static int output_path(const char *text, char **path, char *err, size_t err_size
 	return rc;
 }
 
-int alert_outputs_check(const struct conf_list *uris, char *err, size_t err_size)
+int alert_outputs_check(const struct conf_list *uris, size_t *which, char *err, size_t err_size)
 {
 	if (uris->n > ALERT_OUTPUTS_MAX) {
+		*which = uris->n;
 		snprintf(err, err_size, "more than %d alert outputs", ALERT_OUTPUTS_MAX);
 		return -EINVAL;
 	}
@@ -56,6 +57,7 @@ int alert_outputs_check(const struct conf_list *uris, char *err, size_t err_size
 		char *path;
 		int rc = output_path(uris->items[i], &path, err, err_size);
 
+		*which = i;
 		if (rc)
 			return rc;
 		free(path);
@@ -107,7 +109,8 @@ static int output_init(struct alert_output *o, const char *uri, char *err, size_
 
 int alert_outputs_init(struct alert_outputs *o, const struct conf_list *uris, char *err, size_t err_size)
 {
-	int rc = alert_outputs_check(uris, err, err_size);
+	size_t which;
+	int rc = alert_outputs_check(uris, &which, err, err_size);
 
 	*o = (struct alert_outputs){0};
 	for (size_t i = 0; i < uris->n && !rc; i++)

@@ -28,8 +28,8 @@ struct alert_outputs {
 	uint64_t n_lost; /* lines that could not be written */
 };
 
-/* Checks the URIs and opens nothing. Returns 0, or -EINVAL with a sentence. */
-int alert_outputs_check(const struct conf_list *uris, char *err, size_t err_size);
+/* Checks the URIs and opens nothing. Returns 0, or -EINVAL with a sentence; *which is wrong, uris->n: the list as a whole. */
+int alert_outputs_check(const struct conf_list *uris, size_t *which, char *err, size_t err_size);
 /* Opens all. Returns 0, or a negative errno with a sentence. */
 int alert_outputs_init(struct alert_outputs *o, const struct conf_list *uris, char *err, size_t err_size);
 /* Writes what waits, for at most two seconds, and closes all. */

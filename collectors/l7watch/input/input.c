@@ -84,9 +84,10 @@ static int input_uri(struct uri *u, const char *text, char *err, size_t err_size
 	return rc;
 }
 
-int input_check(const struct conf_list *uris, char *err, size_t err_size)
+int input_check(const struct conf_list *uris, size_t *which, char *err, size_t err_size)
 {
 	if (uris->n == 0 || uris->n > INPUT_LISTENERS_MAX) {
+		*which = uris->n;
 		snprintf(err, err_size, "%zu inputs; from 1 to %d are possible", uris->n, INPUT_LISTENERS_MAX);
 		return -EINVAL;
 	}
@@ -94,6 +95,7 @@ int input_check(const struct conf_list *uris, char *err, size_t err_size)
 		struct uri u;
 		int rc = input_uri(&u, uris->items[i], err, err_size);
 
+		*which = i;
 		if (rc)
 			return rc;
 		uri_deinit(&u);

@@ -77,8 +77,8 @@ struct input {
 	struct input_log log_garbage, log_half, log_refused, log_descriptors;
 };
 
-/* Checks the URIs and opens nothing. Returns 0, or -EINVAL with a sentence. */
-int input_check(const struct conf_list *uris, char *err, size_t err_size);
+/* Checks the URIs and opens nothing. Returns 0, or -EINVAL with a sentence; *which is wrong, uris->n: the list as a whole. */
+int input_check(const struct conf_list *uris, size_t *which, char *err, size_t err_size);
 
 /* Listens on all. Returns 0, or a negative errno with a sentence. loop and the sink's argument are kept. */
 int input_init(struct input *in, struct loop *loop, const struct conf_list *uris, struct ipfix_reader_sink sink,

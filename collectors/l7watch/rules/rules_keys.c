@@ -111,7 +111,7 @@ static int rules_add_host(struct rules_loader *l, const struct rules_item *item,
 
 	if (*item->text == '@') {
 		const struct yaml_node *list = rules_named_list(l, item);
-		uint32_t set;
+		uint32_t set = 0;
 
 		if (!list)
 			return -EINVAL;

@@ -62,11 +62,12 @@ static char *rules_beside(const struct rules_loader *l, const char *path)
 {
 	const char *slash = strrchr(l->yaml->file, '/');
 	size_t folder = slash && *path != '/' ? (size_t)(slash - l->yaml->file) + 1 : 0;
-	char *whole = malloc(folder + strlen(path) + 1);
+	size_t size = strlen(path) + 1;
+	char *whole = malloc(folder + size);
 
 	if (whole) {
 		memcpy(whole, l->yaml->file, folder);
-		strcpy(whole + folder, path);
+		memcpy(whole + folder, path, size);
 	}
 	return whole;
 }
@@ -98,7 +99,7 @@ static int rules_file(struct rules_loader *l, const struct yaml_node *node, rule
 	FILE *in;
 	int rc = rules_check_keys(l, node, keys, later, "a list");
 
-	if (rc || !rules_text(l, name ? name : node, "file"))
+	if (rc || !rules_text(l, name ? name : node, "file") || !name)
 		return -EINVAL;
 	where.file = rules_beside(l, name->value);
 	if (!where.file)

@@ -183,7 +183,7 @@ def write_all(folder):
         # Frames cut short are said to have been longer on the wire.
         pcapio.write(f"{folder}/shape-{name}.pcap", timed(case[0]))
     raw = [f.ip4(A, B, f.UDP, dgram())]
-    pcapio.write(f"{folder}/raw-ip.pcap", timed(raw), pcapio.RAW)
+    pcapio.write(f"{folder}/raw-ip.pcap", timed(raw), link=pcapio.RAW)
 
 
 if __name__ == "__main__":

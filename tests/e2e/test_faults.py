@@ -112,6 +112,60 @@ class ProbeFaults(Sentences):
         self.assertEqual(done.stats["records"], sums["sent"] + sums["dropped"], done.err)
 
 
+class Places(Sentences):
+    """What is wrong in a configuration file is said with its place, in options with the option's name."""
+
+    def said(self, binary, text, *more):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+            f.write(text)
+            f.flush()
+            done = l7.run((binary, "-c", f.name) + more, timeout=30)
+        self.assertEqual(1, done.status, done.err)
+        self.assertEqual(1, len(done.said.splitlines()), done.err)
+        return done.said.replace(f.name, "F")
+
+    def test_probe_file(self):
+        for text, expected in (("output:\n- json:-\n- jsn:-\n", ":3:3: jsn:-: there is no output"),
+                               ("output: ipfix+udp://h?mtu=9\n", ":1:9: .* option mtu"),
+                               ("output: [json:-, text:-]\n", ":1:18: text:-: another output"),
+                               ("filter: tcp prt 80\n", ":1:9: filter"), ("template: standart\n", ":1:11: .*standard"),
+                               ("protocols: /nonexistent/p\n", ":1:12: /nonexistent/p: No such"),
+                               ("workers: 2\nsnaplen: 3\n", ":2:10: snaplen"), ("color: red\n", ":1:8: color")):
+            self.assertRegex(self.said(l7.L7PROBE, text, "-r", l7.STORY, "--check"), "error: F" + expected)
+
+    def test_probe_options(self):
+        for option, value in (("output", "jsn:-"), ("filter", "tcp prt 80"), ("template", "standart"), ("color", "red"),
+                              ("protocols", "/nonexistent/p")):
+            said = self.said(l7.L7PROBE, f"{option}: json:-\n", "-r", l7.STORY, f"--{option}", value)
+            self.assertIn(f"error: option --{option}: ", said)
+
+    def test_source_of_the_command_line_wins(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+            f.write("interface: nosuch0\n")
+            f.flush()
+            done = l7.probe("-c", f.name, "-r", l7.STORY, "-o", "json:-", "--stats")
+        self.assertEqual(0, done.status, done.err)
+        self.assertGreater(len(done.flows), 0)
+        self.assertIn("do not go together", self.said(l7.L7PROBE, f"interface: x\nread: {l7.STORY}\n"))
+
+    def test_watch(self):
+        for text, expected in (("listen: [ipfix+udp://h, ipfx:-]\n", ":1:25: ipfx"), ("alert: mail:-\n", ":1:8: mail"),
+                               ("pen: 29305\n", ":1:6: pen 29305 is taken")):
+            self.assertRegex(self.said(l7.L7WATCH, text, "--check"), "error: F" + expected)
+        self.assertIn("error: option --listen: ipfx:-", self.said(l7.L7WATCH, "stats: true\n", "-l", "ipfx:-"))
+
+    def test_secrets(self):
+        """Not taken where they could be read, and not repeated in the sentence that says so."""
+        secret = "kafka://u:geheim@b/t?rdkafka.sasl.password=geheim"
+        for binary, key, always in ((l7.L7PROBE, "output", ("-r", l7.STORY)), (l7.L7WATCH, "alert", ()),
+                                    (l7.L7WATCH, "listen", ())):
+            for more in (always, always + ("--print-config",), always + ("-v", "--check")):
+                said = self.said(binary, f"{key}: {secret}\n", *more)
+                self.assertIn(r"***@b/t?rdkafka.sasl.password=***: ", said)
+                said += self.said(binary, "stats: true\n", f"--{key}", secret, *more)
+                self.assertNotIn("geheim", said)
+
+
 @unittest.skipUnless(l7.is_root(), "needs root")
 class Live(Sentences):
     def test_absent_interface(self):

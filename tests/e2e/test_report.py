@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import frames  # noqa: E402
 import l7  # noqa: E402
 import pcapio  # noqa: E402
+import space  # noqa: E402
 import town  # noqa: E402
 
 UTC = {"TZ": "UTC", "LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"], "TERM": "xterm"}
@@ -356,6 +357,7 @@ class Live(unittest.TestCase):
         town.run("ip", "-n", cls.space, "link", "add", "a0", "type", "veth", "peer", "name", "b0")
         for name in ("a0", "b0"):
             town.run("ip", "-n", cls.space, "link", "set", name, "up")
+        space.set_tso(cls.space, "b0", False)
 
     def replay(self):
         town.run("ip", "netns", "exec", self.space, "/usr/bin/python3", "-c", REPLAY, "a0", l7.STORY)

@@ -48,10 +48,26 @@ class SelfTest(unittest.TestCase):
         self.assertNotIn("FAILED", done.out)
 
 
+def shared_memory(pid, name):
+    """What a process maps of the probe's memory of this name: {inode: {(first octet, end, whether it may write)}}."""
+    found = {}
+    with open(f"/proc/{pid}/maps", encoding="ascii") as f:
+        for line in f:
+            words = line.split()
+            if len(words) > 5 and words[5] == "/memfd:" + name:
+                first, last = (int(word, 16) for word in words[0].split("-"))
+                at = int(words[2], 16)
+                found.setdefault(words[4], set()).add((at, at + last - first, words[1][1] == "w"))
+    return found
+
+
 class Running(unittest.TestCase):
     """The processes as they are in the middle of a file."""
 
     def setUp(self):
+        self.start()
+
+    def start(self, *more):
         self.folder = tempfile.TemporaryDirectory(prefix="l7test-")
         path = self.folder.name + "/flows.pcap"
         packets = []
@@ -59,7 +75,7 @@ class Running(unittest.TestCase):
             frame = frames.datagram(f"10.{n >> 14 & 255}.{n >> 7 & 127}.{n & 127}", "198.51.100.1", 1024 + n % 50000, 9, b"x")
             packets.append((10**18 + n * 10**6, frame, len(frame)))
         pcapio.write(path, packets)
-        self.probe = subprocess.Popen((l7.L7PROBE, "-v", "-r", path, "--idle-timeout", "1", "-o", "json:-"),
+        self.probe = subprocess.Popen((l7.L7PROBE, "-v", "-r", path, "--idle-timeout", "1", "-o", "json:-") + more,
                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def tearDown(self):
@@ -84,6 +100,40 @@ class Running(unittest.TestCase):
         self.assertEqual(0, self.probe.returncode, err)
         self.assertEqual(MORE_THAN_FITS, len(l7.json_lines(out.decode())))
         self.assertRegex(err.decode(), r"info: worker confined: no capabilities; seccomp on; Landlock (on|not in this kernel)")
+
+
+class Memory(Running):
+    """A worker maps nothing of another's; the exporter no flows, and the workers' counters to read only."""
+
+    def setUp(self):
+        self.start("-w", "3")
+
+    def test_what_is_left(self):
+        found = l7.wait_for("four children", lambda: len(children(self.probe.pid)) == 4 and sorted(children(self.probe.pid)))
+        workers = found[1:]
+        for pid in workers:
+            l7.wait_for("a worker that is confined", lambda pid=pid: status(pid)["Seccomp"] == "2")
+        own, flows = [], []
+        for pid in workers:
+            (parts,) = shared_memory(pid, "l7probe").values()
+            self.assertTrue(all(part[2] for part in parts))
+            own += parts
+            flows += list(shared_memory(pid, "l7probe-flows"))
+            self.assertEqual([], [name for name in self.descriptors(pid) if "memfd" in name])
+        own.sort()
+        self.assertEqual(3 * 2, len(own))  # counters and ring
+        self.assertTrue(all(a[1] <= b[0] for a, b in zip(own, own[1:])), own)
+        self.assertEqual(3, len(set(flows)))
+        (parts,) = shared_memory(found[0], "l7probe").values()
+        self.assertEqual({}, shared_memory(found[0], "l7probe-flows"))
+        self.assertEqual([], [name for name in self.descriptors(found[0]) if "memfd" in name])
+        (counters,) = (part for part in parts if not part[2])
+        self.assertEqual(3, sum(counters[0] <= part[0] and part[1] <= counters[1] for part in own))
+
+    @staticmethod
+    def descriptors(pid):
+        folder = f"/proc/{pid}/fd"
+        return [os.readlink(f"{folder}/{n}") for n in os.listdir(folder)]
 
 
 @unittest.skipUnless(l7.is_root(), "needs root to become somebody else")
@@ -160,7 +210,8 @@ class Live(unittest.TestCase):
         with self.probe() as probe:
             l7.wait_for("a capture", lambda: "capturing on" in probe.err)
             self.ip("-n", self.SPACE, "link", "del", "l7sand0")
-            self.check_no_death(probe.finish(10))
+            l7.wait_for("the end of the capture", lambda: "disappeared" in probe.err)
+            self.check_no_death(probe.stop())
 
 
 if __name__ == "__main__":

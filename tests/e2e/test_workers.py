@@ -17,7 +17,7 @@ import l7  # noqa: E402
 import pcapio  # noqa: E402
 
 VERDICT = ("app", "app_id", "master", "application", "category", "confidence", "master_confidence", "risk_score", "risks",
-           "sni", "http_host", "dns_query")
+           "risk_names", "sni", "http_host", "dns_query")
 # Verdicts that may depend on the number of workers: nDPI's STUN dissector keeps addresses of peers in a cache of
 # its module, across hosts, so a flow can be named by what another pair of hosts said before.
 BY_STUN_CACHE = {"stun_signal.pcapng": 1, "teams.pcap": 2, "wa_video.pcap": 1, "wa_voice.pcap": 1}
@@ -137,7 +137,7 @@ class Live(unittest.TestCase):
             self.assertEqual((ROUNDS, ROUNDS), (flow["packets"], flow["rev_packets"]), flow)
 
     def test_shares_stay(self):
-        """A worker dies: it loses its open flows and no other worker does, and its successor takes the same hosts."""
+        """A worker dies: its successor takes the same hosts, and goes on with their flows."""
         self.start_echo()
         with self.probe() as probe:
             self.wait_workers(probe, 3)
@@ -155,11 +155,8 @@ class Live(unittest.TestCase):
         self.assertEqual(1, done.stats["worker_restarts"])
         self.assertEqual(4 * PEERS * ROUNDS, done.stats["packets"])
         self.assertEqual(PEERS, len(done.flows))
-        whole = [flow for flow in done.flows if (flow["packets"], flow["rev_packets"]) == (2 * ROUNDS, 2 * ROUNDS)]
-        begun = [flow for flow in done.flows if (flow["packets"], flow["rev_packets"]) == (ROUNDS, ROUNDS)]
-        self.assertEqual(PEERS, len(whole) + len(begun))
-        self.assertGreater(len(begun), 0)
-        self.assertGreater(len(whole), 0)
+        for flow in done.flows:
+            self.assertEqual((2 * ROUNDS, 2 * ROUNDS), (flow["packets"], flow["rev_packets"]), flow)
 
 
 if __name__ == "__main__":

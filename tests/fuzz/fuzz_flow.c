@@ -183,12 +183,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					.active_ms = settings & 4 ? 60000 : 0,
 					.early = settings & 8,
 					.domain = 1,
-					.seed = more};
+					.seed = more,
+					.store = -1};
 	uint64_t time_ms = settings & 16 ? more : UINT64_C(1700000000000);
 
 	memset(&s, 0, sizeof(s));
 	FUZZ_CHECK(flow_tracker_init(&s.t, &c, fuzz_module(), &s.shared,
-				     (struct flow_sink){sums_reserve, sums_commit, &s}) == 0);
+				     (struct flow_sink){.reserve = sums_reserve, .commit = sums_commit, .arg = &s}) ==
+		   0);
 	while (wire_ok(&w) && wire_left(&w) > 0)
 		one_packet(&s, &w, &time_ms);
 	flow_tracker_flush(&s.t);

@@ -117,7 +117,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char *categories[10] = {[9] = "Chat"};
 	static const struct exporter_names names = {
 		.apps = apps, .n_apps = 200, .categories = categories, .n_categories = 10};
-	static const struct exporter_config config = {.names = &names, .exporter = "probe1", .interface = "eth0"};
+	static const struct shared_interface interface = {"eth0", 1, 0};
+	static const struct exporter_config config = {
+		.names = &names, .exporter = "probe1", .interfaces = &interface, .n_interfaces = 1};
 	static struct fuzz_state *f;
 	struct l7_record *slot = malloc(sizeof(*slot)), r;
 	uint64_t before;

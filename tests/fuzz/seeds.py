@@ -186,10 +186,63 @@ def rules():
     }
 
 
+def framer():
+    """Whole messages of ipfix(), with an octet for the pieces before them; and what is no message."""
+    sessions = ipfix()
+    streams = {name: b"".join(cut_up(sessions[name])) for name in ("standard", "names", "ipv6-turned", "reserved-set")}
+    streams["many"] = streams["standard"] * 3
+    streams["half"] = streams["standard"][:-9]
+    streams["no-version"] = streams["standard"] + b"GET / HTTP/1.0"
+    streams["too-short"] = struct.pack(">HHIII", 10, 15, 0, 0, 1)
+    streams["longest"] = struct.pack(">HHIII", 10, 65535, 0, 0, 1) + bytes(99)
+    return {name: bytes([n * 5]) + octets for n, (name, octets) in enumerate(streams.items())}
+
+
+def cut_up(octets):
+    at = 1
+    while at < len(octets):
+        size = struct.unpack_from(">H", octets, at)[0]
+        yield octets[at + 2:at + 2 + size]
+        at += 2 + size
+
+
+def profile():
+    return {
+        "names": b"# comment\nflowStartMilliseconds, flowEndMilliseconds\n\nsourceIPv4Address applicationName # more\n",
+        "six": b"sourceIPv6Address\ndestinationIPv6Address\nsourceIPv4Address\n", "crlf": b"octetDeltaCount\r\n",
+        "twice": b"octetDeltaCount\noctetDeltaCount\n", "wrong": b"octetDeltaCont\n", "empty": b"# nothing\n",
+        "zero": b"octetDeltaCount\0packetDeltaCount\n", "list": b"\1octetDeltaCount,packetDeltaCount",
+        "nprobe": b"\1%IPV4_SRC_ADDR %L7_PROTO_NAME %IN_BYTES", "unknown-nprobe": b"\1%IPV4_SRC_ADR", "one": b"\1full",
+        "wrong-name": b"\1standart", "comment": b"\1octetDeltaCount # x",
+        "long": b"\1" + b"octetDeltaCount," * 200,
+    }
+
+
+def protocols():
+    return {
+        "all": b'# rules\n\nhost:"example.org",tcp:80-90,udp:53,ip:192.0.2.0/24@Own\nhost:t.me@Telegram\n',
+        "dashes": b'host:"example.org"@Own\nhost:"not-example.org"@Own\nhost:".example.org"@Own\nhost:"example."@Own\n',
+        "no-protocol": b"tcp:80\n", "no-items": b"@Own\n", "no-newline": b"tcp:80@Own", "port": b"tcp:90-80@Own\n",
+        "port-0": b"udp:0@Own\n", "address": b"ip:192.0.2.0/33@Own\n", "ipv6": b"ip:2001:db8::1@Own\n", "item": b"icmp:1@Own\n",
+        "host": b'host:"a@Own\n', "name": b"tcp:80@Own/x\n", "long-name": b"tcp:80@" + b"x" * 32 + b"\n", "zero": b"tcp:80@O\0wn\n",
+        "long": b"tcp:80," * 400 + b"tcp:80@Own\n",
+    }
+
+
+def uri():
+    lines = ("text:-", "json+file:///tmp/a%20b", "ipfix+tcp://host:4739?early=1&template=a%26b", "ipfix+udp://[2001:db8::1]:4739?mtu=5",
+             "kafka://b1:9092/topic?mtu=77", "ipfix+tcp://user:word@host", "ipfix+tcp://[::1", "ipfix+tcp://[::1]x", "a://h:0",
+             "a://::1:1", "json:-?early", "json:-?a=1&a=2", "json:-?a=%zz", "json:-?a=%00", "a:///%", "json", ":x", "",
+             "a:-?erly=1", "a:-?token=x&b=1", "a:-?a=1&&b=2", "a:-?" + "&".join(f"o{n}=1" for n in range(40)))
+    return {f"{n:02}": line.encode() for n, line in enumerate(lines)}
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(os.path.abspath(__file__)), "corpus")
     for target, inputs in (("fuzz_ipfix", ipfix()), ("fuzz_yaml", yaml()), ("fuzz_rules", rules()),
-                           ("fuzz_record", record_slot()), ("fuzz_decode", decode()), ("fuzz_flow", flow())):
+                           ("fuzz_record", record_slot()), ("fuzz_decode", decode()), ("fuzz_flow", flow()),
+                           ("fuzz_framer", framer()), ("fuzz_profile", profile()), ("fuzz_protocols", protocols()),
+                           ("fuzz_uri", uri())):
         os.makedirs(os.path.join(folder, target), exist_ok=True)
         for name, octets in inputs.items():
             with open(os.path.join(folder, target, name), "wb") as f:

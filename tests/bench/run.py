@@ -1,18 +1,22 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""CPU of l7probe beside the floor and ndpiReader, in one run.
+"""What l7probe costs, beside the floor and beside programs that do part of the same.
 
 User and system time of each program with all its processes, rounds
 interleaved, the median of each and the least: on a busy machine the least is
-nearer the truth. The numbers of calls into nDPI are printed too: if l7probe's
-differ from the floor's, the two did not do the same work. (A few do: fragments
-find their flow in the probe, and not in the floor.)
+nearer the truth. Ratios are to the floor of the same run. The numbers of
+calls of nDPI are printed too: if l7probe's differ from the floor's with
+timeouts off, the two did not do the same work. (A few do: fragments find their
+flow in the probe, and not in the floor.)
+
+  ./dev bench [--load NAME]... [--program NAME]... [--rounds N] [--figures]
 """
 import argparse
-import glob
-import json
 import os
 import platform
+import resource
+import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -20,49 +24,31 @@ import sys
 import tempfile
 import threading
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-BIN = os.path.join(ROOT, "build", "release", "bin")
-PCAPS = os.path.join(ROOT, "build", "corpus", "pcap")
-LOADS = os.path.join(ROOT, "build", "bench")
-PROTOCOLS = os.path.join(ROOT, "etc", "protocols.txt")
-
-sys.path.insert(0, HERE)
-import mixload  # noqa: E402
+import figures
+from loads import TIMED, load_file
+from programs import NOTES, programs, totals
 
 
-def small_captures():
-    """Every capture under 1 MB: many short flows of every protocol."""
-    return sorted(p for p in glob.glob(PCAPS + "/*") if os.path.getsize(p) < 1_000_000
-                  and p.endswith((".pcap", ".pcapng", ".cap")))
-
-
-def long_captures():
-    return [os.path.join(PCAPS, n + ".pcap") for n in
-            ("pinterest", "tumblr", "reddit", "netflix", "zoom2", "ookla", "tor", "instagram")]
-
-
-LOAD_KINDS = {"mix": (small_captures, 10), "long": (long_captures, 6)}
-
-
-def load_file(kind, copies):
-    """The load's path; made once for each number of copies."""
-    os.makedirs(LOADS, exist_ok=True)
-    captures, usual = LOAD_KINDS[kind]
-    copies = copies or usual
-    path = os.path.join(LOADS, f"{kind}-{copies}.pcap")
-    if not os.path.exists(path):
-        mixload.make(path, captures(), copies)
-    return path
+LONGEST = 100  # seconds of one run
+# Of these loads; the others take minutes, and are there with "--program".
+OF_MANY = ["floor", "l7probe", "softflowd", "nfpcapd"]
 
 
 class Sink:
-    """A collector that reads and forgets; its CPU is not the probe's."""
+    """A collector on one port, UDP and TCP, that reads and forgets; its CPU is nobody's."""
 
     def __init__(self):
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = self.server.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.datagrams.bind(("127.0.0.1", self.port))
+        for work in (self.serve, self.forget):
+            threading.Thread(target=work, daemon=True).start()
+
+    def forget(self):
+        buffer = bytearray(1 << 16)
+        while True:
+            self.datagrams.recv_into(buffer)
 
     def serve(self):
         while True:
@@ -78,72 +64,98 @@ class Sink:
 
 
 def measure(argv):
-    """(CPU seconds, (standard output, standard error)) of one run."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        child = subprocess.Popen(argv, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
+    """(CPU seconds, what it said) of one run; None if it takes too long."""
+    with tempfile.TemporaryFile() as out:
+        # With its children: nfprobe and the exporter are processes of their own, and waited for by their parents.
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        child = subprocess.Popen(argv, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            child.wait(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+            return None
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         out.seek(0)
-        err.seek(0)
-        text = out.read().decode(errors="replace"), err.read().decode(errors="replace")
+        text = out.read().decode(errors="replace")
     if child.returncode != 0:
-        sys.exit(f"{' '.join(argv)}: exit {child.returncode}\n{text[1]}")
-    return used.ru_utime + used.ru_stime, text
+        sys.exit(f"{' '.join(argv)}: exit {child.returncode}\n{text[-2000:]}")
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, text
 
 
-def programs(load, port):
-    probe = [os.path.join(BIN, "l7probe"), "-r", load, "--active-timeout", "0",
-             "--idle-timeout", "0", "--stats"]
-    found = {"floor": [os.path.join(BIN, "floor"), load, PROTOCOLS],
-             "l7probe ipfix+tcp": probe + ["-o", f"ipfix+tcp://127.0.0.1:{port}"],
-             "l7probe json+file": probe + ["-o", "json+file:///dev/null"]}
-    if os.path.exists("/usr/bin/ndpiReader"):
-        found["ndpiReader -q"] = ["/usr/bin/ndpiReader", "-q", "-p", PROTOCOLS, "-i", load]
-    return found
+def run_round(todo, times, said, folder):
+    for name, argv in todo.items():
+        if said.get(name, True) is None:
+            continue
+        if name == "nfpcapd":
+            shutil.rmtree(os.path.join(folder, "nfpcapd"))
+            os.mkdir(os.path.join(folder, "nfpcapd"))
+        result = measure(argv)
+        if not result:
+            said[name] = None
+            continue
+        times.setdefault(name, []).append(result[0])
+        if name not in said:
+            said[name] = totals(name, result[1], folder)
 
 
-def calls_of(text):
-    """What a program says of itself: (packets, flows, calls), or dashes."""
-    for line in (text[0] + "\n" + text[1]).splitlines():
-        if line.startswith("{"):
-            try:
-                said = json.loads(line)
-            except ValueError:
-                continue
-            if "dpi_calls" in said:
-                return said["packets"], said["flows"], said["dpi_calls"]
-    return "-", "-", "-"
-
-
-def bench(kind, load, rounds, port):
+def bench(load, a, port):
+    """Prints the rows of a load. Returns l7probe's nanoseconds per packet, if it was measured."""
     times, said = {}, {}
-    todo = programs(load, port)
-    for _ in range(rounds):
-        for name, argv in todo.items():
-            seconds, text = measure(argv)
-            times.setdefault(name, []).append(seconds)
-            said[name] = calls_of(text)
-    floor, least = statistics.median(times["floor"]), min(times["floor"])
-    for name in todo:
-        middle, best = statistics.median(times[name]), min(times[name])
-        packets, flows, calls = said[name]
-        print(f"{kind:<5} {name:<18} {middle:8.3f} {middle / floor:7.2f} {best:8.3f} {best / least:7.2f}"
-              f" {packets:>10} {flows:>8} {calls:>9}")
+    with tempfile.TemporaryDirectory() as folder:
+        found = programs(load_file(load), folder, port)
+        names = a.program or (list(found) if load in ("mix", "long") else OF_MANY)
+        wanted = {name: found[name] for name in found if name in names}
+        todo = {name: argv for name, argv in wanted.items() if argv}
+        for _ in range(a.rounds):
+            run_round(todo, times, said, folder)
+    floor = times.get("floor", [float("nan")])
+    for name, argv in wanted.items():
+        if not argv:
+            print(f"{load:<9} {name:<13} not installed")
+            continue
+        if said[name] is None:
+            print(f"{load:<9} {name:<13} takes longer than {LONGEST} s")
+            continue
+        middle, least = statistics.median(times[name]), min(times[name])
+        row = "".join(f" {n:>11}" for n in said[name])
+        print(f"{load:<9} {name:<13} {middle:8.3f} {middle / statistics.median(floor):7.2f}"
+              f" {least:8.3f} {least / min(floor):7.2f}{row}", flush=True)
+    return statistics.median(times["l7probe"]) / said["l7probe"][0] * 1e9 if times.get("l7probe") else None
+
+
+def other_figures(a):
+    with tempfile.TemporaryDirectory() as folder:
+        figures.workers(a.rounds, folder)
+        figures.memory(folder)
+        figures.start(a.rounds, folder)
+        for load in ("mix", "long", "dns-2m"):
+            figures.stages(a.rounds, load)
+        figures.calls(folder)
+        figures.watch()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--copies", type=int, default=0, help="size of the loads")
-    parser.add_argument("--load", choices=sorted(LOAD_KINDS), action="append")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--load", choices=TIMED, action="append", help="may be given again; default all")
+    parser.add_argument("--program", choices=list(NOTES), action="append", help="may be given again; default all")
+    parser.add_argument("--figures", action="store_true", help="only the figures after the table")
     a = parser.parse_args()
-    port = Sink().port
-    print(f"{platform.machine()}, {os.cpu_count()} CPUs, "
-          f"medians of {a.rounds} rounds, user + system seconds")
-    print(f"{'load':<5} {'program':<18} {'median':>8} {'/floor':>7} {'least':>8} {'/floor':>7}"
-          f" {'packets':>10} {'flows':>8} {'calls':>9}")
-    for kind in a.load or LOAD_KINDS:
-        bench(kind, load_file(kind, a.copies), a.rounds, port)
+    print(f"{platform.machine()}, {os.cpu_count()} CPUs, load average {os.getloadavg()[0]:.1f}; medians of"
+          f" {a.rounds} rounds, user + system seconds, all processes")
+    if not a.figures:
+        print(f"{'load':<9} {'program':<13} {'median':>8} {'/floor':>7} {'least':>8} {'/floor':>7}"
+              f" {'packets':>11} {'flows':>11} {'IP octets':>11} {'DPI calls':>11}")
+        port = Sink().port
+        packet = {load: bench(load, a, port) for load in a.load or TIMED}
+        if packet.get("dns-10k") and packet.get("dns-2m"):
+            print(f"l7probe, ns per packet, 10 thousand and 2 million flows open: {packet['dns-10k']:.0f}"
+                  f" and {packet['dns-2m']:.0f}: {packet['dns-2m'] / packet['dns-10k']:.2f} times")
+        for name, note in NOTES.items():
+            print(f"  {name}: {note}")
+    if a.figures or not (a.load or a.program):
+        other_figures(a)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of ./dev bench that are not CPU beside others: workers, memory, start, stages, system calls, l7watch."""
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+from loads import load_file
+from programs import BIN, PROTOCOLS, ROOM, probe
+
+WAIT = 120  # seconds for anything
+
+
+def wall(argv):
+    start = time.monotonic()
+    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, timeout=WAIT)
+    return time.monotonic() - start
+
+
+def workers(rounds, folder):
+    """Wall time with two workers and with one; the exporter has no processor of its own."""
+    output = ["-o", "ipfix+file://" + os.path.join(folder, "ipfix")]
+    times = {1: [], 2: []}
+    for _ in range(rounds):
+        for n in times:
+            times[n].append(wall(probe(load_file("mix"), *output, "-w", str(n))))
+    one, two = (statistics.median(times[n]) for n in (1, 2))
+    print(f"workers   mix, wall: one {one:.3f} s, two {two:.3f} s: {one / two:.2f} times as fast"
+          f" (least: {min(times[1]) / min(times[2]):.2f})")
+
+
+def start(rounds, folder):
+    """A file of one packet, from exec to exit: the first packet is seen before that."""
+    output = ["-o", "ipfix+file://" + os.path.join(folder, "ipfix")]
+    for n in (1, 2):
+        times = [wall(probe(load_file("one"), *output, "-w", str(n))) for _ in range(rounds)]
+        print(f"start     start, one packet, end, {n} worker{'s' * (n > 1)}:"
+              f" {1000 * statistics.median(times):.0f} ms")
+
+
+def processes_of(pid):
+    found = [pid]
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+        for child in f.read().split():
+            found += processes_of(int(child))
+    return found
+
+
+def memory_of(pids):
+    """(sum of PSS, sum of page tables, CPU ticks) of processes, in kB."""
+    pss = tables = ticks = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+            pss += int(re.search(r"^Pss: +(\d+)", f.read(), re.M).group(1))
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            tables += int(re.search(r"^VmPTE:\s+(\d+)", f.read(), re.M).group(1))
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return pss, tables, ticks
+
+
+def memory(folder):
+    """A million classified flows at one time: the file comes through a pipe that stays open until they are counted."""
+    argv = [os.path.join(BIN, "l7probe"), "-c", "/dev/null", "-r", "-", "--max-flows", "1000000", "--stats",
+            "-o", "ipfix+file://" + os.path.join(folder, "ipfix")]
+    with open(os.path.join(folder, "stats"), "w+", encoding="utf-8") as err:
+        child = subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=err)
+        with open(load_file("dns-1m"), "rb") as f:
+            shutil.copyfileobj(f, child.stdin, 1 << 20)
+        child.stdin.flush()
+        pids, last = processes_of(child.pid), -1
+        for _ in range(WAIT):  # until they have done what there is to do
+            pss, tables, ticks = memory_of(pids)
+            if ticks == last:
+                break
+            last = ticks
+            time.sleep(0.5)
+        child.stdin.close()
+        status = child.wait(timeout=WAIT)
+        err.seek(0)
+        said = json.loads([line for line in err if line.startswith("{")][-1])
+    if status or said["flows"] != 1_000_000 or said["evicted"]:
+        sys.exit(f"figures: l7probe made {said['flows']} flows, exit {status}")
+    print(f"memory    {said['flows']} classified flows at once: {pss / 1000:.0f} MB PSS in all"
+          f" (and {tables / 1000:.0f} MB of page tables), {pss * 1024 / said['flows']:.0f} octets a flow")
+
+
+def stages(rounds, load):
+    said = subprocess.run([os.path.join(BIN, "stages"), load_file(load), PROTOCOLS, str(rounds)],
+                          check=True, capture_output=True, text=True, timeout=600).stdout
+    said = json.loads(said)
+    line = " ".join(f"{stage} {ns:.0f}" for stage, ns in said["ns_per_packet"].items())
+    print(f"stages    {load}, ns per packet, each after those before it: {line};"
+          f" {said['allocations']} allocations of our own")
+
+
+def calls_of(name, folder):
+    """(system calls of all processes, packets) of a run."""
+    log = os.path.join(folder, "strace")
+    output = "ipfix+file://" + os.path.join(folder, "ipfix")
+    said = subprocess.run(["strace", "-f", "-c", "-o", log, *probe(load_file(name), "-o", output)],
+                          check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WAIT).stderr
+    with open(log, encoding="ascii") as f:
+        calls = int(re.search(r"^100.00\s+\S+\s+\S+\s+(\d+)", f.read(), re.M).group(1))
+    return calls, json.loads(said[said.index("{"):])["packets"]
+
+
+def calls(folder):
+    if not shutil.which("strace"):
+        print("calls     strace is not installed")
+        return
+    (few, _), (many, packets) = (calls_of(name, folder) for name in ("one", "mix"))
+    print(f"calls     mix, {packets} packets: {many - few} system calls of all processes more than for one packet,"
+          f" {1000 * (many - few) / packets:.1f} in 1,000")
+
+
+def watch():
+    said = json.loads(subprocess.run([os.path.join(BIN, "watchload")], check=True, capture_output=True, text=True,
+                                     timeout=WAIT).stdout)
+    print(f"l7watch   {said['rules']} rules, {said['hosts']} hosts, from memory, records per second:"
+          f" {said['reader_per_s']:,.0f} read, {said['reader_and_rules_per_s']:,.0f} read and judged")

@@ -365,7 +365,7 @@ static int exporter_open(struct exporter *e)
 	return 0;
 }
 
-/* Closes what is open. Returns the exit status. */
+/* Closes what is open. Returns the exit status: of files nothing may be lost, live what is dropped is counted. */
 static int exporter_close(struct exporter *e, int status)
 {
 	for (size_t i = 0; i < e->n_outputs; i++) {
@@ -374,10 +374,10 @@ static int exporter_close(struct exporter *e, int status)
 
 		o->ops->close(o);
 		anonymize_free(o->anonymize);
-		dropped = shared_get(&o->counters->dropped);
-		if (dropped && !o->dead)
+		dropped = o->dead ? 0 : shared_get(&o->counters->dropped);
+		if (dropped)
 			log_warn("%s: %llu records could not be sent", o->name, (unsigned long long)dropped);
-		if (shared_get(&o->counters->failed))
+		if (shared_get(&o->counters->failed) || (dropped && e->config->lossless))
 			status = 2;
 	}
 	return status;

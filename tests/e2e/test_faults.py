@@ -97,7 +97,7 @@ class ProbeFaults(Sentences):
         self.assertLess(time.monotonic() - started, 30)
         output = done.stats["outputs"][0]
         self.assertEqual(done.stats["records"], output["sent"] + output["dropped"], done.err)
-        self.assertEqual(0, output["sent"])
+        self.assertEqual((2, 0), (done.status, output["sent"]), "a script must not take the file for done")
 
     def test_collector_never_reads(self):
         with socket.socket() as server:
@@ -110,6 +110,7 @@ class ProbeFaults(Sentences):
         self.assertLess(time.monotonic() - started, 30, "the end is bounded by drain_timeout")
         sums = done.stats["outputs"][0]
         self.assertEqual(done.stats["records"], sums["sent"] + sums["dropped"], done.err)
+        self.assertEqual(2 if sums["dropped"] else 0, done.status, done.err)
 
 
 class Places(Sentences):

@@ -461,7 +461,7 @@ static void test_pipe_stopped(void **state)
 	assert_int_equal(waitpid(g.child, NULL, WNOHANG), 0);
 	alarm(20); /* it would wait for ever */
 	shared_set(&g.shared->stopping, 1);
-	assert_int_equal(rig_end(&g), 0);
+	assert_int_equal(rig_end(&g), 2);
 	alarm(0);
 	close(fd[0]);
 	close(fd[1]);

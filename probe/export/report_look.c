@@ -110,7 +110,7 @@ void report_look(struct buf *b, const struct report *r, const struct report_sums
 		snprintf(texts[n++], LOOK_ITEM, "%u lesser kinds of risk", kinds);
 	}
 	if (n == 0)
-		snprintf(texts[n++], LOOK_ITEM, "nothing stands out");
+		snprintf(texts[n++], LOOK_ITEM, s->flows ? "nothing stands out" : "no flow was seen");
 	for (size_t i = 0; i < n; i++)
 		items[i] = texts[i];
 	snprintf(first, sizeof(first), "Worth a look: %s", texts[0]);

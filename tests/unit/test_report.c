@@ -504,7 +504,7 @@ static void test_empty(void **state)
 	rig_init(&g, 80, 4096);
 	assert_string_equal(rig_print(&g),
 			    "telegram.pcap   0 packets   0 B   0 flows   0 refused\n\n"
-			    "Worth a look: nothing stands out\n"
+			    "Worth a look: no flow was seen\n"
 			    "Next: l7probe -i eth0 (live) \xc2\xb7 -o ipfix+udp://collector:4739 \xc2\xb7 --help\n");
 	rig_deinit(&g);
 }

@@ -16,6 +16,7 @@
 
 #define CONFIG_FILE "/etc/l7probe/l7probe.yaml"
 #define PROTOCOLS_FILE "/etc/l7probe/protocols.txt"
+#define CATEGORIES_FILE "/etc/l7probe/categories.txt"
 #define AT(member) offsetof(struct config, member)
 
 static const struct conf_row config_rows[] = {
@@ -101,6 +102,11 @@ static const struct conf_row config_rows[] = {
 	 .offset = AT(protocols),
 	 .argument = "FILE",
 	 .help = "protocol rules beside nDPI's; default " PROTOCOLS_FILE},
+	{.name = "categories",
+	 .type = CONF_STRING,
+	 .offset = AT(categories),
+	 .argument = "FILE",
+	 .help = "categories of hosts and networks; default " CATEGORIES_FILE " if it is there"},
 	{.name = "exporter",
 	 .type = CONF_STRING,
 	 .offset = AT(exporter),
@@ -207,6 +213,11 @@ static const struct conf_row config_rows[] = {
 	 .offset = AT(list_protocols),
 	 .only_option = true,
 	 .help = "print the protocols that can be told, with those of --protocols"},
+	{.name = "list-categories",
+	 .type = CONF_FLAG,
+	 .offset = AT(list_categories),
+	 .only_option = true,
+	 .help = "print the categories that there are, for --categories"},
 	{.name = "print-config",
 	 .type = CONF_FLAG,
 	 .offset = AT(print_config),
@@ -252,18 +263,23 @@ static struct conf config_table(struct config *c)
 			     .places = c->places};
 }
 
-/* The file shipped with the program, unless another is named. */
-static int config_find_protocols(struct config *c)
+/* The file at a place, if there is one and no other is named. */
+static int config_find_file(char **name, const char *place)
 {
-	static const char *const places[] = {PROTOCOLS_FILE, L7_SOURCE_DIR "/etc/protocols.txt"};
+	if (*name || access(place, R_OK))
+		return 0;
+	*name = strdup(place);
+	return *name ? 0 : -ENOMEM;
+}
 
-	for (size_t i = 0; !c->protocols && i < sizeof(places) / sizeof(places[0]); i++)
-		if (access(places[i], R_OK) == 0) {
-			c->protocols = strdup(places[i]);
-			if (!c->protocols)
-				return -ENOMEM;
-		}
-	return 0;
+/* Protocols are shipped with the program, categories are everybody's own. */
+static int config_find_files(struct config *c)
+{
+	int rc = config_find_file(&c->protocols, PROTOCOLS_FILE);
+
+	if (!rc)
+		rc = config_find_file(&c->protocols, L7_SOURCE_DIR "/etc/protocols.txt");
+	return rc ? rc : config_find_file(&c->categories, CATEGORIES_FILE);
 }
 
 /* A key without a value, as in "template:", is none. */
@@ -290,7 +306,7 @@ static int config_default_exporter(struct config *c)
 /* Something is to be printed that needs no source of packets. */
 static bool config_lists(const struct config *c)
 {
-	return c->list_fields || c->list_templates || c->list_protocols;
+	return c->list_fields || c->list_templates || c->list_protocols || c->list_categories;
 }
 
 /* Puts the place of a value before the sentence that says what is wrong with it. */
@@ -393,6 +409,15 @@ static int config_check_capture(struct config *c, char *err, size_t err_size)
 	return item < c->cpus.n ? config_wrong(c, "cpus", item, err, err_size) : 0;
 }
 
+/* NULL: none is to be read. */
+static int config_check_file(const char *path, char *err, size_t err_size)
+{
+	if (!path || access(path, R_OK) == 0)
+		return 0;
+	snprintf(err, err_size, "%s: %s", path, strerror(errno));
+	return -EINVAL;
+}
+
 /* The values that are one word or name. */
 static int config_check_words(struct config *c, char *err, size_t err_size)
 {
@@ -402,10 +427,10 @@ static int config_check_words(struct config *c, char *err, size_t err_size)
 		snprintf(err, err_size, "color is \"%s\": not auto, always or never", c->color);
 		return config_wrong(c, "color", 0, err, err_size);
 	}
-	if (c->protocols && access(c->protocols, R_OK)) {
-		snprintf(err, err_size, "%s: %s", c->protocols, strerror(errno));
+	if (config_check_file(c->protocols, err, err_size))
 		return config_wrong(c, "protocols", 0, err, err_size);
-	}
+	if (config_check_file(c->categories, err, err_size))
+		return config_wrong(c, "categories", 0, err, err_size);
 	if (profile_load(&ignored, c->template_name, err, err_size))
 		return config_wrong(c, "template", 0, err, err_size);
 	return 0;
@@ -479,7 +504,7 @@ int config_load(struct config *c, int argc, char **argv, char *err, size_t err_s
 	if (rc || c->help || c->version || c->selftest_sandbox || c->completion)
 		return rc;
 	snprintf(err, err_size, "no memory");
-	rc = config_find_protocols(c);
+	rc = config_find_files(c);
 	if (!rc)
 		rc = config_default_template(c);
 	if (!rc)

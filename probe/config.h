@@ -20,6 +20,7 @@ struct config {
 	char *template_name;
 	char *config;
 	char *protocols;
+	char *categories;
 	char *exporter;
 	char *crash_dir; /* NULL: no packet is kept */
 	uint64_t workers;
@@ -44,6 +45,7 @@ struct config {
 	bool list_fields;
 	bool list_templates;
 	bool list_protocols;
+	bool list_categories;
 	bool selftest_sandbox;
 	bool verbose;
 	bool version;

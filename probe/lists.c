@@ -57,3 +57,11 @@ void lists_protocols(FILE *out, const struct dpi_module *dpi)
 			fprintf(out, "%5u  %-28s %s\n", id, name, category ? category : "-");
 	}
 }
+
+void lists_categories(FILE *out, const struct dpi_module *dpi)
+{
+	fprintf(out, "%5s  %s\n", "ID", "CATEGORY");
+	for (uint32_t id = 0; id < dpi_category_count(dpi); id++)
+		if (dpi_category_name(dpi, id))
+			fprintf(out, "%5u  %s\n", id, dpi_category_name(dpi, id));
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What --list-fields, --list-templates and --list-protocols print: a line per item, columns for people and awk. */
+/* What --list-fields, --list-templates, --list-protocols and --list-categories print: a line per item, columns for people and awk. */
 #ifndef PROBE_LISTS_H
 #define PROBE_LISTS_H
 
@@ -14,5 +14,6 @@ void lists_fields(FILE *out, uint32_t pen);
 void lists_templates(FILE *out);
 /* Protocols by name, with id and category. */
 void lists_protocols(FILE *out, const struct dpi_module *dpi);
+void lists_categories(FILE *out, const struct dpi_module *dpi);
 
 #endif

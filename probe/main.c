@@ -28,7 +28,7 @@ static int main_check(const struct config *c)
 		capture_close(file);
 	}
 
-	if (dpi_module_new(&dpi, c->protocols, err, sizeof(err))) {
+	if (dpi_module_new(&dpi, &(struct dpi_files){c->protocols, c->categories}, err, sizeof(err))) {
 		log_error("%s", err);
 		return 1;
 	}
@@ -36,16 +36,20 @@ static int main_check(const struct config *c)
 	return 0;
 }
 
-static int main_list_protocols(const struct config *c)
+static int main_list_dpi(const struct config *c)
 {
+	struct dpi_files files = {.protocols = c->protocols};
 	struct dpi_module *dpi;
 	char err[512];
 
-	if (dpi_module_new(&dpi, c->protocols, err, sizeof(err))) {
+	if (dpi_module_new(&dpi, &files, err, sizeof(err))) {
 		log_error("%s", err);
 		return 1;
 	}
-	lists_protocols(stdout, dpi);
+	if (c->list_protocols)
+		lists_protocols(stdout, dpi);
+	else
+		lists_categories(stdout, dpi);
 	dpi_module_free(dpi);
 	return 0;
 }
@@ -85,8 +89,8 @@ int main(int argc, char **argv)
 		lists_fields(stdout, (uint32_t)config.pen);
 	else if (config.list_templates)
 		lists_templates(stdout);
-	else if (config.list_protocols)
-		status = main_list_protocols(&config);
+	else if (config.list_protocols || config.list_categories)
+		status = main_list_dpi(&config);
 	else if (config.print_config)
 		config_print(&config, stdout);
 	else if (config.check)

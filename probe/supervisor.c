@@ -252,7 +252,7 @@ static int supervisor_init(struct supervisor *s, char *err, size_t err_size)
 		snprintf(err, err_size, "interfaces: %s", strerror(-rc));
 		return rc;
 	}
-	rc = dpi_module_new(&s->dpi, s->config->protocols, err, err_size);
+	rc = dpi_module_new(&s->dpi, &(struct dpi_files){s->config->protocols, s->config->categories}, err, err_size);
 	if (rc)
 		return rc;
 	rc = names_init(&s->names, s->dpi);

@@ -79,7 +79,7 @@ extern const uint8_t dpi_text_max[DPI_TEXTS];
 /* enum l7_field of each, but for DPI_NUMBERS. */
 extern const uint8_t dpi_text_field[DPI_TEXTS];
 
-/* The end of a flow that has no payload, for a guess. Addresses as in struct packet. */
+/* The ends of a flow, the initiator first. Addresses as in struct packet. */
 struct dpi_ends {
 	const uint8_t *src_ip;
 	const uint8_t *dst_ip;
@@ -89,12 +89,17 @@ struct dpi_ends {
 	uint8_t ip_version;
 };
 
+/* The user's own, each NULL for none. */
+struct dpi_files {
+	const char *protocols;  /* dpi/protocols_file.h */
+	const char *categories; /* dpi/categories.h */
+};
+
 /*
- * Makes a module with all protocols of nDPI and those of protocols_file (NULL: none). Returns 0, or a negative errno
- * with a sentence in err: a file that cannot be read, a rule nDPI does not take ("file:line: ..."), headers that do not
- * fit the library.
+ * Makes a module with all protocols of nDPI and what is in the files. Returns 0, or a negative errno with a sentence in err: a
+ * file that cannot be read, a line that is wrong ("file:line: ..."), headers that do not fit the library.
  */
-int dpi_module_new(struct dpi_module **out, const char *protocols_file, char *err, size_t err_size);
+int dpi_module_new(struct dpi_module **out, const struct dpi_files *files, char *err, size_t err_size);
 void dpi_module_free(struct dpi_module *m);
 /* Only what is among these fields (l7_wants()) is told from now on; a new module tells all. */
 void dpi_module_want(struct dpi_module *m, const uint64_t wanted[2]);
@@ -108,7 +113,8 @@ bool dpi_packet(struct dpi_module *m, void *state, const struct packet *p);
  * The final verdict, asking nDPI to give up where it has none. texts point into the state and live until dpi_end(); may
  * be NULL.
  */
-void dpi_verdict(struct dpi_module *m, void *state, struct dpi_verdict *v, struct dpi_texts *texts);
+void dpi_verdict(struct dpi_module *m, void *state, const struct dpi_ends *ends, struct dpi_verdict *v,
+		 struct dpi_texts *texts);
 /* Frees what nDPI keeps for the flow; the memory is the caller's again. */
 void dpi_end(void *state);
 /* The verdict for a flow that never carried payload: from ports and addresses only, said so in its confidence. */

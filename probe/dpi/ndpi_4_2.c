@@ -9,6 +9,7 @@
 
 #include <ndpi_main.h>
 
+#include "dpi/categories.h"
 #include "dpi/dpi.h"
 #include "dpi/dpi_judge.h"
 #include "dpi/faults.h"
@@ -26,6 +27,7 @@ struct dpi_module {
 	char (*apps)[MODULE_NAME_MAX];
 	char categories[MODULE_CATEGORIES][MODULE_NAME_MAX];
 	struct host_rules hosts;
+	struct categories users;
 	uint64_t wanted[2]; /* fields to tell */
 	bool peek;          /* packets have to be looked at for some of them */
 	char wrong[160];    /* what is wrong with a rule */
@@ -108,6 +110,18 @@ static const char *module_check_item(void *arg, const char *item, const char *pr
 	return m->wrong;
 }
 
+static const char *module_category_name(const void *arg, uint32_t id)
+{
+	return dpi_category_name(arg, id);
+}
+
+static int module_load_categories(struct dpi_module *m, const char *file, char *err, size_t err_size)
+{
+	struct category_names names = {module_category_name, m, MODULE_CATEGORIES};
+
+	return file ? categories_load(&m->users, file, &names, err, err_size) : 0;
+}
+
 static int module_load(struct dpi_module *m, const char *protocols_file, char *err, size_t err_size)
 {
 	struct protocols_file_more check = {module_check_item, m};
@@ -131,7 +145,7 @@ static int module_load(struct dpi_module *m, const char *protocols_file, char *e
 	return rc;
 }
 
-int dpi_module_new(struct dpi_module **out, const char *protocols_file, char *err, size_t err_size)
+int dpi_module_new(struct dpi_module **out, const struct dpi_files *files, char *err, size_t err_size)
 {
 	struct dpi_module *m;
 	int rc;
@@ -144,7 +158,7 @@ int dpi_module_new(struct dpi_module **out, const char *protocols_file, char *er
 			 sizeof(struct ndpi_flow_struct));
 		return -EPROTO;
 	}
-	rc = protocols_file ? protocols_file_check(protocols_file, NULL, err, err_size) : 0;
+	rc = files->protocols ? protocols_file_check(files->protocols, NULL, err, err_size) : 0;
 	if (rc)
 		return rc;
 	m = calloc(1, sizeof(*m));
@@ -158,7 +172,9 @@ int dpi_module_new(struct dpi_module **out, const char *protocols_file, char *er
 		dpi_module_free(m);
 		return -ENOMEM;
 	}
-	rc = module_load(m, protocols_file, err, err_size);
+	rc = module_load(m, files->protocols, err, err_size);
+	if (!rc)
+		rc = module_load_categories(m, files->categories, err, err_size);
 	if (rc) {
 		dpi_module_free(m);
 		return rc;
@@ -174,6 +190,7 @@ void dpi_module_free(struct dpi_module *m)
 	if (m->ndpi)
 		ndpi_exit_detection_module(m->ndpi);
 	host_rules_deinit(&m->hosts);
+	categories_deinit(&m->users);
 	free(m->apps);
 	free(m);
 }
@@ -320,7 +337,18 @@ static uint16_t module_category(const struct dpi_module *m, uint16_t app)
 	return app ? (uint16_t)ndpi_get_proto_category(m->ndpi, p) : 0;
 }
 
-void dpi_verdict(struct dpi_module *m, void *state, struct dpi_verdict *v, struct dpi_texts *texts)
+/* The user's own category wins. */
+static void module_own_category(const struct dpi_module *m, const char *host, const struct dpi_ends *ends,
+				struct dpi_verdict *v)
+{
+	int category = categories_find(&m->users, host, ends->dst_ip, ends->src_ip);
+
+	if (category >= 0)
+		v->category = (uint16_t)category;
+}
+
+void dpi_verdict(struct dpi_module *m, void *state, const struct dpi_ends *ends, struct dpi_verdict *v,
+		 struct dpi_texts *texts)
 {
 	struct dpi_state *s = state;
 	struct dpi_evidence e;
@@ -337,6 +365,7 @@ void dpi_verdict(struct dpi_module *m, void *state, struct dpi_verdict *v, struc
 		v->category = (uint16_t)s->protocol.category;
 	else
 		v->category = module_category(m, v->app);
+	module_own_category(m, s->flow.host_server_name, ends, v);
 	v->risks = s->flow.risk;
 	v->risk_score = s->flow.risk ? ndpi_risk2score(s->flow.risk, &client, &server) : 0;
 	if (!texts)
@@ -372,6 +401,7 @@ void dpi_guess(struct dpi_module *m, const struct dpi_ends *ends, struct dpi_ver
 	memset(v, 0, sizeof(*v));
 	dpi_judge(&e, v);
 	v->category = module_category(m, v->app);
+	module_own_category(m, "", ends, v);
 }
 
 uint32_t dpi_app_count(const struct dpi_module *m)

@@ -138,16 +138,22 @@ static void tracker_keep(struct flow_tracker *t, const struct packet *p, uint64_
 	memcpy(k->ip, p->ip, k->size);
 }
 
+static struct dpi_ends tracker_ends(const struct flow *f)
+{
+	unsigned initiator = f->flags & FLOW_INITIATOR_IS_1 ? 1 : 0;
+
+	return (struct dpi_ends){.src_ip = f->key.ip[initiator],
+				 .dst_ip = f->key.ip[!initiator],
+				 .src_port = f->key.port[initiator],
+				 .dst_port = f->key.port[!initiator],
+				 .protocol = f->key.protocol,
+				 .ip_version = f->key.ip_version};
+}
+
 static void tracker_guess(struct flow_tracker *t, uint32_t index, uint64_t hash)
 {
 	struct flow *f = &t->table.flows[index];
-	unsigned initiator = f->flags & FLOW_INITIATOR_IS_1 ? 1 : 0;
-	struct dpi_ends ends = {.src_ip = f->key.ip[initiator],
-				.dst_ip = f->key.ip[!initiator],
-				.src_port = f->key.port[initiator],
-				.dst_port = f->key.port[!initiator],
-				.protocol = f->key.protocol,
-				.ip_version = f->key.ip_version};
+	struct dpi_ends ends = tracker_ends(f);
 
 	if (!t->dpi || tracker_quarantined(t, hash) > 1) {
 		memset(&t->table.infos[index].verdict, 0, sizeof(t->table.infos[index].verdict));
@@ -163,6 +169,7 @@ static void tracker_conclude(struct flow_tracker *t, uint32_t index)
 {
 	struct flow *f = &t->table.flows[index];
 	struct flow_info *i = &t->table.infos[index];
+	struct dpi_ends ends = tracker_ends(f);
 	struct dpi_texts texts;
 	uint64_t hash = flow_table_hash(&t->table, &f->key);
 	void *state;
@@ -174,7 +181,7 @@ static void tracker_conclude(struct flow_tracker *t, uint32_t index)
 	}
 	state = flow_cold_at(&t->cold, f->cold);
 	tracker_enter(t, f, hash);
-	dpi_verdict(t->dpi, state, &i->verdict, &texts);
+	dpi_verdict(t->dpi, state, &ends, &i->verdict, &texts);
 	i->text = flow_text_put(&t->texts, &texts);
 	if (!i->text && !flow_text_none(&texts))
 		shared_add(&t->shared->counters.text_cut, 1);

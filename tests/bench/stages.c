@@ -260,7 +260,7 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		die("usage: stages FILE [PROTOCOLS_FILE [ROUNDS]]");
-	if (dpi_module_new(&dpi, argc > 2 ? argv[2] : NULL, err, sizeof(err)))
+	if (dpi_module_new(&dpi, &(struct dpi_files){.protocols = argc > 2 ? argv[2] : NULL}, err, sizeof(err)))
 		die(err);
 	names = stages_names(dpi);
 	for (int round = 0; round < rounds; round++)

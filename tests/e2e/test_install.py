@@ -44,7 +44,7 @@ class Install(unittest.TestCase):
         probe, watch = self.path("usr/sbin/l7probe"), self.path("usr/sbin/l7watch")
         for folder in ("etc/l7probe", "usr/share/doc/l7probe/examples"):
             done = l7.run([probe, "-c", self.path(folder, "l7probe.yaml"), "--protocols", self.path(folder, "protocols.txt"),
-                           "--check"])
+                           "--categories", self.path(folder, "categories.txt"), "--check"])
             self.assertEqual((0, ""), (done.status, done.said))
         for folder in ("etc/l7watch", "usr/share/doc/l7probe/examples"):
             done = l7.run([watch, "-c", self.path(folder, "l7watch.yaml"), "-R", self.path(folder, "rules.yaml"), "--check"])

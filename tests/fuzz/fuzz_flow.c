@@ -169,7 +169,7 @@ static struct dpi_module *fuzz_module(void)
 	char err[200];
 
 	if (!module)
-		FUZZ_CHECK(dpi_module_new(&module, NULL, err, sizeof(err)) == 0);
+		FUZZ_CHECK(dpi_module_new(&module, &(struct dpi_files){0}, err, sizeof(err)) == 0);
 	return module;
 }
 

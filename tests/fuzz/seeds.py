@@ -229,6 +229,16 @@ def protocols():
     }
 
 
+def categories():
+    return {
+        "all": b"# list\n\nexample.org Web\n.example.net\t1\r\n192.0.2.0/24  User custom category 1\n2001:db8::/32 web\n",
+        "twice": b"a.example Web\nA.example Unspecified\n", "same": b"a.example Web\na.example 1\n", "net": b"192.0.2.1/24 Web\n",
+        "no-category": b"a.example\n", "bad-category": b"a.example Wob\n", "number": b"a.example 2\n", "zero": b"a\0b Web\n",
+        "blank": b" a.example Web\n", "star": b"*.a.example Web\n", "all-4": b"0.0.0.0/0 Web", "all-6": b"::/0 Web", "dots": b".. 1\n",
+        "long": b"a" * 80 + b".example Web\n",
+    }
+
+
 def uri():
     lines = ("text:-", "json+file:///tmp/a%20b", "ipfix+tcp://host:4739?early=1&template=a%26b", "ipfix+udp://[2001:db8::1]:4739?mtu=5",
              "kafka://b1:9092/topic?mtu=77", "ipfix+tcp://user:word@host", "ipfix+tcp://[::1", "ipfix+tcp://[::1]x", "a://h:0",
@@ -242,7 +252,7 @@ def main():
     for target, inputs in (("fuzz_ipfix", ipfix()), ("fuzz_yaml", yaml()), ("fuzz_rules", rules()),
                            ("fuzz_record", record_slot()), ("fuzz_decode", decode()), ("fuzz_flow", flow()),
                            ("fuzz_framer", framer()), ("fuzz_profile", profile()), ("fuzz_protocols", protocols()),
-                           ("fuzz_uri", uri())):
+                           ("fuzz_categories", categories()), ("fuzz_uri", uri())):
         os.makedirs(os.path.join(folder, target), exist_ok=True)
         for name, octets in inputs.items():
             with open(os.path.join(folder, target, name), "wb") as f:

@@ -45,6 +45,7 @@ read: [{capture}]
 output: ["json+file://{out}", "ipfix+file://{out}.ipfix?early=1"]
 template: {template}
 protocols: {protocols}
+categories: {folder}/categories.txt
 filter: ip or ip6
 crash_dir: {folder}
 exporter: branch-7
@@ -121,6 +122,8 @@ class Place:
             return with_file(out, process.stop(HUNG))
 
     def config(self, env, out):
+        with open(out + "/categories.txt", "w", encoding="utf-8") as f:
+            f.write("192.0.2.0/24 Cloud\n2001:db8::/32 Cloud\nexample.org Mining\n")
         with open(out + "/probe.yaml", "w", encoding="utf-8") as f:
             f.write(CONFIG.format(capture=l7.STORY, out=out + "/out", template=self.folder + "/few.tmpl", folder=out,
                                   protocols=os.path.join(l7.ROOT, "etc", "protocols.txt")))

@@ -25,7 +25,8 @@ static int setup(void **state)
 	char err[300] = "";
 
 	(void)state;
-	if (dpi_module_new(&module, L7_SOURCE "/etc/protocols.txt", err, sizeof(err)) == 0)
+	if (dpi_module_new(&module, &(struct dpi_files){.protocols = L7_SOURCE "/etc/protocols.txt"}, err,
+			   sizeof(err)) == 0)
 		return 0;
 	print_error("%s\n", err);
 	return -1;
@@ -56,7 +57,7 @@ static int load(struct dpi_module **m, const char *rules, char err[300])
 {
 	const char *path = write_rules(rules, strlen(rules));
 	size_t len = strlen(path);
-	int rc = dpi_module_new(m, path, err, 300);
+	int rc = dpi_module_new(m, &(struct dpi_files){.protocols = path}, err, 300);
 
 	if (rc) {
 		assert_null(*m);
@@ -121,10 +122,11 @@ static void test_rule_file_odd(void **state)
 	const char *path;
 
 	(void)state;
-	assert_int_equal(dpi_module_new(&m, "/nonexistent/rules", err, sizeof(err)), -ENOENT);
+	assert_int_equal(dpi_module_new(&m, &(struct dpi_files){.protocols = "/nonexistent/rules"}, err, sizeof(err)),
+			 -ENOENT);
 	assert_non_null(strstr(err, "/nonexistent/rules"));
 	path = write_rules("host:\"a\0b\"@Own\n", 15);
-	assert_int_equal(dpi_module_new(&m, path, err, sizeof(err)), -EINVAL);
+	assert_int_equal(dpi_module_new(&m, &(struct dpi_files){.protocols = path}, err, sizeof(err)), -EINVAL);
 	assert_non_null(strstr(err, ":1: the line is too long or has an octet 0"));
 	unlink(path);
 }
@@ -196,6 +198,8 @@ static struct verdict classify(struct dpi_module *m, const struct frame_ends *e,
 			       size_t len)
 {
 	void *flow = aligned_alloc(64, (dpi_state_size() + 63) & ~(size_t)63);
+	uint8_t src[16] = {0}, dst[16] = {0};
+	struct dpi_ends ends = {.src_ip = src, .dst_ip = dst};
 	struct verdict out = {.app = ""};
 	struct dpi_texts texts;
 	struct dpi_verdict v;
@@ -218,7 +222,7 @@ static struct verdict classify(struct dpi_module *m, const struct frame_ends *e,
 			break;
 		assert_true(i + 1 < (tcp ? DPI_BUDGET_TCP : DPI_BUDGET_OTHER));
 	}
-	dpi_verdict(m, flow, &v, &texts);
+	dpi_verdict(m, flow, &ends, &v, &texts);
 	name_verdict(m, &v, &out);
 	for (int k = DPI_SNI; k <= DPI_DNS_QUERY; k++)
 		if (texts.kind[k].len)

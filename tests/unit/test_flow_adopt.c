@@ -50,7 +50,7 @@ static int setup(void **state)
 	char err[200];
 
 	(void)state;
-	return dpi_module_new(&module, NULL, err, sizeof(err));
+	return dpi_module_new(&module, &(struct dpi_files){0}, err, sizeof(err));
 }
 
 static int teardown(void **state)

@@ -35,7 +35,7 @@ static inline int rig_setup(void **state)
 	char err[200];
 
 	(void)state;
-	return dpi_module_new(&rig_module, NULL, err, sizeof(err));
+	return dpi_module_new(&rig_module, &(struct dpi_files){0}, err, sizeof(err));
 }
 
 static inline int rig_teardown(void **state)

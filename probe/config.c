@@ -558,8 +558,8 @@ void config_help(struct config *c, FILE *out)
 	conf_help(&table, out);
 	fputs("\nOutputs, options after '?' joined by '&':\n"
 	      "  text:-                        a report for people; live and not on a terminal, a line per record\n"
-	      "  json:-                        a JSON object per record and line\n"
-	      "  json+file:///PATH\n"
+	      "  json:-                        a JSON object per record and line; option queue\n"
+	      "  json+file:///PATH             the same\n"
 	      "  ipfix+file:///PATH            options early, template, domain, app_name, queue\n"
 	      "  ipfix+tcp://HOST:4739         the same\n"
 	      "  ipfix+udp://HOST:4739         the same and mtu, refresh, rate\n"
@@ -567,6 +567,7 @@ void config_help(struct config *c, FILE *out)
 	      "  all of them                   options anonymize, anonymize_key\n"
 	      "anonymize: clients, sni, url, agent, each with :hash or :drop, joined by commas; hashes need a key's "
 	      "file.\n"
+	      "files: of captures made anew, live appended to, and opened again on SIGHUP once they were moved away.\n"
 	      "early=1 sends a first record as soon as a flow is classified, for alerts within a second.\n"
 	      "\nExit status: 0 done, 1 wrong usage or configuration, 2 cannot start or lost work.\n",
 	      out);

@@ -290,6 +290,31 @@ static void exporter_sleep(struct exporter *e)
 	e->quiet = true;
 }
 
+/* Set by a signal: the outputs look for their files anew. */
+static volatile sig_atomic_t exporter_reopen_asked;
+
+static void exporter_on_hangup(int number)
+{
+	(void)number;
+	exporter_reopen_asked = 1;
+}
+
+/* Before records are taken: what is made after the signal is in the new files. */
+static void exporter_reopen(struct exporter *e)
+{
+	if (!exporter_reopen_asked)
+		return;
+	exporter_reopen_asked = 0;
+	exporter_look_at_clock(e);
+	exporter_flush(e);
+	for (size_t i = 0; i < e->n_outputs; i++) {
+		struct output *o = &e->outputs[i];
+
+		if (!o->dead && o->ops->reopen)
+			o->ops->reopen(o, e->now_ms);
+	}
+}
+
 /*
  * One round: records, then outputs, then a wait. After silence the first records go out at once; under load messages are
  * filled for EXPORTER_LINGER_MS; a round without records flushes and sleeps.
@@ -298,6 +323,7 @@ static void exporter_round(struct exporter *e)
 {
 	size_t most = 0;
 
+	exporter_reopen(e);
 	for (size_t i = 0; i < e->config->n_rings; i++) {
 		size_t n = exporter_take(e, i);
 
@@ -385,10 +411,12 @@ static int exporter_close(struct exporter *e, int status)
 
 void exporter_signals(void)
 {
-	static const int ignored[] = {SIGPIPE, SIGINT, SIGTERM, SIGHUP};
+	static const int ignored[] = {SIGPIPE, SIGINT, SIGTERM};
+	struct sigaction hangup = {.sa_handler = exporter_on_hangup}; /* without SA_RESTART: it ends a wait */
 
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
 		signal(ignored[i], SIG_IGN);
+	sigaction(SIGHUP, &hangup, NULL);
 }
 
 int exporter_run(const struct exporter_config *c, int ready)

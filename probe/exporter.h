@@ -95,7 +95,7 @@ void exporter_signals(void);
  * Returns early, with rings still open, once no output takes anything more: 2 if one has failed, 0 if all were pipes whose
  * reader has left (`| head`). The caller stops the workers then.
  *
- * Ignores SIGPIPE, SIGINT, SIGTERM and SIGHUP: the end comes through the rings.
+ * Ignores SIGPIPE, SIGINT and SIGTERM: the end comes through the rings. On SIGHUP files are opened again that were moved away.
  */
 int exporter_run(const struct exporter_config *c, int ready);
 

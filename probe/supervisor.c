@@ -221,6 +221,8 @@ static void supervisor_loop(struct supervisor *s)
 
 		if (number == SIGTERM || number == SIGINT)
 			supervisor_stop(s);
+		if (number == SIGHUP && s->exporter)
+			kill(s->exporter, SIGHUP);
 		supervisor_reap(s); /* always: signals of several children may be one */
 		supervisor_enforce(s);
 	}

@@ -24,7 +24,8 @@ struct output_scheme {
 	const char *const *options;
 };
 
-static const char *const options_plain[] = {"early", "anonymize", "anonymize_key", NULL};
+static const char *const options_text[] = {"early", "anonymize", "anonymize_key", NULL};
+static const char *const options_json[] = {"early", "queue", "anonymize", "anonymize_key", NULL};
 /* Of IPFIX over TCP and in files. */
 static const char *const options_tcp[] = {"early", "template",  "domain",        "app_name",
 					  "queue", "anonymize", "anonymize_key", NULL};
@@ -32,9 +33,9 @@ static const char *const options_udp[] = {"early",   "template", "domain",    "a
 					  "refresh", "rate",     "anonymize", "anonymize_key", NULL};
 
 static const struct output_scheme output_schemes[] = {
-	{"text", OUTPUT_STDOUT, &output_text_ops, options_plain},
-	{"json", OUTPUT_STDOUT, &output_json_ops, options_plain},
-	{"json+file", OUTPUT_FILE, &output_json_ops, options_plain},
+	{"text", OUTPUT_STDOUT, &output_text_ops, options_text},
+	{"json", OUTPUT_STDOUT, &output_json_ops, options_json},
+	{"json+file", OUTPUT_FILE, &output_json_ops, options_json},
 	{"ipfix+file", OUTPUT_FILE, &output_file_ops, options_tcp},
 	{"ipfix+tcp", OUTPUT_HOST, &output_tcp_ops, options_tcp},
 	{"ipfix+udp", OUTPUT_HOST, &output_udp_ops, options_udp},

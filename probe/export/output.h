@@ -33,6 +33,8 @@ struct output_ops {
 	bool (*full)(const struct output *o);
 	/* No more records will come; called once, after a flush. */
 	void (*finish)(struct output *o, uint64_t now_ms);
+	/* The file that has the name now is to be written, if another than before; NULL: it has no file. */
+	void (*reopen)(struct output *o, uint64_t now_ms);
 	/* Everything given to it was sent or dropped. */
 	bool (*idle)(const struct output *o);
 	/* Frees the state; what was not sent is counted as dropped. */

@@ -8,12 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "export/ipfix_make.h"
+#include "export/output_path.h"
+#include "record/ipfix_reader.h"
 
 #define FILE_MESSAGE 32768 /* octets: a few hundred records per system call */
 
@@ -23,34 +24,81 @@ struct file {
 	size_t partial;    /* octets of the message in hand that are written */
 	uint32_t sequence; /* data records in whole messages */
 	off_t whole;       /* octets of whole messages; only what a regular file is cut back to */
+	uint64_t retry_ms; /* the disk is full: not before; 0 it is not */
 	bool regular;
 };
 
-static int file_open_path(struct file *f, const char *path)
+/*
+ * Where the last whole message ends; -1 if it is no IPFIX file, or cannot be read.
+ * What comes after that was cut short by a loss of power.
+ */
+static off_t file_end(const char *path, off_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	off_t at = 0;
+	uint8_t header[IPFIX_READER_HEADER];
+
+	if (fd < 0)
+		return -1;
+	while (pread(fd, header, sizeof(header), at) == sizeof(header)) {
+		int len = ipfix_message_length(header);
+
+		if (len < 0 || at + len > size)
+			break;
+		at += len;
+	}
+	close(fd);
+	return at ? at : -1;
+}
+
+/* The messages in a file that is appended to are kept. Returns 0, or a negative errno with a sentence. */
+static int file_keep(struct file *f, const struct output *o, off_t size, char *err, size_t err_size)
+{
+	off_t end = size ? file_end(o->uri->path, size) : 0;
+
+	if (end < 0) {
+		snprintf(err, err_size, "%s: there is something else in it than IPFIX; it is left alone", o->name);
+		return -EEXIST;
+	}
+	f->whole = end;
+	if (end == size)
+		return 0;
+	if (ftruncate(f->fd, end)) {
+		snprintf(err, err_size, "%s: %s", o->name, strerror(errno));
+		return -EIO;
+	}
+	log_warn("%s: its last message was cut short: %lld octets are removed", o->name, (long long)(size - end));
+	return 0;
+}
+
+static int file_open_path(struct file *f, const struct output *o, char *err, size_t err_size)
 {
 	struct stat st;
+	int rc;
 
-	/* Not waiting for the reader of a pipe: one that is not there yet is an error. */
-	f->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644);
-	if (f->fd < 0)
-		return -errno;
-	if (fstat(f->fd, &st)) {
-		int error = errno;
-
-		close(f->fd);
-		return -error;
+	f->fd = output_path_open(o->uri->path, !o->config->lossless, &st);
+	if (f->fd < 0) {
+		snprintf(err, err_size, "%s: %s", o->name, f->fd == -ENXIO ? "nobody reads from it" : strerror(-f->fd));
+		return f->fd;
 	}
 	f->regular = S_ISREG(st.st_mode);
-	return 0;
+	rc = f->regular ? file_keep(f, o, st.st_size, err, err_size) : 0;
+	if (rc)
+		close(f->fd);
+	return rc;
 }
 
 static int file_open(struct output *o, char *err, size_t err_size)
 {
 	struct file *f = calloc(1, sizeof(*f));
-	int rc = f ? file_open_path(f, o->uri->path) : -ENOMEM;
+	int rc;
 
+	if (!f) {
+		snprintf(err, err_size, "%s: no memory", o->name);
+		return -ENOMEM;
+	}
+	rc = file_open_path(f, o, err, err_size);
 	if (rc) {
-		snprintf(err, err_size, "%s: %s", o->name, rc == -ENXIO ? "nobody reads from it" : strerror(-rc));
 		free(f);
 		return rc;
 	}
@@ -66,14 +114,36 @@ static int file_open(struct output *o, char *err, size_t err_size)
 	return 0;
 }
 
-/* Said once: nothing more is written, and a reader finds whole messages only. */
+/* What a file has of a message that is not whole is cut off, so that a reader finds whole ones only. */
+static void file_cut(const struct output *o, struct file *f)
+{
+	if (!f->regular || !f->partial)
+		return;
+	if (ftruncate(f->fd, f->whole))
+		log_warn("%s: its last message is cut short", o->name);
+	else
+		f->partial = 0;
+}
+
+/* Said once: nothing more is written. */
 static void file_fail(struct output *o, struct file *f, int error)
 {
 	log_error("%s: %s; nothing more is written to it", o->name, strerror(error));
-	if (f->regular && f->partial && ftruncate(f->fd, f->whole))
-		log_warn("%s: its last message is cut short", o->name);
+	file_cut(o, f);
 	ipfix_make_discard(&f->make);
 	output_kill(o, true);
+}
+
+/* Live, room on the disk is waited for, as long as the queue holds what comes. */
+static bool file_disk_full(const struct output *o, struct file *f, int error, uint64_t now_ms)
+{
+	if (!f->regular || o->config->lossless || !output_path_full(error))
+		return false;
+	file_cut(o, f);
+	if (!f->retry_ms)
+		log_error("%s: %s; trying on", o->name, strerror(error));
+	f->retry_ms = now_ms + OUTPUT_PATH_RETRY_MS;
+	return true;
 }
 
 /* A message is written to its last octet. */
@@ -82,6 +152,9 @@ static void file_written(struct file *f, const struct message *m, uint64_t now_m
 	f->sequence += m->records;
 	f->whole += m->len;
 	f->partial = 0;
+	if (f->retry_ms)
+		log_info("%s: written again", f->make.output->name);
+	f->retry_ms = 0;
 	if (m == f->make.head.head)
 		message_queue_drop(&f->make.head);
 	else
@@ -97,7 +170,7 @@ static void file_write(struct output *o, struct file *f, uint64_t now_ms)
 {
 	struct message *m;
 
-	while ((m = file_current(f))) {
+	while (now_ms >= f->retry_ms && (m = file_current(f))) {
 		ssize_t n;
 
 		if (!f->partial)
@@ -106,7 +179,10 @@ static void file_write(struct output *o, struct file *f, uint64_t now_ms)
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n < 0) {
-			file_fail(o, f, errno);
+			int error = errno;
+
+			if (!file_disk_full(o, f, error, now_ms))
+				file_fail(o, f, error);
 			return;
 		}
 		f->partial += (size_t)n;
@@ -145,8 +221,43 @@ static int file_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 {
 	const struct file *f = o->state;
 
+	int due = ipfix_make_wait(&f->make, now_ms);
+	int retry = f->retry_ms > now_ms ? (int)(f->retry_ms - now_ms) : 0;
+
 	*p = (struct pollfd){.fd = file_current(f) && !f->regular ? f->fd : -1, .events = POLLOUT};
-	return ipfix_make_wait(&f->make, now_ms);
+	return f->retry_ms && retry < due ? retry : due;
+}
+
+/* What is in hand belongs to the file that was there; what that has no room for, to the new one. It begins with templates. */
+static void file_reopen(struct output *o, uint64_t now_ms)
+{
+	struct file *f = o->state;
+	char err[512] = "";
+	struct stat st;
+	int fd;
+
+	if (!f->regular)
+		return;
+	ipfix_make_statistics(&f->make, true, now_ms);
+	file_write(o, f, now_ms);
+	fd = o->dead ? -EALREADY : output_path_again(o->uri->path, f->fd, &st);
+	if (fd == -EALREADY)
+		return;
+	if (fd < 0) {
+		log_error("%s: cannot be opened again, the old file stays: %s", o->name, strerror(-fd));
+		return;
+	}
+	file_cut(o, f);
+	close(f->fd);
+	*f = (struct file){.make = f->make, .fd = fd, .regular = S_ISREG(st.st_mode)};
+	if (f->regular && file_keep(f, o, st.st_size, err, sizeof(err))) {
+		log_error("%s", err);
+		ipfix_make_discard(&f->make);
+		output_kill(o, true);
+		return;
+	}
+	ipfix_make_templates(&f->make);
+	file_write(o, f, now_ms);
 }
 
 static bool file_full(const struct output *o)
@@ -175,6 +286,8 @@ static void file_close(struct output *o)
 {
 	struct file *f = o->state;
 
+	if (!o->dead)
+		file_cut(o, f);
 	if (close(f->fd) && !o->dead) {
 		log_error("%s: %s", o->name, strerror(errno));
 		output_kill(o, true);
@@ -191,6 +304,7 @@ const struct output_ops output_file_ops = {
 	.wait = file_wait,
 	.full = file_full,
 	.finish = file_finish,
+	.reopen = file_reopen,
 	.idle = file_idle,
 	.close = file_close,
 };

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "export/output.h"
+#include "export/output_path.h"
 #include "export/text_line.h"
 #include "record/record_json.h"
 
@@ -25,10 +26,33 @@ struct stream {
 	bool owned;   /* close it */
 	bool regular; /* never makes us wait for a reader */
 	bool text;
-	struct buf buf; /* whole lines, but for the first, of which `done` octets are written */
-	size_t done;
-	uint64_t headers; /* lines in it that are no records */
+	struct buf buf;    /* whole lines, but for the first of what is no regular file */
+	size_t done;       /* octets of it that are written */
+	uint64_t headers;  /* lines in it that are no records */
+	uint64_t retry_ms; /* the disk is full: not before; 0 it is not */
 };
+
+static bool stream_regular(int fd, const struct stat *st)
+{
+	return S_ISREG(st->st_mode) || S_ISBLK(st->st_mode) || (S_ISCHR(st->st_mode) && !isatty(fd));
+}
+
+/* True if the file ends within a line, as after a loss of power: what comes next begins one of its own. */
+static bool stream_torn(const char *path, const struct stat *st)
+{
+	int fd;
+	char last = '\n';
+
+	if (!S_ISREG(st->st_mode) || st->st_size == 0)
+		return false;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return false;
+	if (pread(fd, &last, 1, st->st_size - 1) != 1)
+		last = '\n';
+	close(fd);
+	return last != '\n';
+}
 
 static int stream_open(struct output *o, bool text, char *err, size_t err_size)
 {
@@ -42,18 +66,24 @@ static int stream_open(struct output *o, bool text, char *err, size_t err_size)
 	s->text = text;
 	s->fd = STDOUT_FILENO;
 	s->owned = o->uri->path[0] == '/';
-	if (s->owned) /* without waiting: for the reader of a FIFO one could wait for ever */
-		s->fd = open(o->uri->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK, 0644);
-	if (s->fd < 0 || fstat(s->fd, &st)) {
-		int error = errno;
+	if (s->owned)
+		s->fd = output_path_open(o->uri->path, !o->config->lossless, &st);
+	else if (fstat(s->fd, &st))
+		s->fd = -errno;
+	if (s->fd < 0) {
+		int rc = s->fd;
 
-		snprintf(err, err_size, "%s: %s", o->name, error == ENXIO ? "nobody reads from it" : strerror(error));
+		snprintf(err, err_size, "%s: %s", o->name, rc == -ENXIO ? "nobody reads from it" : strerror(-rc));
 		free(s);
-		return -error;
+		return rc;
 	}
-	s->regular = S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || (S_ISCHR(st.st_mode) && !isatty(s->fd));
+	s->regular = stream_regular(s->fd, &st);
 	o->patient = !s->regular;
 	buf_init(&s->buf, o->options.queue + STREAM_WRITE);
+	if (s->owned && stream_torn(o->uri->path, &st)) {
+		buf_char(&s->buf, '\n');
+		s->headers = 1;
+	}
 	if (text) {
 		text_header(&s->buf);
 		s->headers = 1;
@@ -106,6 +136,45 @@ static void stream_fail(struct output *o, struct stream *s, int error)
 	output_kill(o, !left);
 }
 
+/* A line of which the disk took a part is taken back from it, so that files have whole lines only. */
+static void stream_take_back(struct output *o, struct stream *s)
+{
+	size_t line = s->done;
+	struct stat st;
+
+	while (line > 0 && s->buf.data[line - 1] != '\n')
+		line--;
+	if (line == s->done || fstat(s->fd, &st) || !S_ISREG(st.st_mode))
+		return;
+	if (ftruncate(s->fd, st.st_size - (off_t)(s->done - line)))
+		return;
+	shared_add(&o->counters->octets, 0 - (uint64_t)(s->done - line));
+	s->done = line;
+}
+
+/* Live, room on the disk is waited for, as long as the queue holds what comes. */
+static bool stream_disk_full(struct output *o, struct stream *s, int error, uint64_t now_ms)
+{
+	if (!s->regular || o->config->lossless || !output_path_full(error))
+		return false;
+	if (!s->retry_ms)
+		log_error("%s: %s; trying on", o->name, strerror(error));
+	s->retry_ms = now_ms + OUTPUT_PATH_RETRY_MS;
+	return true;
+}
+
+static void stream_wrote(struct output *o, struct stream *s, size_t n, uint64_t now_ms)
+{
+	if (s->retry_ms)
+		log_info("%s: written again", o->name);
+	s->retry_ms = 0;
+	shared_add(&o->counters->octets, (uint64_t)n);
+	shared_add(&o->counters->messages, 1);
+	shared_add(&o->counters->sent, stream_lines(s, s->buf.data + s->done, n));
+	s->done += n;
+	o->progress_ms = now_ms;
+}
+
 static bool stream_writable(const struct stream *s)
 {
 	struct pollfd p = {.fd = s->fd, .events = POLLOUT};
@@ -115,7 +184,7 @@ static bool stream_writable(const struct stream *s)
 
 static void stream_write(struct output *o, struct stream *s, uint64_t now_ms)
 {
-	while (s->done < s->buf.len && stream_writable(s)) {
+	while (s->done < s->buf.len && now_ms >= s->retry_ms && stream_writable(s)) {
 		size_t left = s->buf.len - s->done;
 		size_t piece = s->regular || left < STREAM_PIECE ? left : STREAM_PIECE;
 		ssize_t n = write(s->fd, s->buf.data + s->done, piece);
@@ -123,20 +192,22 @@ static void stream_write(struct output *o, struct stream *s, uint64_t now_ms)
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			break;
 		if (n < 0) {
-			stream_fail(o, s, errno);
+			int error = errno;
+
+			if (s->regular)
+				stream_take_back(o, s);
+			if (stream_disk_full(o, s, error, now_ms))
+				break;
+			stream_fail(o, s, error);
 			return;
 		}
-		shared_add(&o->counters->octets, (uint64_t)n);
-		shared_add(&o->counters->messages, 1);
-		shared_add(&o->counters->sent, stream_lines(s, s->buf.data + s->done, (size_t)n));
-		s->done += (size_t)n;
-		o->progress_ms = now_ms;
+		stream_wrote(o, s, (size_t)n, now_ms);
 	}
 	if (s->done == s->buf.len) {
 		buf_reset(&s->buf);
 		s->done = 0;
 		o->progress_ms = now_ms;
-	} else if (s->done > s->buf.len / 2) {
+	} else if (s->done > s->buf.len / 2 || s->retry_ms) {
 		buf_drop(&s->buf, s->done);
 		s->done = 0;
 	}
@@ -191,9 +262,33 @@ static int stream_wait(const struct output *o, uint64_t now_ms, struct pollfd *p
 {
 	const struct stream *s = o->state;
 
-	(void)now_ms;
 	*p = (struct pollfd){.fd = s->done < s->buf.len && !s->regular ? s->fd : -1, .events = POLLOUT};
-	return -1;
+	if (!s->retry_ms)
+		return -1;
+	return s->retry_ms > now_ms ? (int)(s->retry_ms - now_ms) : 0;
+}
+
+/* What is in hand belongs to the file that was there; what that has no room for, to the new one. */
+static void stream_reopen(struct output *o, uint64_t now_ms)
+{
+	struct stream *s = o->state;
+	struct stat st;
+	int fd;
+
+	if (!s->owned || !s->regular)
+		return;
+	stream_write(o, s, now_ms);
+	fd = o->dead ? -EALREADY : output_path_again(o->uri->path, s->fd, &st);
+	if (fd == -EALREADY)
+		return;
+	if (fd < 0) {
+		log_error("%s: cannot be opened again, the old file stays: %s", o->name, strerror(-fd));
+		return;
+	}
+	close(s->fd);
+	s->fd = fd;
+	s->regular = stream_regular(fd, &st);
+	s->retry_ms = s->retry_ms ? now_ms : 0;
 }
 
 static bool stream_idle(const struct output *o)
@@ -224,6 +319,7 @@ const struct output_ops output_text_ops = {
 	.wait = stream_wait,
 	.full = stream_full,
 	.finish = stream_flush,
+	.reopen = stream_reopen,
 	.idle = stream_idle,
 	.close = stream_close,
 };
@@ -236,6 +332,7 @@ const struct output_ops output_json_ops = {
 	.wait = stream_wait,
 	.full = stream_full,
 	.finish = stream_flush,
+	.reopen = stream_reopen,
 	.idle = stream_idle,
 	.close = stream_close,
 };

@@ -64,7 +64,7 @@ struct flow {
 	uint32_t wheel_next;
 	uint16_t wheel_slot; /* which list of the wheel it is in */
 	uint8_t tos;
-	uint8_t free_bits;
+	uint8_t rev_tos;    /* with FLOW_SEEN_REVERSE: of the first packet of that direction */
 	uint32_t interface; /* ifIndex it was first seen on */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow) == 128, "the hot part is two cache lines");

@@ -17,7 +17,6 @@ static uint32_t adopt_report(struct flow_tracker *t)
 	uint32_t index = j->report_flow;
 	uint64_t made = t->sink.made ? t->sink.made(t->sink.arg) : shared_get(&t->shared->counters.records);
 	uint32_t place = index <= t->store.max ? index : 0;
-	struct flow_measure *m = &t->store.measures[place];
 	struct flow_info *i = &t->store.infos[place];
 	struct flow *f = &t->store.flows[place];
 
@@ -27,12 +26,12 @@ static uint32_t adopt_report(struct flow_tracker *t)
 	if (made != j->report_number) {
 		if (kind == FLOW_REPORT_EARLY) {
 			flow_early_do(f, i);
-			if (t->measured)
-				flow_segments_early(&m->tcp);
+			if (t->measures.groups)
+				flow_measure_early(&t->measures, place, f);
 		} else if (kind == FLOW_REPORT_CUT) {
 			flow_cut_do(f, i, j->report_now_ms);
-			if (t->measured)
-				flow_measure_cut(m);
+			if (t->measures.groups)
+				flow_measure_cut(&t->measures, place, f);
 		} else if (kind == FLOW_REPORT_END) {
 			f->key.ip_version = 0;
 		}
@@ -80,8 +79,8 @@ static void adopt_flow(struct flow_tracker *t, struct flow_text_claims *claims, 
 		i->text = 0;
 		shared_add(&t->shared->counters.text_cut, 1);
 	}
-	if (t->measured)
-		flow_measure_adopt(&t->store.measures[index]);
+	if (t->measures.groups)
+		flow_measure_adopt(&t->measures, index, f);
 	flow_table_take(&t->table, index);
 	flow_tracker_schedule(t, index);
 	t->adopted.flows++;
@@ -131,6 +130,8 @@ int flow_adopt(struct flow_tracker *t)
 		flow_table_give(&t->table, index);
 	}
 	flow_text_claim_end(&t->texts, &claims);
+	if (t->measures.groups)
+		flow_measures_adopted(&t->measures, t->store.flows);
 	shared_add(&t->shared->counters.dpi_lost, t->adopted.dpi_lost);
 	shared_add(&t->shared->counters.flows_lost, t->adopted.damaged);
 	shared_set(&t->shared->counters.flows_active, t->table.active);

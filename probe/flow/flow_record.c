@@ -172,7 +172,7 @@ unsigned flow_record_fill(struct l7_record *r, const struct flow_record_source *
 	r->state = (uint8_t)((f->flags & FLOW_FINAL ? L7_STATE_FINAL : 0) | (s->early ? L7_STATE_EARLY : 0) |
 			     (s->last ? L7_STATE_LAST : 0) | (f->flags & FLOW_MIDSTREAM ? L7_STATE_MIDSTREAM : 0));
 	record_marks(r);
-	if (s->measured)
-		flow_measure_record(r, s->measure, s->measured, f);
+	if (s->measures->groups)
+		flow_measure_record(r, s->measures, s->index, f);
 	return record_texts(r, s->texts);
 }

@@ -13,8 +13,8 @@ struct flow_record_source {
 	const struct flow *flow;
 	const struct flow_info *info;
 	const struct dpi_texts *texts;
-	unsigned measured;                  /* MEASURE_* */
-	const struct flow_measure *measure; /* NULL without any */
+	const struct flow_measures *measures;
+	uint32_t index; /* of the flow */
 	enum l7_end_reason reason;
 	bool early;
 	bool last;

@@ -29,31 +29,38 @@ static bool segments_after(uint64_t from_us, uint64_t to_us, uint32_t *span)
 
 static void segments_handshake(struct flow_segments *s, const struct segment *g, unsigned way)
 {
-	const struct flow_segments_way *client = &s->way[0], *server = &s->way[1];
+	uint32_t span;
 
 	switch (g->flags & (TCP_SYN | TCP_ACK | TCP_RST)) {
 	case TCP_SYN:
-		if (way == 0 && !s->rtt_server)
-			s->syn_us = g->time_us;
+		if (way == 0 && !s->has_server)
+			s->server_us = g->time_us;
 		break;
 	case TCP_SYN | TCP_ACK:
-		if (way != 1 || s->rtt_client || (client->synced && g->ack != client->first + 1))
+		if (way != 1 || (s->synced[0] && g->ack != s->way[0].first + 1))
 			break;
-		s->syn_ack_us = g->time_us;
-		if (!s->rtt_server && client->synced)
-			s->rtt_server = segments_after(s->syn_us, g->time_us, &s->rtt_server_us);
+		s->client_us = g->time_us;
+		if (!s->has_server && s->synced[0] && segments_after(s->server_us, g->time_us, &span)) {
+			s->server_us = span;
+			s->has_server = 1;
+		}
 		break;
 	case TCP_ACK:
-		if (way == 0 && !s->rtt_client && server->synced && g->ack == server->first + 1)
-			s->rtt_client = segments_after(s->syn_ack_us, g->time_us, &s->rtt_client_us);
+		if (way == 0 && s->synced[1] && g->ack == s->way[1].first + 1 &&
+		    segments_after(s->client_us, g->time_us, &span)) {
+			s->client_us = span;
+			s->has_client = 1;
+		}
 		break;
 	}
 }
 
-static void segments_begin(struct flow_segments_way *w, const struct segment *g)
+static void segments_begin(struct flow_segments *s, unsigned way, const struct segment *g)
 {
-	w->known = true;
-	w->synced = (g->flags & TCP_SYN) != 0;
+	struct flow_segments_way *w = &s->way[way];
+
+	s->known[way] = 1;
+	s->synced[way] = (g->flags & TCP_SYN) != 0;
 	w->first = g->seq;
 	w->next = g->seq + g->len;
 	w->gap = w->gap_end = w->next;
@@ -80,8 +87,8 @@ static void segments_behind(const struct flow_segments *s, struct flow_segments_
 
 	if (g->len == 1 && g->seq == w->next - 1 && !(g->flags & (TCP_SYN | TCP_FIN)))
 		return;
-	if (s->rtt_client && s->rtt_server)
-		limit = (uint64_t)s->rtt_client_us + s->rtt_server_us;
+	if (s->has_client && s->has_server)
+		limit = s->client_us + s->server_us;
 	if (segments_fill(w, g) && g->time_us < w->gap_us + limit)
 		w->counts.out_of_order++;
 	else
@@ -90,13 +97,14 @@ static void segments_behind(const struct flow_segments *s, struct flow_segments_
 		w->next = g->seq + g->len;
 }
 
-static void segments_number(struct flow_segments *s, struct flow_segments_way *w, const struct segment *g)
+static void segments_number(struct flow_segments *s, unsigned way, const struct segment *g)
 {
+	struct flow_segments_way *w = &s->way[way];
 	int32_t ahead = (int32_t)(g->seq - w->next);
 
-	if (!w->known || ahead > SEGMENTS_WINDOW_MAX || ahead < -SEGMENTS_WINDOW_MAX ||
-	    (g->flags & TCP_SYN && (!w->synced || g->seq != w->first))) {
-		segments_begin(w, g);
+	if (!s->known[way] || ahead > SEGMENTS_WINDOW_MAX || ahead < -SEGMENTS_WINDOW_MAX ||
+	    (g->flags & TCP_SYN && (!s->synced[way] || g->seq != w->first))) {
+		segments_begin(s, way, g);
 	} else if (ahead < 0) {
 		if (g->len)
 			segments_behind(s, w, g);
@@ -110,6 +118,30 @@ static void segments_number(struct flow_segments *s, struct flow_segments_way *w
 	}
 }
 
+static void segments_take(struct flow_segments *s, const struct segment *g, unsigned way)
+{
+	segments_number(s, way, g);
+	if (!s->has_client)
+		segments_handshake(s, g, way);
+}
+
+bool flow_segments_tells(const struct packet *p)
+{
+	return p->tcp && !(p->tcp_flags & TCP_RST);
+}
+
+bool flow_segments_is_syn(const struct packet *p)
+{
+	return (p->tcp_flags & (TCP_SYN | TCP_FIN)) == TCP_SYN && p->payload_len == 0;
+}
+
+void flow_segments_syn(struct flow_segments *s, uint64_t time_us, uint32_t seq, bool ack, unsigned way)
+{
+	struct segment g = {.time_us = time_us, .seq = seq, .len = 1, .flags = TCP_SYN | (ack ? TCP_ACK : 0)};
+
+	segments_take(s, &g, way);
+}
+
 void flow_segments_add(struct flow_segments *s, const struct packet *p, unsigned way)
 {
 	struct segment g = {.time_us = p->time_ms * 1000 + p->us,
@@ -118,13 +150,9 @@ void flow_segments_add(struct flow_segments *s, const struct packet *p, unsigned
 			    .flags = p->tcp_flags};
 
 	g.len = p->payload_len + ((g.flags & TCP_SYN) != 0) + (g.flags & TCP_FIN);
-	if (g.flags & TCP_RST)
-		return;
 	if (!(g.flags & (TCP_SYN | TCP_FIN)) && p->tcp[14] == 0 && p->tcp[15] == 0)
 		s->way[way].counts.zero_windows++;
-	segments_number(s, &s->way[way], &g);
-	if (!s->rtt_client)
-		segments_handshake(s, &g, way);
+	segments_take(s, &g, way);
 }
 
 void flow_segments_record(struct l7_record *r, const struct flow_segments *s)
@@ -135,6 +163,8 @@ void flow_segments_record(struct l7_record *r, const struct flow_segments *s)
 
 	for (size_t i = 0; i < sizeof(rows); i++)
 		l7_mark(r, rows[i]);
+	if (!s)
+		return;
 	for (unsigned way = 0; way < 2; way++) {
 		const struct l7_tcp_counts *all = &s->way[way].counts, *early = &s->way[way].early;
 
@@ -143,12 +173,14 @@ void flow_segments_record(struct l7_record *r, const struct flow_segments *s)
 		r->tcp.counts[way].zero_windows = all->zero_windows - early->zero_windows;
 		r->reported.tcp_counts[way] = *early;
 	}
-	r->tcp.rtt_client_us = s->rtt_client_us;
-	r->tcp.rtt_server_us = s->rtt_server_us;
-	if (s->rtt_client)
+	if (s->has_client) {
+		r->tcp.rtt_client_us = (uint32_t)s->client_us;
 		l7_mark(r, L7_F_tcpClientRttMicroseconds);
-	if (s->rtt_server)
+	}
+	if (s->has_server) {
+		r->tcp.rtt_server_us = (uint32_t)s->server_us;
 		l7_mark(r, L7_F_tcpServerRttMicroseconds);
+	}
 }
 
 void flow_segments_early(struct flow_segments *s)

@@ -29,28 +29,38 @@
 #define SEGMENTS_REORDER_US 3000
 
 struct flow_segments {
+	uint32_t owner;   /* its flow; of a free one, the next free */
+	uint32_t spreads; /* index of the flow's, 0 none */
 	struct flow_segments_way {
 		uint64_t gap_us; /* when it was left */
 		uint32_t next;   /* highest sequence number seen, and one */
 		uint32_t gap;    /* octets [gap, gap_end) were not seen; none if equal */
 		uint32_t gap_end;
 		uint32_t first; /* the SYN's */
-		bool known;     /* next is */
-		bool synced;    /* first is */
 		struct l7_tcp_counts counts;
 		struct l7_tcp_counts early; /* of them, reported by the early record */
 	} way[2];
-	uint64_t syn_us; /* 0: not seen */
-	uint64_t syn_ack_us;
-	uint32_t rtt_client_us;
-	uint32_t rtt_server_us;
-	bool rtt_client; /* it was measured */
-	bool rtt_server;
+	uint64_t server_us; /* when the SYN was seen, 0 never; with has_server: the round trip */
+	uint64_t client_us; /* when the SYN-ACK was; with has_client: the round trip */
+	uint8_t has_server;
+	uint8_t has_client;
+	uint8_t known[2];  /* way[].next is */
+	uint8_t synced[2]; /* way[].first is */
 };
+_Static_assert(sizeof(struct flow_segments) == 128, "what is known of the segments is two cache lines");
 
-/* Takes in one segment with its TCP header captured (p->tcp). `way` is 0 from the initiator. */
+/* False for a packet that says nothing: its TCP header was not captured, or it is a reset. */
+bool flow_segments_tells(const struct packet *p);
+/* True for a segment with a SYN and nothing else: as the first one of a flow it tells its time and number, and no more. */
+bool flow_segments_is_syn(const struct packet *p);
+/* Takes in such a segment, the first one; its number is that on the wire. `way` is 0 from the initiator. */
+void flow_segments_syn(struct flow_segments *s, uint64_t time_us, uint32_t seq, bool ack, unsigned way);
+/* Takes in one segment that tells something. */
 void flow_segments_add(struct flow_segments *s, const struct packet *p, unsigned way);
-/* Fills tcp of a record and marks it: the counts less those of the early record, which go to `reported`. */
+/*
+ * Fills tcp of a record and marks it: the counts less those of the early record, which go to `reported`. NULL: there was nothing to
+ * tell.
+ */
 void flow_segments_record(struct l7_record *r, const struct flow_segments *s);
 /* An early record has reported the counts. */
 void flow_segments_early(struct flow_segments *s);

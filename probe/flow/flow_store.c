@@ -15,6 +15,8 @@ struct store_layout {
 	size_t flows;
 	size_t infos;
 	size_t measures;
+	size_t segments;
+	size_t spreads;
 	size_t texts;
 	size_t texts_size;
 	size_t size;
@@ -35,7 +37,9 @@ static int store_layout(struct store_layout *l, uint32_t max_flows)
 	l->flows = l->fragments + store_round(sizeof(struct flow_fragments));
 	l->infos = l->flows + store_round(places * sizeof(struct flow));
 	l->measures = l->infos + store_round(places * sizeof(struct flow_info));
-	l->texts = l->measures + store_round(places * sizeof(struct flow_measure));
+	l->segments = l->measures + store_round(places * sizeof(struct flow_measure));
+	l->spreads = l->segments + store_round(places * sizeof(struct flow_segments));
+	l->texts = l->spreads + store_round(places * sizeof(struct flow_spreads));
 	l->texts_size = places * STORE_TEXTS_PER_FLOW + 4096;
 	l->size = l->texts + store_round(l->texts_size);
 	return 0;
@@ -84,6 +88,8 @@ int flow_store_map(struct flow_store *s, int fd, uint32_t max_flows)
 	s->flows = (struct flow *)(memory + l.flows);
 	s->infos = (struct flow_info *)(memory + l.infos);
 	s->measures = (struct flow_measure *)(memory + l.measures);
+	s->segments = memory + l.segments;
+	s->spreads = memory + l.spreads;
 	s->texts = memory + l.texts;
 	return 0;
 }

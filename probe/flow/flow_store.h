@@ -33,7 +33,9 @@ struct flow_store {
 	struct flow_fragments *fragments;
 	struct flow *flows;            /* [max + 1], index 0 unused */
 	struct flow_info *infos;       /* the same indices */
-	struct flow_measure *measures; /* the same indices; not touched if nothing is measured */
+	struct flow_measure *measures; /* the same indices; not touched if nothing is measured, as the next two */
+	uint8_t *segments;             /* max + 1 flow_segments, for those that need one */
+	uint8_t *spreads;              /* flow_spreads likewise */
 	uint8_t *texts;                /* of texts_size octets, for flow_text.h */
 };
 

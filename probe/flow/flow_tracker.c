@@ -24,14 +24,14 @@ int flow_tracker_init(struct flow_tracker *t, const struct flow_tracker_config *
 	t->dpi = dpi;
 	t->shared = shared;
 	t->sink = sink;
-	t->measured = flow_measure_groups(c->wanted);
 	rc = flow_store_map(&t->store, c->store, c->max_flows);
 	if (!rc)
 		rc = flow_table_init(&t->table, &t->store, c->seed);
 	if (!rc)
-		rc = flow_cold_init(&t->cold, states, dpi_state_size());
+		rc = flow_pool_map(&t->cold, states, dpi_state_size());
 	if (!rc) {
 		flow_text_init(&t->texts, t->store.texts, t->store.texts_size);
+		flow_measure_init(&t->measures, &t->store, flow_measure_groups(c->wanted));
 		rc = flow_adopt(t);
 	}
 	if (rc)
@@ -43,9 +43,9 @@ void flow_tracker_deinit(struct flow_tracker *t)
 {
 	for (uint32_t i = t->cold.used ? flow_table_next(&t->table, 0) : 0; i; i = flow_table_next(&t->table, i))
 		if (t->table.flows[i].cold)
-			dpi_end(flow_cold_at(&t->cold, t->table.flows[i].cold));
+			dpi_end(flow_pool_at(&t->cold, t->table.flows[i].cold));
 	flow_table_deinit(&t->table);
-	flow_cold_deinit(&t->cold);
+	flow_pool_unmap(&t->cold);
 	flow_store_unmap(&t->store);
 }
 
@@ -65,8 +65,8 @@ static void tracker_report(struct flow_tracker *t, uint32_t index, enum l7_end_r
 	struct flow_record_source source = {.flow = &t->table.flows[index],
 					    .info = &t->table.infos[index],
 					    .texts = &texts,
-					    .measured = t->measured,
-					    .measure = t->measured ? &t->store.measures[index] : NULL,
+					    .measures = &t->measures,
+					    .index = index,
 					    .reason = reason,
 					    .early = kind == FLOW_REPORT_EARLY,
 					    .last = kind == FLOW_REPORT_END};
@@ -95,8 +95,8 @@ void flow_tracker_early(struct flow_tracker *t, uint32_t index)
 {
 	tracker_report(t, index, L7_END_ACTIVE, FLOW_REPORT_EARLY);
 	flow_early_do(&t->table.flows[index], &t->table.infos[index]);
-	if (t->measured)
-		flow_segments_early(&t->store.measures[index].tcp);
+	if (t->measures.groups)
+		flow_measure_early(&t->measures, index, &t->table.flows[index]);
 	tracker_reported(t);
 }
 
@@ -179,7 +179,7 @@ static void tracker_conclude(struct flow_tracker *t, uint32_t index)
 		f->flags |= FLOW_FINAL;
 		return;
 	}
-	state = flow_cold_at(&t->cold, f->cold);
+	state = flow_pool_at(&t->cold, f->cold);
 	tracker_enter(t, f, hash);
 	dpi_verdict(t->dpi, state, &ends, &i->verdict, &texts);
 	i->text = flow_text_put(&t->texts, &texts);
@@ -187,7 +187,7 @@ static void tracker_conclude(struct flow_tracker *t, uint32_t index)
 		shared_add(&t->shared->counters.text_cut, 1);
 	dpi_end(state);
 	tracker_leave(t);
-	flow_cold_give(&t->cold, f->cold);
+	flow_pool_give(&t->cold, f->cold);
 	f->cold = 0;
 	if (i->verdict.confidence >= L7_CONF_PARTIAL)
 		f->flags |= FLOW_KEEP;
@@ -225,6 +225,8 @@ static void tracker_end(struct flow_tracker *t, uint32_t index, enum l7_end_reas
 	tracker_report(t, index, reason, FLOW_REPORT_END);
 	tracker_count_halves(t, &t->table.flows[index]);
 	flow_text_drop(&t->texts, t->table.infos[index].text);
+	if (t->measures.groups)
+		flow_measure_end(&t->measures, index, &t->table.flows[index]);
 	flow_table_remove(&t->table, index);
 	tracker_reported(t);
 	shared_set(&t->shared->counters.flows_active, t->table.active);
@@ -242,8 +244,8 @@ static void tracker_cut(struct flow_tracker *t, uint32_t index, uint64_t now_ms)
 	t->store.head->journal.report_now_ms = now_ms;
 	tracker_report(t, index, L7_END_ACTIVE, FLOW_REPORT_CUT);
 	flow_cut_do(f, &t->table.infos[index], now_ms);
-	if (t->measured)
-		flow_measure_cut(&t->store.measures[index]);
+	if (t->measures.groups)
+		flow_measure_cut(&t->measures, index, f);
 	tracker_reported(t);
 }
 
@@ -310,8 +312,8 @@ static uint32_t tracker_new(struct flow_tracker *t, const struct flow_key *k, ui
 		f->flags |= FLOW_MIDSTREAM;
 	if (answer)
 		src = !src;
-	if (t->measured)
-		flow_measure_begin(&t->store.measures[index], p, answer);
+	if (t->measures.groups)
+		flow_measure_begin(&t->measures, index, p, answer);
 	if (src)
 		f->flags |= FLOW_INITIATOR_IS_1;
 	flow_tracker_schedule(t, index);
@@ -363,12 +365,12 @@ static bool tracker_begin_dpi(struct flow_tracker *t, struct flow *f, uint64_t h
 		shared_add(&t->shared->counters.dpi_switched_off, 1);
 		return false;
 	}
-	f->cold = flow_cold_take(&t->cold);
+	f->cold = flow_pool_take(&t->cold);
 	if (!f->cold) {
 		shared_add(&t->shared->counters.dpi_no_state, 1);
 		return false;
 	}
-	dpi_begin(flow_cold_at(&t->cold, f->cold));
+	dpi_begin(flow_pool_at(&t->cold, f->cold));
 	return true;
 }
 
@@ -383,7 +385,7 @@ static void tracker_classify(struct flow_tracker *t, uint32_t index, const struc
 		tracker_enter(t, f, hash);
 		if (t->config.keep_packets)
 			tracker_keep(t, p, hash);
-		done = dpi_packet(t->dpi, flow_cold_at(&t->cold, f->cold), p);
+		done = dpi_packet(t->dpi, flow_pool_at(&t->cold, f->cold), p);
 		tracker_leave(t);
 		shared_add(&t->shared->counters.dpi_calls, 1);
 	}
@@ -438,9 +440,12 @@ static void tracker_count(struct flow_tracker *t, uint32_t index, const struct p
 			c->delta_start_ms = p->time_ms;
 		flags &= (uint16_t)~FLOW_DELTA_EMPTY;
 	}
-	flags |= (uint16_t)(FLOW_SEEN << direction);
-	if (direction == FLOW_REVERSE)
+	if (direction == FLOW_REVERSE) {
+		if (!(flags & FLOW_SEEN_REVERSE))
+			f->rev_tos = p->tos; /* says nothing before the flag is set */
 		flags |= FLOW_KEEP;
+	}
+	flags |= (uint16_t)(FLOW_SEEN << direction);
 	if (p->protocol == IPPROTO_TCP) {
 		c->tcp_flags |= p->tcp_flags;
 		flags = tracker_tcp(flags, p, direction);
@@ -495,8 +500,8 @@ void flow_tracker_packet(struct flow_tracker *t, struct packet *p)
 	p->reverse = direction == FLOW_REVERSE;
 	was_ended = f->flags & FLOW_ENDED;
 	tracker_count(t, index, p, direction);
-	if (t->measured) /* A worker that dies between the two leaves one packet out of the measures. */
-		flow_measure_packet(&t->store.measures[index], t->measured, p, f, direction);
+	if (t->measures.groups) /* A worker that dies between the two leaves one packet out of the measures. */
+		flow_measure_packet(&t->measures, index, p, f, direction);
 	if (!(f->flags & FLOW_FINAL) && p->payload_len > 0 && !p->later_fragment)
 		tracker_classify(t, index, p, hash);
 	if (f->flags & FLOW_ENDED && !was_ended)

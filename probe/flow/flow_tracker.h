@@ -12,8 +12,8 @@
 
 #include "decode/decode.h"
 #include "dpi/dpi.h"
-#include "flow/flow_cold.h"
 #include "flow/flow_measure.h"
+#include "flow/flow_pool.h"
 #include "flow/flow_store.h"
 #include "flow/flow_table.h"
 #include "flow/flow_text.h"
@@ -61,8 +61,8 @@ struct flow_tracker {
 	struct flow_tracker_config config;
 	struct flow_store store;
 	struct flow_table table;
-	unsigned measured; /* MEASURE_*: what somebody takes */
-	struct flow_cold_pool cold;
+	struct flow_measures measures; /* what somebody takes */
+	struct flow_pool cold;         /* classification states */
 	struct flow_text_pool texts;
 	struct dpi_module *dpi;       /* not owned; NULL: nothing is classified, nor guessed */
 	struct shared_worker *shared; /* counters; not owned */

@@ -172,6 +172,26 @@ static void play_reset(struct frame *f, uint64_t *at_ms, unsigned *n)
 	add_tcp(f, at_ms, n, FRAME_RST, 10);
 }
 
+/* Of a connection: a second segment, a fourth packet in a direction, an end that gives all that back. */
+static void play_answered(struct frame *f, uint64_t *at_ms, unsigned *n)
+{
+	add_tcp(f, at_ms, n, FRAME_SYN, 0);
+	add_tcp(f, at_ms, n, FRAME_SYN, 10);
+}
+
+static void play_many(struct frame *f, uint64_t *at_ms, unsigned *n)
+{
+	for (unsigned i = 0; i < 4; i++)
+		add_tcp(f, at_ms, n, i ? FRAME_ACK : FRAME_SYN, i * 10);
+}
+
+static void play_ended(struct frame *f, uint64_t *at_ms, unsigned *n)
+{
+	play_many(f, at_ms, n);
+	add_tcp(f, at_ms, n, FRAME_RST, 50);
+	add_tcp(f, at_ms, n, FRAME_SYN, 60);
+}
+
 static void play_refused(struct frame *f, uint64_t *at_ms, unsigned *n)
 {
 	add_udp(f, at_ms, n, 0, false, 0);
@@ -185,6 +205,9 @@ static const struct play plays[] = {{"new flow", play_new},
 				    {"flow is cut", play_cut},
 				    {"flow is evicted", play_evicted},
 				    {"flow is reset", play_reset},
+				    {"segments begin", play_answered},
+				    {"packets are many", play_many},
+				    {"connection is over", play_ended},
 				    {"frame is refused", play_refused}};
 
 static struct scene *scene_new(void)
@@ -207,7 +230,7 @@ static _Noreturn void scene_child(struct side *s, const struct frame *f, const u
 	_exit(0);
 }
 
-/* Without what was lost with the state of the classification. */
+/* Without what was lost with the state of the classification, nor measures: they may be without the packet of a death. */
 static struct l7_record without_verdict(const struct l7_record *from)
 {
 	struct l7_record r;
@@ -215,6 +238,9 @@ static struct l7_record without_verdict(const struct l7_record *from)
 	memcpy(&r, from, sizeof(r));
 	r.app_id = r.master_id = r.category_id = 0;
 	r.confidence = r.master_confidence = 0;
+	memset(&r.link, 0, offsetof(struct l7_record, reported) - offsetof(struct l7_record, link));
+	memset(r.reported.tcp_counts, 0, sizeof(r.reported.tcp_counts));
+	r.has[0] = r.has[1] = 0;
 	return r;
 }
 
@@ -267,6 +293,7 @@ static void scene_finish(struct scene *scene, int store, const struct play *play
 	for (uint64_t i = shared_get(&scene->shared.progress.place); i < n; i++)
 		side_frame(&s, &f[i], at_ms[i]);
 	flow_tracker_flush(&s.t);
+	assert_int_equal(s.t.measures.segments.used + s.t.measures.spreads.used, 0);
 	flow_tracker_deinit(&s.t);
 }
 
@@ -275,6 +302,9 @@ struct snapshot {
 	struct flow_store_head head;
 	struct flow flows[FLOWS_MAX + 1];
 	struct flow_info infos[FLOWS_MAX + 1];
+	struct flow_measure measures[FLOWS_MAX + 1];
+	struct flow_segments segments[FLOWS_MAX + 1];
+	struct flow_spreads spreads[FLOWS_MAX + 1];
 	struct shared_worker_counters counters;
 	struct shared_progress progress;
 	uint64_t made;
@@ -286,6 +316,9 @@ static void snapshot_take(struct snapshot *n, const struct flow_store *store, co
 	memcpy(&n->head, store->head, sizeof(n->head));
 	memcpy(n->flows, store->flows, sizeof(n->flows));
 	memcpy(n->infos, store->infos, sizeof(n->infos));
+	memcpy(n->measures, store->measures, sizeof(n->measures));
+	memcpy(n->segments, store->segments, sizeof(n->segments));
+	memcpy(n->spreads, store->spreads, sizeof(n->spreads));
 	memcpy(&n->counters, &scene->shared.counters, sizeof(n->counters));
 	memcpy(&n->progress, &scene->shared.progress, sizeof(n->progress));
 	n->made = scene->made;
@@ -303,6 +336,9 @@ static void snapshot_play(const struct snapshot *n, const struct scene *scene, c
 	memcpy(store.head, &n->head, sizeof(n->head));
 	memcpy(store.flows, n->flows, sizeof(n->flows));
 	memcpy(store.infos, n->infos, sizeof(n->infos));
+	memcpy(store.measures, n->measures, sizeof(n->measures));
+	memcpy(store.segments, n->segments, sizeof(n->segments));
+	memcpy(store.spreads, n->spreads, sizeof(n->spreads));
 	flow_store_unmap(&store);
 	memcpy(again, scene, sizeof(*again));
 	scene_finish(again, fd, play);
@@ -361,11 +397,10 @@ static unsigned scene_deaths(const struct play *play, const struct scene *clean,
 	return deaths;
 }
 
-static void test_every_instruction(void **state)
+static void play_all(void)
 {
 	struct scene *clean = scene_new(), *scene = scene_new(), *again = scene_new();
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(plays) / sizeof(plays[0]); i++) {
 		int fd = flow_store_new(FLOWS_MAX);
 		unsigned deaths;
@@ -381,6 +416,20 @@ static void test_every_instruction(void **state)
 	munmap(clean, sizeof(*clean));
 	munmap(scene, sizeof(*scene));
 	munmap(again, sizeof(*again));
+}
+
+static void test_every_instruction(void **state)
+{
+	(void)state;
+	measured = false;
+	play_all();
+}
+
+static void test_every_instruction_measured(void **state)
+{
+	(void)state;
+	measured = true;
+	play_all();
 }
 
 /* Strings, too. */
@@ -399,6 +448,21 @@ static void store_fill(struct side *s)
 	}
 }
 
+/* Flows of many packets. */
+static void store_crowd(struct side *s)
+{
+	uint64_t at_ms[FRAMES];
+	struct frame f[FRAMES];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < 5; i++) {
+		add_udp(f, at_ms, &n, 0, i % 2, i);
+		add_tcp(f, at_ms, &n, i ? FRAME_ACK : FRAME_SYN, i);
+	}
+	for (unsigned i = 0; i < n; i++)
+		side_frame(s, &f[i], at_ms[i]);
+}
+
 /* Taking over keeps what was learned of the flows, and gives their room back as they end. */
 static void test_strings(void **state)
 {
@@ -408,6 +472,7 @@ static void test_strings(void **state)
 	size_t used;
 
 	(void)state;
+	measured = false;
 	side_open(&s, scene, fd);
 	store_fill(&s);
 	used = s.t.texts.used;
@@ -439,17 +504,26 @@ static uint64_t damage_random(uint64_t *seed)
 /* Some octets, or many; flows that are others' copies; anything in the journal. */
 static void store_damage(struct flow_store *store, uint64_t *seed)
 {
-	uint8_t *parts[] = {(uint8_t *)store->head, (uint8_t *)store->flows, (uint8_t *)store->infos,
-			    (uint8_t *)store->measures, store->texts};
-	size_t sizes[] = {sizeof(*store->head), (FLOWS_MAX + 1) * sizeof(struct flow),
-			  (FLOWS_MAX + 1) * sizeof(struct flow_info), (FLOWS_MAX + 1) * sizeof(struct flow_measure),
+	uint8_t *parts[] = {(uint8_t *)store->head,
+			    (uint8_t *)store->flows,
+			    (uint8_t *)store->infos,
+			    (uint8_t *)store->measures,
+			    store->segments,
+			    store->spreads,
+			    store->texts};
+	size_t sizes[] = {sizeof(*store->head),
+			  (FLOWS_MAX + 1) * sizeof(struct flow),
+			  (FLOWS_MAX + 1) * sizeof(struct flow_info),
+			  (FLOWS_MAX + 1) * sizeof(struct flow_measure),
+			  (FLOWS_MAX + 1) * sizeof(struct flow_segments),
+			  (FLOWS_MAX + 1) * sizeof(struct flow_spreads),
 			  store->texts_size};
 	unsigned many = 1u << damage_random(seed) % 10;
 
 	if (damage_random(seed) % 4 == 0)
 		store->flows[1 + damage_random(seed) % FLOWS_MAX] = store->flows[1 + damage_random(seed) % FLOWS_MAX];
 	for (unsigned i = 0; i < many; i++) {
-		unsigned part = (unsigned)(damage_random(seed) % 5);
+		unsigned part = (unsigned)(damage_random(seed) % 7);
 
 		parts[part][damage_random(seed) % sizes[part]] = (uint8_t)damage_random(seed);
 	}
@@ -474,6 +548,7 @@ static void test_damaged(void **state)
 
 		memset(scene, 0, sizeof(*scene));
 		side_open(&s, scene, fd);
+		store_crowd(&s);
 		store_fill(&s);
 		flow_tracker_deinit(&s.t);
 		assert_int_equal(flow_store_map(&store, fd, FLOWS_MAX), 0);
@@ -483,11 +558,14 @@ static void test_damaged(void **state)
 		flows += s.t.adopted.flows;
 		damaged += s.t.adopted.damaged;
 		assert_in_range(s.t.adopted.flows, 0, FLOWS_MAX);
+		store_crowd(&s);
 		store_fill(&s);
 		flow_tracker_expire(&s.t, START + 30000, 1000);
+		store_crowd(&s);
 		store_fill(&s);
 		flow_tracker_flush(&s.t);
 		assert_int_equal(s.t.table.active, 0);
+		assert_int_equal(s.t.measures.segments.used + s.t.measures.spreads.used, 0);
 		flow_tracker_deinit(&s.t);
 		close(fd);
 	}
@@ -499,6 +577,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_instruction),
+		cmocka_unit_test(test_every_instruction_measured),
 		cmocka_unit_test(test_strings),
 		cmocka_unit_test(test_damaged),
 	};

@@ -281,14 +281,16 @@ static void test_long_times(void **state)
 	struct rig *rig = rig_new((struct flow_tracker_config){.wanted = EVERYTHING});
 
 	(void)state;
-	datagram(rig, 0, 10, 64);
-	datagram(rig, UINT64_C(86400000000), 10, 64);
+	for (uint64_t day = 0; day < 6; day++)
+		datagram(rig, day * UINT64_C(86400000000), 10, 64);
+	datagram(rig, 5 * UINT64_C(86400000000), 10, 64);
 	datagram(rig, UINT64_C(1) << 59, 10, 64);
 	rig_flush(rig);
 	assert_int_equal(rig->n, 1);
-	assert_int_equal(rig->records->iat_us[0].min, UINT32_MAX);
-	assert_int_equal(rig->records->iat_us[0].mean, UINT32_MAX);
-	assert_int_equal(rig->records->iat_us[0].stddev, 0);
+	assert_int_equal(rig->records->iat_us[0].min, 0);
+	assert_int_equal(rig->records->iat_us[0].max, UINT32_MAX);
+	assert_int_equal(rig->records->iat_us[0].mean, 3681400539u); /* of six of these and a 0 */
+	assert_int_equal(rig->records->iat_us[0].stddev, 1502925476);
 	rig_free(rig);
 }
 
@@ -306,6 +308,154 @@ static void test_answer_first(void **state)
 	assert_int_equal(rig->records->tcp.rtt_client_us, 900);
 	assert_false(l7_has(rig->records, L7_F_tcpServerRttMicroseconds));
 	rig_free(rig);
+}
+
+/* A flow of a scan has a SYN and perhaps a reset: nothing is kept for it but what every flow has. */
+static void test_scan(void **state)
+{
+	struct rig *rig = measuring(false);
+
+	(void)state;
+	SEGMENTS(rig, {0, false, ISN, 0, SYN, 0, false}, {400, true, 0, ISN + 1, RST | ACK, 0, false});
+	assert_int_equal(rig->t.measures.segments.used, 0);
+	rig_flush(rig);
+	assert_counts(rig->records, 0, 0, 0, 0);
+	assert_true(l7_has(rig->records, L7_F_reverseRetransmittedPackets));
+	assert_false(l7_has(rig->records, L7_F_tcpServerRttMicroseconds));
+	rig_free(rig);
+	/* It is remembered, whatever comes before its answer: a reset of its sender's, */
+	rig = measuring(false);
+	SEGMENTS(rig, {0, false, ISN, 0, SYN, 0, false}, {400, false, ISN + 1, 0, RST, 0, false},
+		 {500, true, 100, ISN + 1, SYN | ACK, 0, false}, {800, false, ISN + 1, 101, ACK, 0, false});
+	assert_int_equal(rig->t.measures.segments.used, 1);
+	rig_flush(rig);
+	assert_int_equal(rig->records->tcp.rtt_server_us, 500);
+	assert_int_equal(rig->records->tcp.rtt_client_us, 300);
+	rig_free(rig);
+	/* or a record in the middle. */
+	rig = measuring(false);
+	SEGMENTS(rig, {0, false, ISN, 0, SYN, 0, false}, {61000000, true, 100, ISN + 1, SYN | ACK, 0, false},
+		 {61000100, false, ISN, 0, SYN, 0, false});
+	rig_flush(rig);
+	assert_int_equal(rig->n, 2);
+	assert_int_equal(rig->records[1].tcp.rtt_server_us, 61000000);
+	assert_counts(&rig->records[1], 0, 1, 0, 0);
+	rig_free(rig);
+	/* Resets tell nothing, but have a size and a time. */
+	rig = measuring(false);
+	SEGMENTS(rig, {0, false, 0, 0, RST, 0, false}, {100, false, 0, 0, RST, 0, false},
+		 {300, false, 0, 0, RST, 0, false}, {500, false, 0, 0, RST, 0, false},
+		 {900, false, 0, 0, RST, 0, false});
+	rig_flush(rig);
+	assert_int_equal(rig->records->iat_us[0].mean, 225);
+	assert_int_equal(rig->records->iat_us[0].stddev, 108);
+	assert_counts(rig->records, 0, 0, 0, 0);
+	rig_free(rig);
+}
+
+/* Numbers of one direction of one record, as they come. */
+#define NUMBERS_MAX 64
+struct numbers {
+	unsigned n;
+	uint64_t size[NUMBERS_MAX];
+	uint64_t gap[NUMBERS_MAX]; /* [n - 1] of them */
+	uint64_t last_us;
+};
+
+static void assert_spread(const struct l7_spread *s, const uint64_t *numbers, unsigned n)
+{
+	uint64_t least = UINT64_MAX, most = 0, sum = 0, root = s->stddev;
+	unsigned __int128 squares = 0, variance;
+
+	for (unsigned i = 0; i < n; i++) {
+		least = numbers[i] < least ? numbers[i] : least;
+		most = numbers[i] > most ? numbers[i] : most;
+		sum += numbers[i];
+		squares += (unsigned __int128)numbers[i] * numbers[i];
+	}
+	variance = (squares * n - (unsigned __int128)sum * sum) / (n * n);
+	assert_int_equal(s->min, least);
+	assert_int_equal(s->max, most);
+	assert_int_equal(s->mean, (sum + n / 2) / n);
+	assert_true(root * root <= variance && (root + 1) * (root + 1) > variance);
+}
+
+static void assert_numbers(const struct l7_record *r, unsigned way, const struct numbers *w)
+{
+	assert_int_equal(way ? r->rev_packets : r->packets, w->n);
+	assert_int_equal(l7_has(r, way ? L7_F_reversePacketSizeMean : L7_F_packetSizeMean), w->n > 0);
+	assert_int_equal(l7_has(r, way ? L7_F_reverseInterArrivalMean : L7_F_interArrivalMean), w->n > 1);
+	if (w->n)
+		assert_spread(&r->size[way], w->size, w->n);
+	if (w->n > 1)
+		assert_spread(&r->iat_us[way], w->gap, w->n - 1);
+}
+
+static uint64_t chance(uint64_t *seed)
+{
+	*seed = *seed * 6364136223846793005u + 1442695040888963407u;
+	return *seed >> 33;
+}
+
+/* One packet more: its size and its time are any. A record that it begins has others' numbers. */
+static void numbers_packet(struct rig *rig, struct numbers *w, uint64_t *seed, bool tcp, uint64_t at_us)
+{
+	unsigned way = rig->packets ? chance(seed) % 2 : 0;
+	const struct frame_ends e = way ? frame_back(ends) : ends;
+	struct numbers *mine = &w[way];
+	size_t records = rig->n;
+	struct packet p;
+	struct frame f;
+
+	if (tcp)
+		frame_tcp(&f, &e, ACK, "", 0);
+	else
+		frame_udp(&f, &e, "", 0);
+	assert_int_equal(decode_ethernet(f.octets, f.len, f.len, &p), DECODE_OK);
+	p.octets = 1 + (uint32_t)(chance(seed) & ((UINT32_C(1) << (1 + chance(seed) % 24)) - 1) % ((1 << 24) - 1));
+	p.time_ms = RIG_START + at_us / 1000;
+	p.us = (uint16_t)(at_us % 1000);
+	rig->packets++;
+	rig->octets += p.octets;
+	flow_tracker_packet(&rig->t, &p);
+	if (rig->n != records) {
+		assert_numbers(&rig->records[records], 0, &w[0]);
+		assert_numbers(&rig->records[records], 1, &w[1]);
+		memset(w, 0, 2 * sizeof(*w));
+	}
+	assert_in_range(mine->n, 0, NUMBERS_MAX - 1);
+	mine->size[mine->n] = p.octets;
+	if (mine->n)
+		mine->gap[mine->n - 1] = at_us > mine->last_us ? at_us - mine->last_us : 0;
+	mine->last_us = at_us > mine->last_us ? at_us : mine->last_us;
+	mine->n++;
+}
+
+/* Of few packets and of many, of each direction: what their numbers say, whatever is kept of them. */
+static void test_numbers(void **state)
+{
+	uint64_t seed = 1;
+	unsigned cut = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < 3000; round++) {
+		struct rig *rig = rig_new((struct flow_tracker_config){.active_ms = 60000, .wanted = EVERYTHING});
+		struct numbers w[2] = {{0}};
+		uint64_t at_us = 1000000;
+
+		for (unsigned n = 1 + chance(&seed) % 20; n > 0; n--) {
+			numbers_packet(rig, w, &seed, round % 2, at_us);
+			at_us += chance(&seed) & ((UINT64_C(1) << chance(&seed) % 28) - 1);
+			if (chance(&seed) % 8 == 0)
+				at_us -= chance(&seed) % 1000;
+		}
+		rig_flush(rig);
+		assert_numbers(&rig->records[rig->n - 1], 0, &w[0]);
+		assert_numbers(&rig->records[rig->n - 1], 1, &w[1]);
+		cut += rig->n > 1;
+		rig_free(rig);
+	}
+	assert_in_range(cut, 50, 2900);
 }
 
 /* What nobody takes is not measured, and not said. */
@@ -339,7 +489,7 @@ static void test_groups(void **state)
 	}
 	SEGMENTS(rig, HANDSHAKE);
 	rig_flush(rig);
-	assert_int_equal(rig->t.measured, 0);
+	assert_int_equal(rig->t.measures.groups, 0);
 	assert_int_equal(rig->t.store.measures[1].size[0].max, 0);
 	for (size_t i = 0; i < 10; i++)
 		assert_false(l7_has(rig->records, of[i].field));
@@ -354,7 +504,8 @@ int main(void)
 		cmocka_unit_test(test_sent_again), cmocka_unit_test(test_early),
 		cmocka_unit_test(test_cut),        cmocka_unit_test(test_spread),
 		cmocka_unit_test(test_long_times), cmocka_unit_test(test_answer_first),
-		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_groups),     cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, rig_setup, rig_teardown);

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "flow/flow_cold.h"
+#include "flow/flow_pool.h"
 #include "flow/flow_table.h"
 #include "flow/flow_text.h"
 #include "l7/record.h"
@@ -266,28 +266,28 @@ static void test_wheel_never(void **state)
 
 static void test_cold_pool(void **state)
 {
-	struct flow_cold_pool p;
+	struct flow_pool p;
 	uint32_t a, b, c;
 
 	(void)state;
-	assert_int_equal(flow_cold_init(&p, 3, 100), 0);
+	assert_int_equal(flow_pool_map(&p, 3, 100), 0);
 	assert_int_equal(p.size, 128);
-	a = flow_cold_take(&p);
-	b = flow_cold_take(&p);
-	c = flow_cold_take(&p);
+	a = flow_pool_take(&p);
+	b = flow_pool_take(&p);
+	c = flow_pool_take(&p);
 	assert_true(a && b && c && a != b && b != c && a != c);
-	memset(flow_cold_at(&p, a), 0xff, 100);
-	memset(flow_cold_at(&p, b), 0xff, 100);
-	memset(flow_cold_at(&p, c), 0xff, 100);
-	assert_int_equal(flow_cold_take(&p), 0);
+	memset(flow_pool_at(&p, a), 0xff, 100);
+	memset(flow_pool_at(&p, b), 0xff, 100);
+	memset(flow_pool_at(&p, c), 0xff, 100);
+	assert_int_equal(flow_pool_take(&p), 0);
 	assert_int_equal(p.used, 3);
-	flow_cold_give(&p, a);
-	flow_cold_give(&p, c);
-	assert_int_equal(flow_cold_take(&p), c);
-	assert_int_equal(flow_cold_take(&p), a);
-	assert_int_equal(flow_cold_take(&p), 0);
+	flow_pool_give(&p, a);
+	flow_pool_give(&p, c);
+	assert_int_equal(flow_pool_take(&p), c);
+	assert_int_equal(flow_pool_take(&p), a);
+	assert_int_equal(flow_pool_take(&p), 0);
 	assert_int_equal(p.used, 3);
-	flow_cold_deinit(&p);
+	flow_pool_unmap(&p);
 }
 
 static uint32_t text_put(struct flow_text_pool *p, size_t sni, size_t host, size_t query)

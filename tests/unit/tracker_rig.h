@@ -183,6 +183,7 @@ static inline void rig_flush(struct rig *rig)
 	flow_tracker_flush(&rig->t);
 	assert_int_equal(rig->t.table.active, 0);
 	assert_int_equal(rig->t.cold.used, 0);
+	assert_int_equal(rig->t.measures.segments.used + rig->t.measures.spreads.used, 0);
 	assert_int_equal(rig_count(&rig->shared.counters.records), rig->n);
 	s = rig_sum(rig, false);
 	assert_int_equal(s.packets, rig->packets);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Packets with times go through a tracker with the installed nDPI. However they come, every packet and octet is in exactly one
- * record, both for who takes early records and for who folds them, and each flow has one last record.
+ * record, both for who takes early records and for who folds them, and each flow has one last record. What
+ * is measured is in order.
  *
  * The input is two octets of settings, then packets:
  *   kind 1   bit 0-1 which pair of hosts (3: the octets are a whole frame), 2 answer, 3 TCP, 4-5 scale of the time, 6 later
@@ -39,6 +40,20 @@ static struct l7_record *sums_reserve(void *arg)
 	return &s->record;
 }
 
+static void sums_check_spread(const struct l7_spread *s)
+{
+	FUZZ_CHECK(s->min <= s->mean && s->mean <= s->max && s->stddev <= s->max - s->min);
+}
+
+static void sums_check_measures(const struct l7_record *r)
+{
+	FUZZ_CHECK(r->link.ttl_min[0] <= r->link.ttl_max[0] && r->link.ttl_min[1] <= r->link.ttl_max[1]);
+	for (unsigned i = 0; i < 2; i++) {
+		sums_check_spread(&r->size[i]);
+		sums_check_spread(&r->iat_us[i]);
+	}
+}
+
 static void sums_commit(void *arg)
 {
 	struct fuzz_sums *s = arg;
@@ -49,6 +64,7 @@ static void sums_commit(void *arg)
 	FUZZ_CHECK(r->start_ms <= r->end_ms);
 	FUZZ_CHECK(r->text_len <= L7_TEXT_WORKER);
 	FUZZ_CHECK(!early || s->t.config.early);
+	sums_check_measures(r);
 	s->sent_packets += r->packets + r->rev_packets;
 	s->sent_octets += r->octets + r->rev_octets;
 	s->last += (r->state & L7_STATE_LAST) != 0;
@@ -178,12 +194,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct fuzz_sums s;
 	struct wire w = wire_of(data, size);
 	unsigned settings = wire_u8(&w), more = wire_u8(&w);
+	uint64_t wanted = settings & 32 ? UINT64_MAX : 0;
 	struct flow_tracker_config c = {.max_flows = settings & 1 ? 2 : 100,
 					.idle_ms = settings & 2 ? 15000 : 0,
 					.active_ms = settings & 4 ? 60000 : 0,
 					.early = settings & 8,
 					.domain = 1,
 					.seed = more,
+					.wanted = {wanted, wanted},
 					.store = -1};
 	uint64_t time_ms = settings & 16 ? more : UINT64_C(1700000000000);
 

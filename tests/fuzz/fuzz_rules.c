@@ -13,6 +13,7 @@
 static struct l7_record fuzz_record(const uint8_t *data, size_t size)
 {
 	struct l7_record r = {.ip_version = 4, .protocol = 6, .src_port = 50000, .dst_port = 443, .rev_packets = 1};
+	static const char *const categories[] = {"Web", "Chat", "none"};
 	size_t n = size < 40 ? size : 40;
 	uint8_t mix = 0;
 
@@ -31,6 +32,8 @@ static struct l7_record fuzz_record(const uint8_t *data, size_t size)
 		if (strchr(" #\n\"'", data[i]))
 			n = size - i - 1;
 	l7_record_set_app(&r, (const char *)data + size - n, n);
+	if (l7_record_text(&r, &r.category, categories[mix % 3], strlen(categories[mix % 3]), L7_TEXT_MAX))
+		l7_mark(&r, L7_F_applicationCategoryName);
 	return r;
 }
 

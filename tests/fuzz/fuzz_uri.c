@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A URI: what is taken shows no secret and its port is one; what is refused says so without the secret that the target adds. */
+/* A URI, and its option anonymize: what is taken shows no secret and its port is one; what is refused says so without the secret that the target adds. */
 #include <string.h>
 
 #include "base/uri.h"
+#include "export/anonymize.h"
 #include "fuzz.h"
 
 #define FUZZ_SECRET "Geheim$7"
@@ -17,9 +18,22 @@ static void fuzz_with_secret(const char *text)
 	FUZZ_CHECK(*err && !strstr(err, FUZZ_SECRET));
 }
 
+/* What is to be hidden; its key would be a file, which is not looked for here. */
+static void fuzz_anonymize(const struct uri *u)
+{
+	const char *rules = uri_option(u, "anonymize");
+	struct anonymize_rules r;
+	char err[8192] = "";
+
+	if (rules && anonymize_parse(&r, rules, NULL, err, sizeof(err)))
+		FUZZ_CHECK(*err);
+	else if (rules)
+		FUZZ_CHECK(anonymize_any(&r));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const names[] = {"early", "mtu", "template", NULL};
+	static const char *const names[] = {"anonymize", "early", "mtu", "template", NULL};
 	struct uri_range range = {1, 9, 5};
 	char text[4096], err[8192] = "";
 	struct uri u;
@@ -38,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(*u.scheme && !strchr(u.host, '@') && strlen(u.port) <= 5);
 	FUZZ_CHECK(u.n_options <= URI_OPTIONS_MAX && strcmp(u.text, text) == 0);
 	FUZZ_CHECK(uri_number(&u, "mtu", range, &n, err, sizeof(err)) || (n >= 1 && n <= 9));
+	fuzz_anonymize(&u);
 	(void)uri_check_options(&u, names, err, sizeof(err));
 	uri_deinit(&u);
 	return 0;

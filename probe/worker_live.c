@@ -14,6 +14,7 @@ enum {
 	WORKER_POLL_MORE_MS = 1, /* when more flows are due than the ring had room for */
 	WORKER_COUNT_MS = 1000,  /* how often the kernel is asked for drops */
 	WORKER_HOLD_MS = 5,      /* by which the kernel may be late with a block */
+	WORKER_DRAIN_MS = 1000,  /* for what is left in the kernel at the end */
 };
 
 struct worker_live {
@@ -137,13 +138,14 @@ static void worker_live_lose(struct worker_live *l, unsigned i)
 	atomic_store(&l->w->progress->captures[i], 0);
 }
 
-static int worker_live_read(struct worker_live *l)
+/* now_us: past it by more than the hold, frames wait for none that may be older. */
+static int worker_live_read(struct worker_live *l, uint64_t now_us)
 {
 	struct worker *w = l->w;
 	int n;
 
 	if (l->n > 1) {
-		n = capture_merge_read(&l->merge, clock_wall_us(), WORKER_BATCH, worker_frame, w);
+		n = capture_merge_read(&l->merge, now_us, WORKER_BATCH, worker_frame, w);
 		if (n < 0)
 			worker_live_lose(l, l->merge.failed);
 	} else {
@@ -167,18 +169,33 @@ static void worker_live_wait(const struct worker_live *l, bool more)
 	poll(readable, l->n, capture_merge_wait(&l->merge, clock_wall_us(), wait_ms));
 }
 
+/*
+ * What came until now is counted, too: it is in the kernel, the latest in a block that is ours only when the capture's timeout is
+ * over. A frame that came later ends this.
+ */
+static void worker_live_drain(struct worker_live *l)
+{
+	uint64_t stop_ms = clock_wall_ms() + WORKER_HOLD_MS, mono = clock_mono_ms();
+	uint64_t block = mono + l->w->c->config->capture_timeout + WORKER_HOLD_MS;
+
+	for (; mono < block; mono = clock_mono_ms())
+		poll(NULL, 0, (int)(block - mono)); /* a signal ends one call */
+	while (worker_live_read(l, UINT64_MAX / 2) != 0 && l->w->tracker.clock_ms <= stop_ms &&
+	       clock_mono_ms() < block + WORKER_DRAIN_MS)
+		ring_wake(&l->w->ring);
+	capture_merge_flush(&l->merge, worker_frame, l->w);
+}
+
 static void worker_live_run(struct worker_live *l)
 {
-	struct worker *w = l->w;
-
 	while (!worker_stop) {
-		int n = worker_live_read(l);
+		int n = worker_live_read(l, clock_wall_us());
 		bool more = worker_live_batch(l, n);
 
 		if (n == 0)
 			worker_live_wait(l, more);
 	}
-	capture_merge_flush(&l->merge, worker_frame, w);
+	worker_live_drain(l);
 }
 
 int worker_live(struct worker *w)

@@ -37,7 +37,7 @@ def read_lines(path):
         return []
 
 
-def wait_until(what, test, seconds=10):
+def wait_until(what, test, seconds=60):
     end = time.monotonic() + seconds
     while not test():
         if time.monotonic() > end:
@@ -51,7 +51,7 @@ def engaged():
 
 def wait_for_alerts():
     """Waits for the alerts of the story; fewer are shown as they are."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 20
     while len(engaged()) < ALERTS_EXPECTED and time.monotonic() < end:
         time.sleep(0.05)
 
@@ -126,11 +126,11 @@ def replay():
             probe = subprocess.Popen(probe_command(["-r", STORY], port), stdin=subprocess.DEVNULL,
                                      stdout=stats, stderr=stats)
             children.append(probe)
-            if probe.wait(20) != 0:
+            if probe.wait(60) != 0:
                 alive(probe, "l7probe", STATS)
             wait_for_alerts()
             watch.send_signal(signal.SIGTERM)
-            watch.wait(12)
+            watch.wait(60)
             return start
     finally:
         for child in children:

@@ -7,6 +7,7 @@ tests/captures/story.pcap was made with it.
 import os
 import select
 import socket
+import struct
 import sys
 import time
 
@@ -15,19 +16,26 @@ import pcapio  # noqa: E402
 import town  # noqa: E402
 
 
+SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35  # asm-generic/socket.h
+
+
 def listen(interface, output):
-    """Writes every frame of the interface until standard input closes."""
+    """Writes every frame of the interface, with the kernel's time, until standard input closes."""
     s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    s.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+    s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     s.bind((interface, 0))
     print("ready", flush=True)
     with pcapio.Writer(output) as out:
         while True:
             readable, _, _ = select.select([s, sys.stdin], [], [])
             if s in readable:
-                frame, origin = s.recvfrom(1 << 18)
+                frame, control, _, origin = s.recvmsg(1 << 18, socket.CMSG_SPACE(16))
+                seconds, ns = next(struct.unpack("qq", data) for level, kind, data in control
+                                   if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS))
                 # On the loopback each packet is seen twice: going out and coming in.
                 if interface != "lo" or origin[2] != socket.PACKET_OUTGOING:
-                    out.add(time.time_ns(), frame)
+                    out.add(seconds * 10**9 + ns, frame)
             elif sys.stdin in readable:
                 return
 

@@ -49,6 +49,12 @@ def stop_on_signals():
         signal.signal(number, lambda *_: sys.exit(130))
 
 
+def no_chatter(space, *interfaces):
+    """No link-local addresses, for which hosts speak unasked. Without IPv6 in the kernel there are none to keep away."""
+    for interface in interfaces:
+        subprocess.run(["ip", "-n", space, "link", "set", "dev", interface, "addrgenmode", "none"], capture_output=True)
+
+
 class Town:
     def __init__(self, prefix="l7demo"):
         self.inside = f"{prefix}{os.getpid()}a"
@@ -83,6 +89,7 @@ class Town:
         for address in places.OUTSIDE + (places.ADDRESSES["www.google.com"],):
             run("ip", "-n", b, "addr", "add", address + "/32", "dev", self.interface)
         for space in (a, b):
+            no_chatter(space, self.interface)
             run("ip", "-n", space, "link", "set", self.interface, "up")
         run("ip", "-n", a, "route", "add", "default", "via", places.GATEWAY)
 
@@ -131,10 +138,10 @@ class Town:
         self.wait_for_shops()
 
     def wait_for_shops(self):
-        """Until names and SSH answer (at most 5 s)."""
+        """Until names and SSH answer."""
         probe = ("import socket,sys;socket.create_connection((sys.argv[1], int(sys.argv[2])), 1)")
         for address, port in ((places.RESOLVER, "53"), (places.BACKUP, "22")):
-            for _ in range(50):
+            for _ in range(300):
                 done = subprocess.run(["ip", "netns", "exec", self.outside, "/usr/bin/python3", "-c", probe,
                                        address, port], capture_output=True)
                 if done.returncode == 0:

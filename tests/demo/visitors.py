@@ -18,7 +18,7 @@ import places
 
 def resolve(name):
     """Asks the demo's name server with dig."""
-    out = subprocess.run(["dig", "+short", "+tries=1", "+time=3", f"@{places.RESOLVER}", name],
+    out = subprocess.run(["dig", "+short", "+tries=2", "+time=10", f"@{places.RESOLVER}", name],
                          capture_output=True, text=True, check=True).stdout.split()
     if not out:
         raise RuntimeError(f"no address for {name}")
@@ -28,8 +28,8 @@ def resolve(name):
 def fetch(name, path, folder):
     """GET over TLS with the name checked against the demo's own certificate."""
     context = ssl.create_default_context(cafile=f"{folder}/cert.pem")
-    raw = socket.create_connection((resolve(name), 443), timeout=5)
-    connection = http.client.HTTPSConnection(name, context=context, timeout=5)
+    raw = socket.create_connection((resolve(name), 443), timeout=30)
+    connection = http.client.HTTPSConnection(name, context=context, timeout=30)
     connection.sock = context.wrap_socket(raw, server_hostname=name)
     connection.request("GET", path)
     body = connection.getresponse().read()
@@ -40,7 +40,7 @@ def fetch(name, path, folder):
 def login(folder):
     """A real SSH session: key exchange, public key, one command."""
     return subprocess.run(["dbclient", "-y", "-y", "-i", f"{folder}/id", f"root@{resolve('backup.example')}",
-                           "echo logged in"], capture_output=True, text=True, timeout=20,
+                           "echo logged in"], capture_output=True, text=True, timeout=60,
                           stdin=subprocess.DEVNULL).stdout.strip()
 
 
@@ -51,7 +51,7 @@ def req_pq_multi():
 
 def mtproto():
     """Asks for a permanent and a temporary key at once, as clients do."""
-    with socket.create_connection((places.MTPROTO, 443), timeout=5) as s:
+    with socket.create_connection((places.MTPROTO, 443), timeout=30) as s:
         messages = [req_pq_multi(), req_pq_multi()]
         s.sendall(b"\xef" + b"".join(bytes([len(m) // 4]) + m for m in messages))
         stream = s.makefile("rb")

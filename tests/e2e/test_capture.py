@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -31,12 +30,14 @@ for i in range(%d):
 BLASTED = 5000
 
 
+STOPPED = 3000
+
+
 def workers_of(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-        return sorted(int(word) for word in f.read().split())[1:]
+    return l7.children(pid)[1:]
 
 
-@unittest.skipUnless(l7.is_root(), "namespaces need root")
+@unittest.skipUnless(l7.can_build(), "needs root and network namespaces")
 class Live(unittest.TestCase):
     def run_in(self, space, *argv):
         subprocess.run(space.inside(*argv), check=True, timeout=30)
@@ -52,7 +53,8 @@ class Live(unittest.TestCase):
         self.assertEqual([{order[0]}, {order[1]}, {order[0]}], found)
 
     def test_cpus_that_are_not_there(self):
-        for given, said in (("0,900", "option --cpus: CPU 900 is not there, or not for this process"),
+        here = min(os.sched_getaffinity(0))
+        for given, said in ((f"{here},900", "option --cpus: CPU 900 is not there, or not for this process"),
                             ("0-", 'option --cpus: "0-" is no CPU and no range of them, as 0 or 2-3'),
                             ("3-1", 'option --cpus: "3-1" is no CPU and no range of them, as 0 or 2-3')):
             done = l7.probe("-i", "lo", "--cpus", given)
@@ -77,7 +79,7 @@ class Live(unittest.TestCase):
                 set_tso(space.name, end, tso)
             with space.probe("-i", "eth7", "-o", "json:-") as probe:
                 self.run_in(space, "/usr/bin/python3", "-c", MERGED, "eth7x", whole.hex())
-                time.sleep(0.2)
+                l7.settled(probe.child.pid)
                 done = probe.stop()
         self.assertEqual(5 * 4380, sum(f["octets"] for f in done.flows) - 40 * done.stats["packets"])
         return words(done.err), done.stats["packets"], done.stats["interfaces"][0]["merged_packets"]
@@ -97,18 +99,42 @@ class Live(unittest.TestCase):
             self.run_in(space, "/usr/bin/python3", "-c", BLAST % BLASTED)
             for pid in workers_of(probe.child.pid):
                 os.kill(pid, signal.SIGCONT)
-            time.sleep(0.5)
+            l7.settled(probe.child.pid)
             done = probe.stop()
         self.assertGreater(done.stats["drops"]["kernel"], 0)
         self.assertEqual(BLASTED, done.stats["packets"] + done.stats["drops"]["kernel"])
         self.assertEqual(done.stats["drops"]["kernel"], done.stats["interfaces"][0]["kernel_drops"])
+
+    def check_stopped(self, interfaces, *more):
+        """The workers have not come to read what is there when they are told to end."""
+        frame = frames.datagram("10.0.0.1", "10.0.0.2", 4000, 9, b"x" * 100)
+        with Space(*interfaces) as space, space.probe("-i", ",".join(interfaces), "-o", "json:-", *more) as probe:
+            workers = workers_of(probe.child.pid)
+            for pid in workers:
+                os.kill(pid, signal.SIGSTOP)
+            space.send(*[(interface, frame, STOPPED) for interface in interfaces])
+            probe.child.terminate()
+            l7.wait_for("the signal", lambda: all(int(l7.status_of(pid)["SigPnd"], 16) | int(l7.status_of(pid)["ShdPnd"], 16)
+                                                  for pid in workers))
+            for pid in workers:
+                os.kill(pid, signal.SIGCONT)
+            done = probe.finish()
+        self.assertEqual(0, done.status, done.err)
+        self.assertEqual([STOPPED] * len(interfaces), [i["packets"] for i in done.stats["interfaces"]])
+        self.assertEqual(STOPPED * len(interfaces), sum(f["packets"] for f in done.flows))
+
+    def test_what_came_is_read_before_the_end(self):
+        self.check_stopped(("eth7",))
+
+    def test_what_came_is_read_before_the_end_of_several(self):
+        self.check_stopped(("eth7", "eth8"), "-w", "2")
 
     def test_silence(self):
         """Flows end although no packet comes any more to say what time it is."""
         with Space("eth7") as space, \
                 space.probe("-i", "eth7", "--idle-timeout", "1", "-o", "json:-") as probe:
             space.send(("eth7", frames.datagram("10.0.0.1", "10.0.0.2", 4000, 53, frames.dns_query(1, "a.example"))))
-            l7.wait_for("the record", lambda: os.path.getsize(probe.out_path) > 0, 8)
+            l7.wait_for("the record", lambda: os.path.getsize(probe.out_path) > 0)
             flow = l7.json_lines(probe.text(probe.out_path))[0]
             self.assertEqual(("idle", 1), (flow["end_reason"], flow["packets"]))
             self.assertEqual(0, probe.stop().status)

@@ -21,14 +21,9 @@ import pcapio  # noqa: E402
 FLOWS = 120000  # more than ring, exporter and pipe hold together, many times
 
 
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-        return [int(word) for word in f.read().split()]
-
-
 def worker(pid):
     """The worker's pid: the exporter is forked first, and so is the older child."""
-    return max(l7.wait_for("two children", lambda: len(children(pid)) == 2 and children(pid)))
+    return l7.all_children(pid)[1]
 
 
 def capture(path):
@@ -39,15 +34,11 @@ def capture(path):
     pcapio.write(path, packets)
 
 
-def idle(pid):
-    """Whether a process has used no CPU for a tenth of a second: it waits."""
-    def used():
-        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-            words = f.read().rsplit(")", 1)[1].split()
-        return int(words[11]) + int(words[12])
-    before = used()
+def has_no_room(pid):
+    """Whether a worker that reads a file goes to sleep again and again: it does so only while the ring is full."""
+    before = int(l7.status_of(pid).get("voluntary_ctxt_switches", 0))
     time.sleep(0.1)
-    return used() - before <= 1
+    return int(l7.status_of(pid).get("voluntary_ctxt_switches", 0)) > before + 10
 
 
 class Crash(unittest.TestCase):
@@ -72,7 +63,7 @@ class Crash(unittest.TestCase):
         return self.probe
 
     def finish(self, probe):
-        out, _ = probe.communicate(timeout=60)
+        out, _ = probe.communicate(timeout=120)
         self.err.seek(0)
         return l7.Done(probe.returncode, out.decode(), self.err.read().decode())
 
@@ -87,9 +78,9 @@ class Crash(unittest.TestCase):
     def test_dies_in_a_file(self):
         probe = self.start()
         first = worker(probe.pid)
-        l7.wait_for("a worker that waits for room", lambda: idle(first))
+        l7.wait_for("a worker that waits for room", lambda: has_no_room(first))
         os.kill(first, signal.SIGSEGV)
-        l7.wait_for("another worker", lambda: len(children(probe.pid)) == 2 and worker(probe.pid) != first, 2)
+        l7.wait_for("another worker", lambda: len(l7.children(probe.pid)) == 2 and worker(probe.pid) != first, 10)
         done = self.finish(probe)
         self.assertEqual(0, done.status, done.err)
         self.assertEqual(1, done.stats["worker_restarts"])
@@ -102,9 +93,9 @@ class Crash(unittest.TestCase):
         for n in range(times):
             last = worker(self.probe.pid)
             if n == 0:
-                l7.wait_for("a worker that waits for room", lambda last=last: idle(last))
+                l7.wait_for("a worker that waits for room", lambda last=last: has_no_room(last))
             os.kill(last, signal.SIGSEGV)
-            l7.wait_for("its end", lambda last=last: last not in children(self.probe.pid), 2)
+            l7.wait_for("its end", lambda last=last: last not in l7.children(self.probe.pid), 10)
 
     def test_dies_often(self):
         """Without classification it may go on: all is counted, nothing new is classified."""
@@ -134,7 +125,7 @@ class Crash(unittest.TestCase):
         """A worker that waits for room in the ring is in no call of the classification."""
         probe = self.start()
         last = worker(probe.pid)
-        l7.wait_for("a worker that waits for room", lambda: idle(last))
+        l7.wait_for("a worker that waits for room", lambda: has_no_room(last))
         time.sleep(3)
         self.assertEqual(last, worker(probe.pid))
         done = self.finish(probe)
@@ -144,19 +135,19 @@ class Crash(unittest.TestCase):
     def test_exporter_dies(self):
         probe = self.start()
         last = worker(probe.pid)
-        l7.wait_for("a worker that waits for room", lambda: idle(last))
-        os.kill(min(children(probe.pid)), signal.SIGSEGV)
+        l7.wait_for("a worker that waits for room", lambda: has_no_room(last))
+        os.kill(l7.children(probe.pid)[0], signal.SIGSEGV)
         done = self.finish(probe)
         self.assertEqual(2, done.status, done.err)
         self.assertRegex(done.said, "exporter died of signal 11")
 
     def test_supervisor_dies(self):
         probe = self.start()
-        both = [worker(probe.pid), min(children(probe.pid))]
+        both = l7.all_children(probe.pid)
         probe.kill()
         probe.stdout.close()
         probe.wait()
-        l7.wait_for("nobody left", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in both), 30)
+        l7.wait_for("nobody left", lambda: not any(os.path.exists(f"/proc/{pid}") for pid in both))
 
 
 if __name__ == "__main__":

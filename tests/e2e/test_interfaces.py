@@ -4,7 +4,6 @@
 import os
 import sys
 import tempfile
-import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -27,12 +26,12 @@ def queries(first, count, answered_on):
             yield answered_on, frames.datagram("10.2.0.1", host, 53, 4000, frames.dns_answer(i, name, "192.0.2.1"))
 
 
-@unittest.skipUnless(l7.is_root(), "namespaces need root")
+@unittest.skipUnless(l7.can_build(), "needs root and network namespaces")
 class Several(unittest.TestCase):
     def run_probe(self, space, todo, *more):
         with space.probe("-i", "a,b", "-o", "json:-", "--idle-timeout", "0", *more) as probe:
             todo()
-            time.sleep(0.3)
+            l7.settled(probe.child.pid)
             done = probe.stop()
         self.assertEqual(0, done.status, done.err)
         self.assertEqual(0, sum(done.stats["drops"].values()), done.stats)

@@ -42,7 +42,7 @@ class Receiver:
         self.socket = socket.socket(socket.AF_INET, kind)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
         if kind == socket.SOCK_STREAM:
             self.socket.listen(1)
         self.uri = f"{scheme}://127.0.0.1:{self.socket.getsockname()[1]}"
@@ -71,7 +71,7 @@ class Receiver:
         if self.scheme == "ipfix+udp":
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
                 s.sendto(b"end", ("127.0.0.1", self.socket.getsockname()[1]))
-        self.thread.join(20)
+        self.thread.join(60)
         self.socket.close()
         if self.error:
             raise self.error
@@ -309,7 +309,7 @@ class File(Export):
         self.assertEqual((0, output["records"], 1), (output["sent"], output["dropped"], output["failed"]))
         self.assertEqual(len(done.flows), output["records"])
 
-    @unittest.skipUnless(l7.is_root(), "needs root")
+    @unittest.skipUnless(l7.can_build(), "needs root and namespaces")
     def test_disk_full(self):
         """The file system fills up inside a message: what is left is whole messages, the rest is counted."""
         script = ("mount -t tmpfs -o size=36k none $1 || exit 99; shift; status=0; \"$@\" || status=$?; "

@@ -21,7 +21,7 @@ def packet(i, peer=1):
     return frames.datagram(f"10.1.0.{i}", f"10.2.0.{peer}", 4000, 53, frames.dns_query(i, "links.example"))
 
 
-@unittest.skipUnless(l7.is_root(), "namespaces need root")
+@unittest.skipUnless(l7.can_build(), "needs root and network namespaces")
 class Links(unittest.TestCase):
     def said(self, probe, text):
         l7.wait_for(f'"{text}" is said', lambda: text in probe.err)
@@ -39,13 +39,13 @@ class Links(unittest.TestCase):
     def test_down_and_up(self):
         with Space("eth7") as space, space.probe("-i", "eth7", "-w", "2", *NO_END, "-o", "json:-") as probe:
             space.send(("eth7", packet(1)), ("eth7", packet(2)))
-            time.sleep(0.3)
+            l7.settled(probe.child.pid)
             space.ip("link", "set", "dev", "eth7", "down")
             self.said(probe, "eth7 is down: nothing is captured from it until it is up")
             space.ip("link", "set", "dev", "eth7", "up")
             self.said(probe, "eth7 is up again")
             space.send(("eth7", packet(1)), ("eth7", packet(3)))
-            time.sleep(0.3)
+            l7.settled(probe.child.pid)
             done = probe.stop()
         self.assertEqual(0, done.status, done.err)
         self.assertEqual({"10.1.0.1": 2, "10.1.0.2": 1, "10.1.0.3": 1}, self.packets(done))
@@ -69,18 +69,19 @@ class Links(unittest.TestCase):
                              *more) as probe:
                 started = probe.err.count("capturing on")
                 space.send(*[("eth7", packet(i)) for i in range(1, 20)], ("eth8", packet(20)))
-                time.sleep(0.3)
+                l7.settled(probe.child.pid)
                 before = space.index("eth7")
                 space.forget()
                 space.ip("link", "del", "dev", "eth7")
                 self.said(probe, "eth7 is away: it is looked for each second")
                 space.send(("eth8", packet(20)), ("eth8", packet(21)))
+                l7.settled(probe.child.pid)
                 space.add("eth7")
                 self.captures_on(probe, 2 * started)
                 self.assertNotEqual(before, space.index("eth7"))
                 after = space.index("eth7")
                 space.send(("eth7", packet(1)), ("eth7", packet(22)), ("eth8", packet(20)))
-                time.sleep(0.3)
+                l7.settled(probe.child.pid)
                 done = probe.stop()
             with open(path, "rb") as f:
                 strict = ipfix_strict.decode(f.read())
@@ -108,7 +109,7 @@ class Links(unittest.TestCase):
         """Nothing to capture from any more: what is open is still reported."""
         with Space("eth7") as space, space.probe("-i", "eth7", *NO_END, "-o", "json:-") as probe:
             space.send(("eth7", packet(1)))
-            time.sleep(0.3)
+            l7.settled(probe.child.pid)
             space.forget()
             space.ip("link", "del", "dev", "eth7")
             self.said(probe, "eth7 is away")
@@ -120,10 +121,10 @@ class Links(unittest.TestCase):
     def test_expires_while_away(self):
         with Space("eth7") as space, space.probe("-i", "eth7", "--idle-timeout", "1", "-o", "json:-") as probe:
             space.send(("eth7", packet(1)))
-            time.sleep(0.3)
+            l7.settled(probe.child.pid)
             space.forget()
             space.ip("link", "del", "dev", "eth7")
-            l7.wait_for("the record", lambda: os.path.getsize(probe.out_path) > 0, 8)
+            l7.wait_for("the record", lambda: os.path.getsize(probe.out_path) > 0)
             self.assertEqual(0, probe.stop().status)
 
 

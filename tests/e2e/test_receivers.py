@@ -49,7 +49,7 @@ class Sink:
         self.stream = kind == socket.SOCK_STREAM
         if self.stream:
             self.socket.listen(1)
-        self.socket.settimeout(20)
+        self.socket.settimeout(60)
         self.thread = threading.Thread(target=self.collect, daemon=True)
         self.thread.start()
 
@@ -70,7 +70,7 @@ class Sink:
         if not self.stream:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
                 s.sendto(b"end", ("127.0.0.1", self.port))
-        self.thread.join(20)
+        self.thread.join(60)
         self.socket.close()
 
 
@@ -125,7 +125,7 @@ class OwnReader(unittest.TestCase):
                 self.assertEqual(name, table[record[0, 95]])
 
 
-@unittest.skipUnless(town.can_build(), "needs root and network namespaces")
+@unittest.skipUnless(l7.can_build(), "needs root and network namespaces")
 class Tshark(unittest.TestCase):
     """tshark on a true capture of the export, on the loopback of a namespace of its own."""
 
@@ -151,7 +151,7 @@ class Tshark(unittest.TestCase):
             self.assertEqual(0, done.status, done.err)
             time.sleep(0.3)
             ear.stdin.close()
-            ear.wait(10)
+            ear.wait(60)
         finally:
             for child in (sink, ear):
                 child.kill()
@@ -211,10 +211,11 @@ class Nfcapd(unittest.TestCase):
         port = l7.free_port(socket.SOCK_DGRAM)
         argv = ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w", folder, "-t", "3600", "-B", "4000000"]
         with l7.Process(argv) as nfcapd:
-            l7.wait_for("nfcapd listens", lambda: udp_bound(port))
+            l7.wait_for("nfcapd listens", lambda: l7.udp_queue(port))
             done = l7.probe("-r", path, *l7.NO_TIMEOUTS, "-t", profile, "-o", f"ipfix+udp://127.0.0.1:{port}")
             self.assertEqual(0, done.status, done.err)
-            time.sleep(0.5)
+            l7.wait_for("nfcapd has taken all", lambda: l7.udp_queue(port)[0] == 0 and l7.waits(nfcapd.child.pid))
+            self.assertEqual(0, l7.udp_queue(port)[1], "the kernel dropped datagrams")
             nfcapd.stop()
 
     def sums(self, path, profile):
@@ -235,11 +236,6 @@ class Nfcapd(unittest.TestCase):
             with self.subTest(name):
                 path = l7.corpus(name)
                 self.assertEqual(json_sums(path)[1:], self.sums(path, "iana")[1:])
-
-
-def udp_bound(port):
-    with open("/proc/net/udp", encoding="ascii") as f:
-        return any(int(line.split()[1].rsplit(":", 1)[1], 16) == port for line in f.readlines()[1:])
 
 
 if __name__ == "__main__":

@@ -288,7 +288,7 @@ class Terminal:
             self.octets += data
         return False
 
-    def wait_for(self, what, seconds=10):
+    def wait_for(self, what, seconds=60):
         def shown():
             self.read(0.1)
             return what in self.screen().text
@@ -312,8 +312,8 @@ class FileOnTerminal(unittest.TestCase):
     def test_colour_and_width(self):
         for columns in (60, 100):
             with Terminal([l7.L7PROBE, "-r", l7.STORY], 24, columns) as t:
-                self.assertTrue(t.read(20))
-                self.assertEqual(0, t.child.wait(5))
+                self.assertTrue(t.read(60))
+                self.assertEqual(0, t.child.wait(60))
             self.assertIn("\x1b[1mPROTOCOL\x1b[0m", t.text)
             self.assertIn("█", t.text)
             self.assertEqual(0, t.screen().wrapped)
@@ -321,7 +321,7 @@ class FileOnTerminal(unittest.TestCase):
     def test_no_color(self):
         for environment, more in (({"NO_COLOR": "1"}, []), ({"TERM": "dumb"}, []), ({}, ["--color", "never"])):
             with Terminal([l7.L7PROBE, "-r", l7.STORY] + more, 24, 100, **environment) as t:
-                self.assertTrue(t.read(20))
+                self.assertTrue(t.read(60))
             self.assertNotIn("\x1b", t.text)
             self.assertIn("TLS.Telegram", t.text)
 
@@ -337,16 +337,15 @@ class FileOnTerminal(unittest.TestCase):
         with Terminal([l7.L7PROBE, "-r", path], 24, 100) as t:
             with open(path, "wb", buffering=0) as fifo:
                 fifo.write(data[:len(data) // 2])
-                t.read(2)
-                self.assertIn("packets/s", t.screen().text)
+                t.wait_for("packets/s")
                 fifo.write(data[len(data) // 2:])
-            self.assertTrue(t.read(20))
+            self.assertTrue(t.read(60))
             self.assertNotIn("packets/s", t.screen().text)
             self.assertIn("135 packets", t.screen().text)
         os.unlink(path)
 
 
-@unittest.skipUnless(town.can_build(), "needs root and network namespaces")
+@unittest.skipUnless(l7.can_build(), "needs root and network namespaces")
 class Live(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -355,12 +354,18 @@ class Live(unittest.TestCase):
         cls.addClassCleanup(town.run, "ip", "netns", "del", cls.space)
         town.Town.quiet(cls.space)
         town.run("ip", "-n", cls.space, "link", "add", "a0", "type", "veth", "peer", "name", "b0")
+        town.no_chatter(cls.space, "a0", "b0")
         for name in ("a0", "b0"):
             town.run("ip", "-n", cls.space, "link", "set", name, "up")
         space.set_tso(cls.space, "b0", False)
 
     def replay(self):
         town.run("ip", "netns", "exec", self.space, "/usr/bin/python3", "-c", REPLAY, "a0", l7.STORY)
+
+    def wait_for_capture(self):
+        """Nobody else captures in this namespace."""
+        l7.wait_for("l7probe captures", lambda: len(town.run("ip", "netns", "exec", self.space, "cat",
+                                                             "/proc/net/packet").splitlines()) > 1)
 
     def probe(self, *more):
         return ["ip", "netns", "exec", self.space, l7.L7PROBE, "-i", "b0"] + list(more)
@@ -369,19 +374,18 @@ class Live(unittest.TestCase):
         for rows, columns in ((24, 80), (50, 140)):
             with Terminal(self.probe(), rows, columns) as t:
                 t.wait_for("Ctrl-C ends it.")
-                time.sleep(0.3)
+                self.wait_for_capture()
                 self.replay()
-                t.wait_for("TLS.Telegram", 5)  # by its early record: no flow has ended yet
+                t.wait_for("TLS.Telegram")  # by its early record: no flow has ended yet
                 self.assertIn(" open", t.screen().text)
-                t.read(5)
+                l7.wait_for("three more pictures", lambda: t.read(1) or t.text.count("\x1b[J") >= 3)
                 screen = t.screen()
-                self.assertGreaterEqual(t.text.count("\x1b[J"), 3)
                 self.assertEqual(1, len(re.findall("PROTOCOL.* CATEGORY", screen.text)))
                 self.assertLess(len(screen.lines), rows + 1)
                 self.assertIn("> ", screen.text)
                 t.key(b"\x03")
-                self.assertTrue(t.read(20))
-                self.assertEqual(0, t.child.wait(5))
+                self.assertTrue(t.read(60))
+                self.assertEqual(0, t.child.wait(60))
                 screen = t.screen()
             self.assertEqual(0, screen.wrapped)
             last = re.sub(r"\x1b\[\d*[A-Za-z]", "", t.text[t.text.rindex("A\r") + 2:]).replace("\r\n", "\n")
@@ -396,11 +400,9 @@ class Live(unittest.TestCase):
     def test_not_on_a_terminal(self):
         """A line per record, as they come."""
         with l7.Process(self.probe()) as p:
-            l7.wait_for("l7probe captures", lambda: len(town.run("ip", "netns", "exec", self.space, "cat",
-                                                                 "/proc/net/packet").splitlines()) > 1)
-            time.sleep(0.3)
+            self.wait_for_capture()
             self.replay()
-            time.sleep(0.5)
+            l7.settled(p.child.pid)
             done = p.stop()
         self.assertEqual(0, done.status, done.err)
         lines = done.out.splitlines()

@@ -37,6 +37,7 @@ class Proxy:
         self.readers = []
         self.octets = 0
         self.pace = threading.Event()  # set: as fast as it goes
+        self.busy = False              # a connection is open
         self.server = socket.socket()
         self.server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
         self.server.bind(("127.0.0.1", 0))
@@ -47,9 +48,11 @@ class Proxy:
 
     def serve(self):
         while True:
+            self.busy = False
             peer, _ = self.server.accept()
+            self.busy = True
             try:
-                upstream = socket.create_connection(("127.0.0.1", self.to), timeout=5)
+                upstream = socket.create_connection(("127.0.0.1", self.to), timeout=60)
             except OSError:
                 peer.close()
                 continue
@@ -92,9 +95,8 @@ class Restart(unittest.TestCase):
                 time.sleep(0.5)
                 with l7.Watch(RULES, port=port) as second:
                     proxy.pace.set()
-                    done = probe.finish(60)
-                    l7.wait_for("the second connection ends", lambda: len(proxy.readers) > 1)
-                    time.sleep(0.5)
+                    done = probe.finish(120)
+                    l7.wait_for("the second connection ends", lambda: len(proxy.readers) > 1 and not proxy.busy)
                     ended = second.stop()
         self.assertIsNone(proxy.error)
         self.assertEqual(0, done.status, done.err)

@@ -12,24 +12,15 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import frames  # noqa: E402
 import l7  # noqa: E402
 import pcapio  # noqa: E402
+import town  # noqa: E402
 
 CAP_DAC_READ_SEARCH, CAP_NET_RAW = 2, 13
 MORE_THAN_FITS = 60000  # records: ring, exporter and pipe are full while the worker is in the middle of its file
 
 
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-        return [int(word) for word in f.read().split()]
-
-
-def status(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
-
-
 def capabilities(pid):
     """The set of all that it holds or could take up again."""
-    now = status(pid)
+    now = l7.status_of(pid)
     bits = int(now["CapInh"], 16) | int(now["CapPrm"], 16) | int(now["CapEff"], 16) | int(now["CapAmb"], 16)
     return {n for n in range(64) if bits >> n & 1}
 
@@ -85,18 +76,17 @@ class Running(unittest.TestCase):
         self.folder.cleanup()
 
     def test_what_is_left(self):
-        both = l7.wait_for("two children", lambda: len(children(self.probe.pid)) == 2 and children(self.probe.pid))
-        exporter, worker = min(both), max(both)
-        l7.wait_for("a worker that is confined", lambda: status(worker)["Seccomp"] == "2")
+        exporter, worker = l7.all_children(self.probe.pid)
+        l7.wait_for("a worker that is confined", lambda: l7.status_of(worker)["Seccomp"] == "2")
         self.assertEqual(set(), capabilities(worker))
         self.assertEqual(set(), capabilities(exporter))
         self.assertLessEqual(capabilities(self.probe.pid), {CAP_DAC_READ_SEARCH})
         for pid in (worker, exporter):
-            self.assertEqual("1", status(pid)["NoNewPrivs"])
+            self.assertEqual("1", l7.status_of(pid)["NoNewPrivs"])
         for pid in (self.probe.pid, worker, exporter):
             with open(f"/proc/{pid}/limits", encoding="ascii") as f:
                 self.assertRegex(f.read(), r"Max core file size +0 +0")
-        out, err = self.probe.communicate(timeout=60)
+        out, err = self.probe.communicate(timeout=120)
         self.assertEqual(0, self.probe.returncode, err)
         self.assertEqual(MORE_THAN_FITS, len(l7.json_lines(out.decode())))
         self.assertRegex(err.decode(), r"info: worker confined: no capabilities; seccomp on; Landlock (on|not in this kernel)")
@@ -109,10 +99,10 @@ class Memory(Running):
         self.start("-w", "3")
 
     def test_what_is_left(self):
-        found = l7.wait_for("four children", lambda: len(children(self.probe.pid)) == 4 and sorted(children(self.probe.pid)))
+        found = l7.all_children(self.probe.pid, 4)
         workers = found[1:]
         for pid in workers:
-            l7.wait_for("a worker that is confined", lambda pid=pid: status(pid)["Seccomp"] == "2")
+            l7.wait_for("a worker that is confined", lambda pid=pid: l7.status_of(pid)["Seccomp"] == "2")
         own, flows = [], []
         for pid in workers:
             (parts,) = shared_memory(pid, "l7probe").values()
@@ -138,18 +128,15 @@ class Memory(Running):
 
 @unittest.skipUnless(l7.is_root(), "needs root to become somebody else")
 class Somebody(unittest.TestCase):
-    NOBODY = 65534
-
     def test_memory_is_closed(self):
         """Not dumpable: what is /proc/PID/mem is root's, so that another process of this user cannot read it."""
-        with tempfile.TemporaryFile() as err:
-            plain = subprocess.Popen(("sleep", "60"), user=self.NOBODY)
+        with tempfile.TemporaryFile() as err, l7.for_all(l7.L7PROBE) as copy:
+            plain = subprocess.Popen(("sleep", "600"), **l7.NOBODY)
             reader, writer = os.pipe()
-            probe = subprocess.Popen((l7.L7PROBE, "-r", "-", "-o", "json:-"), stdin=reader, stdout=err, stderr=err,
-                                     user=self.NOBODY, group=self.NOBODY)
+            probe = subprocess.Popen((copy, "-r", "-", "-o", "json:-"), stdin=reader, stdout=err, stderr=err, **l7.NOBODY)
             try:
-                both = l7.wait_for("two children", lambda: len(children(probe.pid)) == 2 and children(probe.pid))
-                self.assertEqual(self.NOBODY, os.stat(f"/proc/{plain.pid}/mem").st_uid)
+                both = l7.all_children(probe.pid)
+                self.assertEqual(l7.NOBODY["user"], os.stat(f"/proc/{plain.pid}/mem").st_uid)
                 for pid in [probe.pid] + both:
                     self.assertEqual(0, os.stat(f"/proc/{pid}/mem").st_uid)
             finally:
@@ -160,16 +147,16 @@ class Somebody(unittest.TestCase):
                     process.wait()
 
 
-@unittest.skipUnless(l7.is_root(), "needs root and network namespaces")
+@unittest.skipUnless(l7.can_build(), "needs root and network namespaces")
 class Live(unittest.TestCase):
     """libpcap's calls while it captures, at the end, and when its interface goes, are among those allowed."""
-    SPACE = "l7sand"
+    SPACE = f"l7sand{os.getpid()}"
 
     def setUp(self):
-        subprocess.run(("ip", "netns", "del", self.SPACE), capture_output=True, check=False)
         self.ip("netns", "add", self.SPACE)
         self.addCleanup(self.ip, "netns", "del", self.SPACE)
         self.ip("-n", self.SPACE, "link", "add", "l7sand0", "type", "veth", "peer", "name", "l7sand1")
+        town.no_chatter(self.SPACE, "l7sand0", "l7sand1")
         for name in ("lo", "l7sand0", "l7sand1"):
             self.ip("-n", self.SPACE, "link", "set", name, "up")
 
@@ -187,13 +174,14 @@ class Live(unittest.TestCase):
         with self.probe() as probe:
             l7.wait_for("a capture", lambda: "capturing on" in probe.err)
             supervisor = probe.child.pid
-            both = l7.wait_for("two children", lambda: len(children(supervisor)) == 2 and children(supervisor))
+            both = l7.all_children(supervisor)
             self.assertEqual([set(), set(), {CAP_NET_RAW}], [capabilities(pid) for pid in both + [supervisor]])
-            self.assertEqual("2", status(max(both))["Seccomp"])
+            self.assertEqual("2", l7.status_of(both[1])["Seccomp"])
             send = ("import socket; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('l7sand1', 0)); "
                     f"[s.send({frames.datagram('10.0.0.1', '10.0.0.2', 4000, 9, b'x')!r}) for _ in range(50)]")
             subprocess.run(("ip", "netns", "exec", self.SPACE, "/usr/bin/python3", "-c", send), check=True)
             time.sleep(1.5)  # the kernel's drops are read once a second
+            l7.settled(supervisor)
             done = probe.stop()
         self.assertEqual(0, done.status, done.err)
         self.check_no_death(done)
@@ -203,7 +191,8 @@ class Live(unittest.TestCase):
         with self.probe() as probe:
             l7.wait_for("a capture", lambda: "capturing on" in probe.err)
             self.ip("-n", self.SPACE, "link", "set", "l7sand0", "down")
-            time.sleep(1)
+            l7.wait_for("the interface is down", lambda: "is down" in probe.err)
+            l7.settled(probe.child.pid)
             self.check_no_death(probe.stop())
 
     def test_interface_is_removed(self):

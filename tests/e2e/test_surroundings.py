@@ -1,13 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """How the probe is started, stopped and connected by others: signals, descriptors, pipes."""
+import fcntl
 import os
 import random
 import select
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -78,6 +81,11 @@ class Descriptors(unittest.TestCase):
         self.assertEqual(0, status)
 
 
+def pending(pipe):
+    """Octets in a pipe that nobody has read yet."""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0]
+
+
 class Pipes(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -92,8 +100,9 @@ class Pipes(unittest.TestCase):
 
     def test_input_that_nobody_writes(self):
         with l7.Process([l7.L7PROBE, "-r", self.fifo, "-o", "json:-"]) as process:
-            time.sleep(0.5)
-            done = process.stop(8)
+            worker = l7.all_children(process.child.pid)[1]
+            l7.wait_for("a worker that waits", lambda: l7.waits(worker))
+            done = process.stop()
         self.assertEqual((0, ""), (done.status, done.err))
 
     def test_input_that_goes_on(self):
@@ -103,12 +112,13 @@ class Pipes(unittest.TestCase):
                                                          stderr=subprocess.PIPE) as child:
             child.stdin.write(f.read())
             child.stdin.flush()
-            self.assertTrue(select.select([child.stdout], [], [], 10)[0], "no early record")
+            self.assertTrue(select.select([child.stdout], [], [], 60)[0], "no early record")
             early = os.read(child.stdout.fileno(), 1 << 20)
             self.assertIn(b'"state":"final,early', early)
-            time.sleep(0.3)
+            worker = l7.all_children(child.pid)[1]
+            l7.wait_for("a worker that has read all", lambda: not pending(child.stdin) and l7.waits(worker))
             child.send_signal(signal.SIGTERM)
-            self.assertEqual(0, child.wait(8))
+            self.assertEqual(0, child.wait(60))
             rest = child.stdout.read()
             self.assertEqual(b"", child.stderr.read())
             child.stdin.close()

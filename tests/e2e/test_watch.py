@@ -27,6 +27,15 @@ def record(app, sequence=0):
     return seeds.message(sequence, seeds.a_set(256, seeds.record(seeds.STANDARD, app)))
 
 
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as s:
+            s.bind(("::1", 0))
+        return True
+    except OSError:
+        return False
+
+
 class Options(unittest.TestCase):
     def test_check_says_so(self):
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
@@ -101,7 +110,6 @@ class Running(unittest.TestCase):
         with l7.Watch(RULES) as watch:
             self.send(watch, record(b"Telegram"), record(b"Telegram", 5), seeds.message(6, seeds.a_set(999, b"unknown")))
             l7.wait_for("an alert", watch.engaged)
-            time.sleep(0.2)
             stats = watch.stop().stats
         self.assertEqual((4, 2, 4, 1), (stats["messages"], stats["records"], stats["lost"], stats["templates"]))
         self.assertEqual((1, 1, 0), (stats["connections"], stats["alerts"], stats["alerts_lost"]))
@@ -117,16 +125,16 @@ class Running(unittest.TestCase):
                 ended = watch.finish()
         self.assertEqual((0, 6000), (ended.status, ended.stats["records"]), ended.err)
 
+    @unittest.skipUnless(has_ipv6(), "no IPv6 on this machine")
     def test_udp_of_both_families(self):
         """One listener on [::] hears IPv4 and IPv6; each peer has a session of its own."""
-        port = l7.free_port()
+        port = l7.free_port(socket.SOCK_DGRAM)
         with l7.Watch(RULES, more=("-l", f"ipfix+udp://[::]:{port}")) as watch:
             for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
                 with socket.socket(family, socket.SOCK_DGRAM) as s:
                     for message in (TEMPLATE, record(b"TLS." + address.encode().replace(b".", b"_")), record(b"Telegram")):
                         s.sendto(message, (address, port))
             l7.wait_for("an alert", watch.engaged)
-            time.sleep(0.2)
             stats = watch.stop().stats
             exporter = watch.engaged()[0]["flow"]["exporter"]
         self.assertEqual((2, 4), (stats["udp_sessions"], stats["records"]))
@@ -134,7 +142,7 @@ class Running(unittest.TestCase):
 
     def test_many_slow_peers(self):
         """60 peers with half a message each; a good one's alert comes at once."""
-        with l7.Watch(RULES) as watch:
+        with l7.Lag() as lag, l7.Watch(RULES) as watch:
             slow = [socket.create_connection(("127.0.0.1", watch.port)) for _ in range(60)]
             for s in slow:
                 s.sendall(record(b"Telegram")[:30])
@@ -145,7 +153,7 @@ class Running(unittest.TestCase):
             for s in slow:
                 s.close()
             ended = watch.stop()
-        self.assertLess(delay, 1.0)
+        self.assertLess(delay, 1.0 + 10 * lag.longest)
         self.assertEqual(60, ended.stats["refused"]["half_messages"])
 
 

@@ -6,10 +6,8 @@ import json
 import multiprocessing.pool
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -82,7 +80,7 @@ peers = []
 for i in range(int(sys.argv[1])):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.bind((f"127.100.0.{i + 1}", 5000))
-    s.settimeout(5)
+    s.settimeout(60)
     peers.append(s)
 for _ in range(int(sys.argv[2])):
     for s in peers:
@@ -91,7 +89,7 @@ for _ in range(int(sys.argv[2])):
 """
 
 
-@unittest.skipUnless(l7.is_root(), "namespaces need root")
+@unittest.skipUnless(l7.can_build(), "needs root and network namespaces")
 class Live(unittest.TestCase):
     def setUp(self):
         self.space = f"l7w{os.getpid()}"
@@ -114,7 +112,7 @@ class Live(unittest.TestCase):
         self.assertEqual(b"up\n", self.procs[-1].stdout.readline())
 
     def ask(self):
-        subprocess.run(self.inside("/usr/bin/python3", "-c", ASK, str(PEERS), str(ROUNDS)), check=True, timeout=60)
+        subprocess.run(self.inside("/usr/bin/python3", "-c", ASK, str(PEERS), str(ROUNDS)), check=True, timeout=120)
 
     def probe(self):
         return l7.Process(self.inside(l7.L7PROBE, "-i", "lo", "-f", "udp port 7777", "-w", "3", "-o", "json:-", "--stats", "-v"))
@@ -127,7 +125,7 @@ class Live(unittest.TestCase):
         with self.probe() as probe:
             self.wait_workers(probe, 3)
             self.ask()
-            time.sleep(0.3)
+            l7.settled(probe.child.pid)
             done = probe.stop()
         self.assertEqual(0, done.status, done.err)
         # The loopback shows each packet once to a capture.
@@ -142,14 +140,11 @@ class Live(unittest.TestCase):
         with self.probe() as probe:
             self.wait_workers(probe, 3)
             self.ask()
-            time.sleep(0.3)
-            pid = probe.child.pid
-            with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-                workers = sorted(int(word) for word in f.read().split())[1:]
-            os.kill(workers[1], signal.SIGSEGV)
+            l7.settled(probe.child.pid)
+            os.kill(l7.children(probe.child.pid)[2], signal.SIGSEGV)
             self.wait_workers(probe, 4)
             self.ask()
-            time.sleep(0.3)
+            l7.settled(probe.child.pid)
             done = probe.stop()
         self.assertEqual(0, done.status, done.err)
         self.assertEqual(1, done.stats["worker_restarts"])

@@ -18,7 +18,7 @@ L7PROBE = os.path.join(l7.SANITIZE, "l7probe")
 L7WATCH = os.path.join(l7.SANITIZE, "l7watch")
 HEAD = 4 * (4 + PROCESSES)
 SIZE = HEAD + 2 * 8 * PROCESSES * CALLS
-HUNG = 40  # s
+HUNG = 100  # s
 
 RULES = """
 version: 1

@@ -23,16 +23,9 @@ def load():
     path = os.path.join(l7.ROOT, "build", "crashes.pcap")
     if not os.path.exists(path):
         captures = [l7.corpus(n + ".pcap") for n in ("teams", "1kxun", "skype", "wechat", "telegram", "webex", "ookla", "zoom2")]
-        mixload.make(path, captures, 12, seed=3, span=300)
+        mixload.make(path + ".new", captures, 12, seed=3, span=300)
+        os.rename(path + ".new", path)
     return path
-
-
-def children(pid):
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
-            return sorted(int(word) for word in f.read().split())
-    except OSError:
-        return []
 
 
 def shape(record):
@@ -67,7 +60,7 @@ class Run:
         """So many, but no worker more than DEATHS_MAX times."""
         place, died, last = {}, collections.Counter(), None
         while self.deaths < deaths and child.poll() is None:
-            found = children(child.pid)[1:]  # the exporter is the oldest
+            found = l7.children(child.pid)[1:]  # the exporter is the oldest
             if len(found) < workers:
                 continue  # one is about to be started again, or has done its work
             for pid in found:
@@ -84,7 +77,7 @@ class Run:
             last = place[victim]
             died[last] += 1
             self.deaths += 1
-            while victim in children(child.pid) and child.poll() is None:
+            while victim in l7.children(child.pid) and child.poll() is None:
                 pass
 
     def result(self):

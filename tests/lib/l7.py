@@ -3,13 +3,17 @@
 
 Each test file ends with l7.main(), whose last line is "N passed, N failed, N skipped".
 """
+import contextlib
+import functools
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -25,6 +29,7 @@ NO_TIMEOUTS = ("--active-timeout", "0", "--idle-timeout", "0")
 
 sys.path.insert(0, os.path.join(ROOT, "tests", "captures"))
 sys.path.insert(0, os.path.join(ROOT, "tests", "demo"))
+import town  # noqa: E402
 
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "runtime error:", "UndefinedBehaviorSanitizer")
 
@@ -92,13 +97,16 @@ def made():
 
 
 def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody has, and that the kernel gives to nobody who asks for any."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, kind) as s:
+            s.bind(("127.0.0.1", port))
+            return port
 
 
-def wait_for(what, test, seconds=10):
-    """Polls until test() is true; fails the test with `what` otherwise."""
+def wait_for(what, test, seconds=60):
+    """Polls until test() is true; fails the test with `what` otherwise. As long as a machine may need that is slow and busy."""
     end = time.monotonic() + seconds
     while True:
         found = test()
@@ -109,9 +117,94 @@ def wait_for(what, test, seconds=10):
         time.sleep(0.02)
 
 
+class Lag:
+    """How late this machine is with what is due: the longest delay of a short sleep while `with` lasts, in seconds."""
+
+    def __enter__(self):
+        self.longest, self.over = 0.0, threading.Event()
+        self.thread = threading.Thread(target=self.measure, daemon=True)
+        self.thread.start()
+        return self
+
+    def measure(self):
+        before = time.monotonic()
+        while not self.over.wait(0.005):
+            now = time.monotonic()
+            self.longest = max(self.longest, now - before - 0.005)
+            before = now
+
+    def __exit__(self, *unused):
+        self.over.set()
+        self.thread.join()
+
+
+def children(pid):
+    """Pids of a process's children as they were born: of l7probe the exporter, then its workers. None if it has ended."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            return [int(word) for word in f.read().split()]
+    except OSError:
+        return []
+
+
+def all_children(pid, count=2):
+    """The same once there are so many."""
+    return wait_for(f"{count} children", lambda: len(children(pid)) == count and children(pid))
+
+
+def status_of(pid):
+    """/proc/PID/status as {name: text}; empty if it has ended."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+    except OSError:
+        return {}
+
+
+def cpu_seconds(pid):
+    """Processor time that a process has used, to a hundredth of a second; 0 if it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+            words = f.read().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def waits(pid):
+    """Whether a process sleeps and does nothing for a tenth of a second: it waits for somebody."""
+    seen = set()
+    for _ in range(5):
+        now = status_of(pid)
+        seen.add((now.get("State", "?")[0] == "S", now.get("voluntary_ctxt_switches"), cpu_seconds(pid)))
+        time.sleep(0.02)
+    return len({cpu for _, _, cpu in seen}) == 1 and all(sleeps for sleeps, _, _ in seen)
+
+
+def settled(pid):
+    """
+    Returns once the workers of a live l7probe have slept several times: they go to sleep only when they have read all that there
+    was, and wake each tenth of a second. The kernel holds frames back for 10 ms.
+    """
+    def sleeps():
+        return {child: int(status_of(child).get("voluntary_ctxt_switches", 0)) for child in children(pid)[1:]}
+
+    before, began = sleeps(), time.monotonic()
+
+    def done():
+        now = sleeps()
+        return now.keys() != before.keys() or (time.monotonic() > began + 0.2 and
+                                               all(now[child] > before[child] + 3 for child in now))
+    wait_for("the workers have read what came", done)
+    if sleeps().keys() != before.keys():
+        settled(pid)
+
+
 def listening(port):
     """Whether a TCP port of this namespace is listened on, without connecting to it."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        if not os.path.exists(table):
+            continue
         with open(table, encoding="ascii") as f:
             for line in f.readlines()[1:]:
                 words = line.split()
@@ -146,16 +239,31 @@ class Process:
     def err(self):
         return self.text(self.err_path)
 
-    def finish(self, seconds=30):
+    def finish(self, seconds=60):
         """Waits for its own end."""
         status = self.child.wait(seconds)
         return Done(status, self.text(self.out_path), self.err)
 
-    def stop(self, seconds=15):
+    def stop(self, seconds=60):
         """SIGTERM, then waits."""
         if self.child.poll() is None:
             self.child.terminate()
         return self.finish(seconds)
+
+
+def udp_queue(port):
+    """(octets that wait, datagrams dropped) at the UDP sockets of a port; None if nobody has it."""
+    found = None
+    for table in ("/proc/net/udp", "/proc/net/udp6"):
+        if not os.path.exists(table):
+            continue
+        with open(table, encoding="ascii") as f:
+            for line in f.readlines()[1:]:
+                words = line.split()
+                if int(words[1].rsplit(":", 1)[1], 16) == port:
+                    waiting, dropped = found or (0, 0)
+                    found = waiting + int(words[4].split(":")[1], 16), dropped + int(words[12])
+    return found
 
 
 class Watch(Process):
@@ -170,6 +278,7 @@ class Watch(Process):
         self.alerts_path = alerts or self.rules_folder + "/alerts.json"
         super().__init__((binary, "-l", f"ipfix+tcp://127.0.0.1:{self.port}", "-R", self.rules,
                           "-a", f"json+file://{self.alerts_path}", "--stats") + tuple(more))
+        self.more = more
         try:
             wait_for("l7watch listens", self.ready)
         except BaseException:
@@ -179,7 +288,7 @@ class Watch(Process):
     def ready(self):
         if self.child.poll() is not None:
             raise AssertionError(f"l7watch ended with {self.child.returncode}: {self.err}")
-        return listening(self.port)
+        return self.err.count("listening on") == 1 + self.more.count("-l")
 
     def __exit__(self, *unused):
         super().__exit__()
@@ -202,6 +311,33 @@ class Watch(Process):
 
 def is_root():
     return os.geteuid() == 0
+
+
+NOBODY = {"user": 65534, "group": 65534, "extra_groups": []}
+
+
+@contextlib.contextmanager
+def for_all(program):
+    """A copy of a program that everybody may run: where build/ is may be closed to others."""
+    with tempfile.TemporaryDirectory(prefix="l7test-") as folder:
+        os.chmod(folder, 0o755)
+        yield shutil.copy(program, folder)
+
+
+@functools.lru_cache(None)
+def can_build():
+    """Whether this process may make namespaces (root in a container may not)."""
+    return town.can_build()
+
+
+@functools.lru_cache(None)
+def can_capture():
+    """Whether it may capture from the loopback."""
+    try:
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close()
+        return True
+    except OSError:
+        return False
 
 
 def main():

@@ -4,25 +4,41 @@ import os
 import subprocess
 
 import l7
+import town
 
-# Reads lines "interface hex-octets [how often]" and sends them; answers "ok" to "end".
+# Reads lines "interface hex-octets [how often]" and sends them into the interface's other end. Answers "ok" to "end" once the
+# kernel has handed them all to who listens there: a socket that is never read counts them (PACKET_STATISTICS).
 SENDER = """
-import socket, sys
-sockets = {}
+import socket, struct, sys, time
+mouths, ears, sent, heard = {}, {}, {}, {}
+def all_heard():
+    for name in ears:
+        heard[name] += struct.unpack("II", ears[name].getsockopt(263, 6, 8))[0]
+    return all(heard[name] >= sent[name] for name in ears)
 for line in sys.stdin:
     words = line.split()
-    if words[0] == "end":
-        print("ok", flush=True)
+    name = words[0]
+    if name == "end":
+        until = time.monotonic() + 60
+        while not all_heard() and time.monotonic() < until:
+            time.sleep(0.001)
+        print("ok" if all_heard() else f"of {sent} frames came {heard}", flush=True)
         continue
-    if words[0] == "forget":
-        sockets.clear()
+    if name == "forget":
+        for each in mouths, ears, sent, heard:
+            each.clear()
         continue
-    if words[0] not in sockets:
-        sockets[words[0]] = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-        sockets[words[0]].bind((words[0], 0))
+    if name not in mouths:
+        ears[name] = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        ears[name].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        ears[name].bind((name, 3))
+        mouths[name] = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        mouths[name].bind((name + "x", 0))
+        sent[name] = heard[name] = 0
     frame, times = bytes.fromhex(words[1]), int(words[2]) if len(words) > 2 else 1
+    sent[name] += times
     for _ in range(times):
-        sockets[words[0]].send(frame)
+        mouths[name].send(frame)
 """
 
 
@@ -53,7 +69,7 @@ class Space:
     def __enter__(self):
         subprocess.run(["ip", "netns", "add", self.name], check=True)
         try:
-            self.sysctl("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+            town.Town.quiet(self.name)
             self.ip("link", "set", "lo", "up")
             for interface in self.interfaces:
                 self.add(interface)
@@ -78,12 +94,9 @@ class Space:
     def ip(self, *argv):
         return subprocess.run(("ip", "-n", self.name) + argv, check=True, capture_output=True, text=True).stdout
 
-    def sysctl(self, *settings):
-        """Nothing but the test's own frames; where /proc/sys is read-only, so be it."""
-        subprocess.run(self.inside("sysctl", "-qw", *settings), capture_output=True)
-
     def add(self, interface):
         self.ip("link", "add", "name", interface, "type", "veth", "peer", "name", interface + "x")
+        town.no_chatter(self.name, interface, interface + "x")
         self.ip("link", "set", "dev", interface, "arp", "off", "up")
         self.ip("link", "set", "dev", interface + "x", "arp", "off", "up")
         set_tso(self.name, interface, False)
@@ -92,13 +105,14 @@ class Space:
         return int(self.ip("-o", "link", "show", "dev", interface).split(":")[0])
 
     def send(self, *frames):
-        """frames are (interface, octets[, how often]); returns when the kernel has them."""
+        """frames are (interface, octets[, how often]); returns when they are where the probe takes them from."""
         for interface, octets, *times in frames:
-            self.sender.stdin.write(f"{interface}x {octets.hex()} {times[0] if times else 1}\n")
+            self.sender.stdin.write(f"{interface} {octets.hex()} {times[0] if times else 1}\n")
         self.sender.stdin.write("end\n")
         self.sender.stdin.flush()
-        if self.sender.stdout.readline() != "ok\n":
-            raise AssertionError("the sender has ended")
+        said = self.sender.stdout.readline()
+        if said != "ok\n":
+            raise AssertionError(said or "the sender has ended")
 
     def forget(self):
         """Before an interface is removed: its socket is of no use afterwards."""

@@ -20,7 +20,7 @@ class Dev(unittest.TestCase):
     def test_help(self):
         done = l7.run([DEV])
         self.assertEqual(0, done.status)
-        for word in "setup build demo test bench lint fuzz soak".split():
+        for word in "setup build demo test bench lint coverage fuzz soak".split():
             self.assertIn(f"  {word} ", done.out)
 
     def test_unknown_command(self):

@@ -109,7 +109,7 @@ static void fuzz_json(const struct l7_record *r)
 	buf_deinit(&b);
 }
 
-/* A report of the last thousand records. Colours apart, it has nothing that moves a cursor. */
+/* A report of the last records that there is room for. Colours apart, it has nothing that moves a cursor. */
 static void fuzz_report(const struct l7_record *record, const struct exporter_config *config)
 {
 	static struct report_flows flows;
@@ -117,7 +117,7 @@ static void fuzz_report(const struct l7_record *record, const struct exporter_co
 	struct buf b;
 
 	if (!flows.flows)
-		FUZZ_CHECK(report_flows_init(&flows, 1024) == 0);
+		FUZZ_CHECK(report_flows_init(&flows, 64) == 0);
 	flows.utf8 = r.terminal.utf8 = record->octets & 1;
 	report_flows_add(&flows, record);
 	buf_init(&b, REPORT_OCTETS_MAX);

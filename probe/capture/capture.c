@@ -8,6 +8,7 @@
 #include <pcap/pcap.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -154,6 +155,7 @@ static pcap_t *capture_offline(struct capture *c, const char *path, char *why)
 		snprintf(why, PCAP_ERRBUF_SIZE, "%s", strerror(errno));
 		return NULL;
 	}
+	__fsetlocking(f, FSETLOCKING_BYCALLER); /* one thread; libpcap reads each packet with two calls */
 	c->buffer = malloc(CAPTURE_FILE_BUFFER);
 	if (c->buffer)
 		setvbuf(f, c->buffer, _IOFBF, CAPTURE_FILE_BUFFER);

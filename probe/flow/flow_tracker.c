@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "flow/flow_tracker.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -273,10 +274,26 @@ static enum l7_end_reason tracker_reason(const struct flow *f)
 	return f->flags & FLOW_ENDED ? L7_END_DETECTED : L7_END_IDLE;
 }
 
+/* Below 0, 0 or above: as memcmp() of two addresses, but it is asked for each packet. */
+static int tracker_order(const uint8_t a[16], const uint8_t b[16])
+{
+	uint64_t x[2], y[2];
+
+	memcpy(x, a, 16);
+	memcpy(y, b, 16);
+	if (x[0] == y[0]) {
+		x[0] = x[1];
+		y[0] = y[1];
+	}
+	x[0] = be64toh(x[0]);
+	y[0] = be64toh(y[0]);
+	return (x[0] > y[0]) - (x[0] < y[0]);
+}
+
 /* One key for both directions; returns which end sent the packet. */
 static unsigned tracker_key(struct flow_key *k, const struct packet *p)
 {
-	int order = memcmp(p->src_ip, p->dst_ip, 16);
+	int order = tracker_order(p->src_ip, p->dst_ip);
 	unsigned src = order > 0 || (order == 0 && p->src_port > p->dst_port) ? 1 : 0;
 
 	memcpy(k->ip[src], p->src_ip, 16);

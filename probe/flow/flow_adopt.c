@@ -117,6 +117,7 @@ int flow_adopt(struct flow_tracker *t)
 	flow_wheel_start(&t->table.wheel, t->clock_ms);
 	if (flow_text_claim_begin(&t->texts, &claims))
 		return -ENOMEM;
+	flow_table_expect(&t->table, head->fresh);
 	/* From the last to the first, so that the first free place is used first. */
 	for (uint32_t index = head->fresh - 1; index > 0; index--) {
 		const struct flow *f = &t->store.flows[index];

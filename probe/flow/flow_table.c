@@ -9,14 +9,17 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#define TABLE_BUCKETS (1u << 16) /* to begin with */
+#define TABLE_SPARSE 4           /* buckets for each flow, as long as there may be more */
+
 static size_t table_buckets_size(const struct flow_table *t)
 {
-	return ((size_t)t->bucket_mask + 1) * sizeof(*t->buckets);
+	return ((size_t)t->bucket_most + 1) * sizeof(*t->buckets);
 }
 
 int flow_table_init(struct flow_table *t, const struct flow_store *store, uint64_t seed)
 {
-	uint32_t buckets = 1024;
+	uint32_t buckets = TABLE_BUCKETS;
 	void *memory;
 
 	memset(t, 0, sizeof(*t));
@@ -24,7 +27,8 @@ int flow_table_init(struct flow_table *t, const struct flow_store *store, uint64
 		buckets *= 2;
 	t->max = store->max;
 	t->seed = seed;
-	t->bucket_mask = buckets - 1;
+	t->bucket_mask = TABLE_BUCKETS - 1;
+	t->bucket_most = buckets - 1;
 	t->flows = store->flows;
 	t->infos = store->infos;
 	t->fresh = &store->head->fresh;
@@ -86,11 +90,32 @@ uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, u
 	return index;
 }
 
+void flow_table_expect(struct flow_table *t, uint32_t flows)
+{
+	while (t->bucket_mask < t->bucket_most && flows > t->bucket_mask / TABLE_SPARSE)
+		t->bucket_mask = t->bucket_mask * 2 + 1;
+}
+
+/* More flows than the buckets are for: four times as many. Flows lie in a row, so this takes little each. */
+static void table_grow(struct flow_table *t)
+{
+	memset(t->buckets, 0, ((size_t)t->bucket_mask + 1) * sizeof(*t->buckets));
+	flow_table_expect(t, t->active * 2);
+	for (uint32_t i = flow_table_next(t, 0); i; i = flow_table_next(t, i)) {
+		uint32_t *bucket = table_bucket(t, t->flows[i].hash);
+
+		t->flows[i].next = *bucket;
+		*bucket = i;
+	}
+}
+
 uint32_t flow_table_add(struct flow_table *t, const struct flow_key *k, uint64_t hash)
 {
 	uint32_t index = t->free;
 	struct flow *f;
 
+	if (t->active > t->bucket_mask / TABLE_SPARSE && t->bucket_mask < t->bucket_most)
+		table_grow(t);
 	if (index)
 		t->free = t->flows[index].next;
 	else if (*t->fresh <= t->max)

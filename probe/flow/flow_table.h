@@ -20,7 +20,8 @@ struct flow_table {
 	struct flow_info *infos; /* of the store */
 	uint32_t *fresh;         /* of the store */
 	uint32_t *buckets;       /* first flow of each */
-	uint32_t bucket_mask;
+	uint32_t bucket_mask;    /* of those in use: few flows have few: they are in the cache then */
+	uint32_t bucket_most;    /* mask of all that there may be */
 	uint32_t max;
 	uint32_t free; /* list of used places, linked by `next` */
 	uint32_t active;
@@ -39,6 +40,8 @@ void flow_table_prefetch(const struct flow_table *t, uint64_t hash);
 uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, uint64_t hash);
 /* A new flow with this key, all else zero, not yet in the wheel; 0 if the table is full. The key must not be there yet. */
 uint32_t flow_table_add(struct flow_table *t, const struct flow_key *k, uint64_t hash);
+/* So many flows are to be taken into a table that is empty. */
+void flow_table_expect(struct flow_table *t, uint32_t flows);
 /* Puts a flow that is in the store into the table, not yet into the wheel; a place without one becomes free. */
 void flow_table_take(struct flow_table *t, uint32_t index);
 void flow_table_give(struct flow_table *t, uint32_t index);

@@ -112,6 +112,33 @@ static void test_table_add_remove(void **state)
 	table_end(&t);
 }
 
+/* The buckets become more as flows do: those from before are found as those from after, and can go. */
+static void test_table_grows(void **state)
+{
+	enum { MANY = 300000 };
+	struct flow_table t;
+	uint32_t first;
+
+	(void)state;
+	table_make(&t, MANY, 77);
+	first = t.bucket_mask;
+	for (uint32_t n = 1; n <= MANY; n++) {
+		uint32_t index = table_put(&t, n);
+
+		assert_int_equal(index, n);
+		flow_wheel_insert(&t.wheel, index, WHEEL_ROW_EVICT, WHEEL_NO_TIME);
+		if (n % 3 == 0)
+			assert_int_equal(table_get(&t, n / 3), n / 3);
+	}
+	assert_true(first < t.bucket_mask / 4);
+	assert_true(t.bucket_mask >= MANY);
+	for (uint32_t n = 1; n <= MANY; n += 2)
+		flow_table_remove(&t, table_get(&t, n));
+	for (uint32_t n = 1; n <= MANY; n++)
+		assert_int_equal(table_get(&t, n), n % 2 ? 0 : n);
+	table_end(&t);
+}
+
 static void test_table_colliding_hashes(void **state)
 {
 	struct flow_table t;
@@ -390,6 +417,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_table_limits),
 		cmocka_unit_test(test_table_add_remove),
+		cmocka_unit_test(test_table_grows),
 		cmocka_unit_test(test_table_colliding_hashes),
 		cmocka_unit_test(test_table_id),
 		cmocka_unit_test(test_table_victim),

@@ -75,6 +75,11 @@ static bool table_same_key(const struct flow_key *a, const struct flow_key *b)
 	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3]) | (x[4] ^ y[4])) == 0;
 }
 
+uint32_t flow_table_first(const struct flow_table *t, uint64_t hash)
+{
+	return *table_bucket(t, (uint32_t)hash);
+}
+
 uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, uint64_t hash)
 {
 	uint32_t index = *table_bucket(t, (uint32_t)hash);

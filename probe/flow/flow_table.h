@@ -36,6 +36,8 @@ void flow_table_deinit(struct flow_table *t);
 uint64_t flow_table_hash(const struct flow_table *t, const struct flow_key *k);
 /* Asks for the memory that a look-up of this hash begins with. */
 void flow_table_prefetch(const struct flow_table *t, uint64_t hash);
+/* The flow that a look-up of this hash comes to first, or 0. */
+uint32_t flow_table_first(const struct flow_table *t, uint64_t hash);
 /* Index of the flow with this key, or 0. */
 uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, uint64_t hash);
 /* A new flow with this key, all else zero, not yet in the wheel; 0 if the table is full. The key must not be there yet. */

@@ -20,6 +20,7 @@ enum output_place { OUTPUT_STDOUT, OUTPUT_FILE, OUTPUT_HOST };
 struct output_scheme {
 	const char *name;
 	enum output_place place;
+	enum output_format format;
 	const struct output_ops *ops;
 	const char *const *options;
 };
@@ -33,12 +34,12 @@ static const char *const options_udp[] = {"early",   "template", "domain",    "a
 					  "refresh", "rate",     "anonymize", "anonymize_key", NULL};
 
 static const struct output_scheme output_schemes[] = {
-	{"text", OUTPUT_STDOUT, &output_text_ops, options_text},
-	{"json", OUTPUT_STDOUT, &output_json_ops, options_json},
-	{"json+file", OUTPUT_FILE, &output_json_ops, options_json},
-	{"ipfix+file", OUTPUT_FILE, &output_file_ops, options_tcp},
-	{"ipfix+tcp", OUTPUT_HOST, &output_tcp_ops, options_tcp},
-	{"ipfix+udp", OUTPUT_HOST, &output_udp_ops, options_udp},
+	{"text", OUTPUT_STDOUT, OUTPUT_TEXT, &output_stream_ops, options_text},
+	{"json", OUTPUT_STDOUT, OUTPUT_JSON, &output_stream_ops, options_json},
+	{"json+file", OUTPUT_FILE, OUTPUT_JSON, &output_stream_ops, options_json},
+	{"ipfix+file", OUTPUT_FILE, OUTPUT_IPFIX, &output_file_ops, options_tcp},
+	{"ipfix+tcp", OUTPUT_HOST, OUTPUT_IPFIX, &output_tcp_ops, options_tcp},
+	{"ipfix+udp", OUTPUT_HOST, OUTPUT_IPFIX, &output_udp_ops, options_udp},
 };
 #define OUTPUT_SCHEMES (sizeof(output_schemes) / sizeof(output_schemes[0]))
 
@@ -185,9 +186,9 @@ void output_wants(const struct uri *u, const char *template_name, uint64_t wante
 	const struct output_scheme *s = output_find(u, ignored, sizeof(ignored));
 	const char *own = uri_option(u, "template");
 
-	if (s && s->ops == &output_text_ops)
+	if (s && s->format == OUTPUT_TEXT)
 		output_wants_text(wanted);
-	else if (s && s->ops == &output_json_ops)
+	else if (s && s->format == OUTPUT_JSON)
 		wanted[0] = wanted[1] = UINT64_MAX;
 	else
 		output_wants_profile(own ? own : template_name, wanted);
@@ -196,6 +197,7 @@ void output_wants(const struct uri *u, const char *template_name, uint64_t wante
 int output_open(struct output *o, const struct exporter_config *c, size_t index, char *err, size_t err_size)
 {
 	const struct uri *u = &c->outputs[index];
+	const struct output_scheme *s;
 	int rc;
 
 	memset(o, 0, sizeof(*o));
@@ -203,9 +205,9 @@ int output_open(struct output *o, const struct exporter_config *c, size_t index,
 	rc = output_parse(u, &o->options, c->domain, err, err_size);
 	if (rc)
 		return rc;
-	o->ops = output_find(u, err, err_size)->ops;
-	if (o->ops == &output_text_ops && output_report_wanted(c))
-		o->ops = &output_report_ops;
+	s = output_find(u, err, err_size);
+	o->format = s->format;
+	o->ops = s->format == OUTPUT_TEXT && output_report_wanted(c) ? &output_report_ops : s->ops;
 	o->uri = u;
 	o->config = c;
 	o->counters = &c->shared->outputs[index];

@@ -41,6 +41,9 @@ struct output_ops {
 	void (*close)(struct output *o);
 };
 
+/* What an output writes. */
+enum output_format { OUTPUT_IPFIX, OUTPUT_JSON, OUTPUT_TEXT };
+
 struct output_options {
 	bool early;           /* wants early records */
 	bool fixed_names;     /* app_name=fixed32 */
@@ -55,6 +58,7 @@ struct output_options {
 
 struct output {
 	const struct output_ops *ops;
+	enum output_format format;
 	const struct uri *uri;
 	const struct exporter_config *config;
 	struct shared_output *counters;
@@ -84,9 +88,8 @@ int output_open(struct output *o, const struct exporter_config *c, size_t index,
 /* Stops an output for good. `failed`: it is an error that the exit status shows. */
 void output_kill(struct output *o, bool failed);
 
-extern const struct output_ops output_text_ops;
+extern const struct output_ops output_stream_ops; /* JSON and text */
 extern const struct output_ops output_report_ops;
-extern const struct output_ops output_json_ops;
 extern const struct output_ops output_file_ops;
 extern const struct output_ops output_tcp_ops;
 extern const struct output_ops output_udp_ops;

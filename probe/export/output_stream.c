@@ -25,7 +25,6 @@ struct stream {
 	int fd;
 	bool owned;   /* close it */
 	bool regular; /* never makes us wait for a reader */
-	bool text;
 	struct buf buf;    /* whole lines, but for the first of what is no regular file */
 	size_t done;       /* octets of it that are written */
 	uint64_t headers;  /* lines in it that are no records */
@@ -54,7 +53,7 @@ static bool stream_torn(const char *path, const struct stat *st)
 	return last != '\n';
 }
 
-static int stream_open(struct output *o, bool text, char *err, size_t err_size)
+static int stream_open(struct output *o, char *err, size_t err_size)
 {
 	struct stream *s = calloc(1, sizeof(*s));
 	struct stat st;
@@ -63,7 +62,6 @@ static int stream_open(struct output *o, bool text, char *err, size_t err_size)
 		snprintf(err, err_size, "%s: no memory", o->name);
 		return -ENOMEM;
 	}
-	s->text = text;
 	s->fd = STDOUT_FILENO;
 	s->owned = o->uri->path[0] == '/';
 	if (s->owned)
@@ -84,22 +82,12 @@ static int stream_open(struct output *o, bool text, char *err, size_t err_size)
 		buf_char(&s->buf, '\n');
 		s->headers = 1;
 	}
-	if (text) {
+	if (o->format == OUTPUT_TEXT) {
 		text_header(&s->buf);
 		s->headers = 1;
 	}
 	o->state = s;
 	return 0;
-}
-
-static int stream_open_text(struct output *o, char *err, size_t err_size)
-{
-	return stream_open(o, true, err, err_size);
-}
-
-static int stream_open_json(struct output *o, char *err, size_t err_size)
-{
-	return stream_open(o, false, err, err_size);
 }
 
 /* Records that end in these octets: a line each, but for headers. */
@@ -229,7 +217,7 @@ static void stream_record(struct output *o, const struct l7_record *r)
 		shared_add(&o->counters->dropped, 1);
 		return;
 	}
-	if (s->text)
+	if (o->format == OUTPUT_TEXT)
 		text_line(&s->buf, r);
 	else
 		record_json(&s->buf, r);
@@ -311,21 +299,8 @@ static void stream_close(struct output *o)
 	free(s);
 }
 
-const struct output_ops output_text_ops = {
-	.open = stream_open_text,
-	.record = stream_record,
-	.flush = stream_flush,
-	.step = stream_step,
-	.wait = stream_wait,
-	.full = stream_full,
-	.finish = stream_flush,
-	.reopen = stream_reopen,
-	.idle = stream_idle,
-	.close = stream_close,
-};
-
-const struct output_ops output_json_ops = {
-	.open = stream_open_json,
+const struct output_ops output_stream_ops = {
+	.open = stream_open,
 	.record = stream_record,
 	.flush = stream_flush,
 	.step = stream_step,

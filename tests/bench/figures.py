@@ -65,13 +65,12 @@ def memory_of(pids):
     return pss, tables, ticks
 
 
-def memory(folder):
-    """A million classified flows at one time: the file comes through a pipe that stays open until they are counted."""
-    argv = [os.path.join(BIN, "l7probe"), "-c", "/dev/null", "-r", "-", "--max-flows", "1000000", "--stats",
-            "-o", "ipfix+file://" + os.path.join(folder, "ipfix")]
+def memory_at_once(folder, load, flows, *options):
+    """All flows of a load open at one time: the file comes through a pipe that stays open until they are counted."""
+    argv = [os.path.join(BIN, "l7probe"), "-c", "/dev/null", "-r", "-", "--max-flows", "1000000", "--stats", *options]
     with open(os.path.join(folder, "stats"), "w+", encoding="utf-8") as err:
-        child = subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=err)
-        with open(load_file("dns-1m"), "rb") as f:
+        child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=err)
+        with open(load_file(load), "rb") as f:
             shutil.copyfileobj(f, child.stdin, 1 << 20)
         child.stdin.flush()
         pids, last = processes_of(child.pid), -1
@@ -85,10 +84,22 @@ def memory(folder):
         status = child.wait(timeout=WAIT)
         err.seek(0)
         said = json.loads([line for line in err if line.startswith("{")][-1])
-    if status or said["flows"] != 1_000_000 or said["evicted"]:
+    if status or said["evicted"] or flows not in (0, said["flows"]):
         sys.exit(f"figures: l7probe made {said['flows']} flows, exit {status}")
-    print(f"memory    {said['flows']} classified flows at once: {pss / 1000:.0f} MB PSS in all"
-          f" (and {tables / 1000:.0f} MB of page tables), {pss * 1024 / said['flows']:.0f} octets a flow")
+    return pss * 1024, tables * 1024, said["flows"]
+
+
+def memory(folder):
+    """A million classified flows at one time, with each output; then the mixed load, of which no flow is idle."""
+    file = os.path.join(folder, "flows")
+    for name, output in (("IPFIX", "ipfix+file://" + file), ("IPFIX, full", f"ipfix+file://{file}?template=full"),
+                         ("JSON", "json+file://" + file), ("report", "text:-")):
+        pss, tables, flows = memory_at_once(folder, "dns-1m", 1_000_000, "-o", output)
+        print(f"memory    {name}, {flows} classified flows at once: {pss / 1e6:.0f} MB PSS in all"
+              f" (and {tables / 1e6:.0f} MB of page tables), {pss / flows:.0f} octets a flow")
+    pss, _, flows = memory_at_once(folder, "mix", 0, "--active-timeout", "0", "--idle-timeout", "0",
+                                   "-o", "json+file://" + file)
+    print(f"memory    JSON, mix, {flows} flows at once: {pss / 1e6:.1f} MB PSS in all")
 
 
 def stages(rounds, load):

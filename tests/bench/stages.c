@@ -2,13 +2,14 @@
 /*
  * What each stage of a packet's way costs, of the probe's own code in one process: the whole file is gone through once for each
  * stage, with all stages before it, and what one run takes longer than the one before is that stage's. Each run is a child of its
- * own, so that each finds the same memory and an nDPI that has seen nothing; the least of the rounds counts.
+ * own, so that each finds the same memory and an nDPI that has seen nothing; the least of the rounds counts. As in the probe, flows
+ * are in memory that would outlive the process, with a journal, and only what the standard template has is looked for.
  *
  *   stages FILE [PROTOCOLS_FILE [ROUNDS]]     prints one JSON object
  *
  * "table" finds and ends flows, guesses by port and address, and makes no records; "classify" gives packets to nDPI as well; "record"
- * fills records; "export" copies, checks, names and encodes them as IPFIX of the standard template. Not in it: the ring's way
- * from one processor to another, writing, and two processes. `allocations` are calls of malloc() and its kin that our own code makes
+ * fills records; "export" copies, checks, names and encodes them as IPFIX of the standard template. Not in it: the sample of packets
+ * that come twice, the ring's way from one processor to another, writing, and two processes. `allocations` are calls of malloc() and its kin that our own code makes
  * meanwhile; those that a library makes are not counted.
  */
 #include <stdio.h>
@@ -134,26 +135,44 @@ static void stages_message(void *arg, uint8_t *data, size_t len, uint32_t record
 static void stages_frame(void *arg, const struct capture_frame *f)
 {
 	struct stages *s = arg;
+	struct flow_journal *j;
+	enum decode_result r;
 	struct packet p;
 
 	s->run.packets++;
-	if (s->last < STAGE_DECODE || decode_ethernet(f->data, f->captured, f->wire, &p) != DECODE_OK)
+	if (s->last < STAGE_DECODE)
+		return;
+	r = decode_ethernet(f->data, f->captured, f->wire, &p);
+	if (s->last < STAGE_TABLE)
 		return;
 	p.time_ms = f->time_ms;
+	p.us = f->us;
 	p.interface = 0;
-	if (s->last >= STAGE_TABLE)
+	j = &s->tracker.store.head->journal;
+	flow_frame_note(&j->frame, r, f->wire, SHARED_INTERFACES_MAX, &s->shared);
+	if (r == DECODE_OK)
 		flow_tracker_packet(&s->tracker, &p);
+	flow_frame_do(&j->frame, &s->shared);
+	flow_journal_set(&j->stage, FLOW_STAGE_NONE);
 }
 
 static void stages_start(struct stages *s, struct dpi_module *dpi)
 {
 	static struct profile profile;
 	struct flow_tracker_config tracker = {
-		.max_flows = STAGES_FLOWS, .idle_ms = 15000, .active_ms = 60000, .seed = 1, .store = -1};
+		.max_flows = STAGES_FLOWS, .idle_ms = 15000, .active_ms = 60000, .seed = 1};
 	struct ipfix_writer_config writer = {
 		.profile = &profile, .domain = 1, .pen = L7_PEN_OWN, .message_max = 32768, .data = {stages_message, s}};
+	struct uri output;
 	char err[256];
 
+	if (uri_parse(&output, "ipfix+file:///dev/null", err, sizeof(err)))
+		die(err);
+	exporter_wants(&output, 1, "standard", tracker.wanted);
+	uri_deinit(&output);
+	memcpy(s->config.wanted, tracker.wanted, sizeof(tracker.wanted));
+	dpi_module_want(dpi, tracker.wanted);
+	tracker.store = flow_store_new(STAGES_FLOWS);
 	s->config.names = &s->names;
 	s->config.exporter = "bench";
 	s->shared.dpi_off = s->last < STAGE_CLASSIFY;
@@ -163,6 +182,7 @@ static void stages_start(struct stages *s, struct dpi_module *dpi)
 	if (flow_tracker_init(&s->tracker, &tracker, dpi, &s->shared,
 			      (struct flow_sink){stages_reserve, stages_commit, stages_made, s}))
 		die("no memory for flows");
+	close(tracker.store);
 }
 
 /* As worker_files.c goes through a file. */

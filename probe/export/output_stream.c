@@ -23,8 +23,8 @@
 
 struct stream {
 	int fd;
-	bool owned;   /* close it */
-	bool regular; /* never makes us wait for a reader */
+	bool owned;        /* close it */
+	bool regular;      /* never makes us wait for a reader */
 	struct buf buf;    /* whole lines, but for the first of what is no regular file */
 	size_t done;       /* octets of it that are written */
 	uint64_t headers;  /* lines in it that are no records */

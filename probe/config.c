@@ -36,6 +36,7 @@ static const struct conf_row config_rows[] = {
 	{.name = "filter",
 	 .letter = 'f',
 	 .type = CONF_STRING,
+	 .live = true,
 	 .offset = AT(filter),
 	 .argument = "BPF",
 	 .help = "look only at packets that match this pcap filter"},
@@ -77,6 +78,7 @@ static const struct conf_row config_rows[] = {
 	 .help = "read options from this file; default " CONFIG_FILE " if it is there"},
 	{.name = "active-timeout",
 	 .type = CONF_NUMBER,
+	 .live = true,
 	 .offset = AT(active_timeout),
 	 .max = 86400,
 	 .otherwise = "60",
@@ -84,6 +86,7 @@ static const struct conf_row config_rows[] = {
 	 .help = "make a record of a long flow this often; 0 never"},
 	{.name = "idle-timeout",
 	 .type = CONF_NUMBER,
+	 .live = true,
 	 .offset = AT(idle_timeout),
 	 .max = 86400,
 	 .otherwise = "15",
@@ -99,11 +102,13 @@ static const struct conf_row config_rows[] = {
 	 .help = "flows at one time, of each worker; when full, an unanswered one is ended early"},
 	{.name = "protocols",
 	 .type = CONF_STRING,
+	 .live = true,
 	 .offset = AT(protocols),
 	 .argument = "FILE",
 	 .help = "protocol rules beside nDPI's; default " PROTOCOLS_FILE},
 	{.name = "categories",
 	 .type = CONF_STRING,
+	 .live = true,
 	 .offset = AT(categories),
 	 .argument = "FILE",
 	 .help = "categories of hosts and networks; default " CATEGORIES_FILE " if it is there"},
@@ -136,6 +141,7 @@ static const struct conf_row config_rows[] = {
 	 .help = "time to send what is left when stopping"},
 	{.name = "snaplen",
 	 .type = CONF_NUMBER,
+	 .live = true,
 	 .offset = AT(snaplen),
 	 .min = 64,
 	 .max = 262144,
@@ -144,6 +150,7 @@ static const struct conf_row config_rows[] = {
 	 .help = "capture this much of a packet"},
 	{.name = "buffer-size",
 	 .type = CONF_NUMBER,
+	 .live = true,
 	 .offset = AT(buffer_size),
 	 .min = 1,
 	 .max = 1024,
@@ -152,6 +159,7 @@ static const struct conf_row config_rows[] = {
 	 .help = "kernel buffer of a capture"},
 	{.name = "capture-timeout",
 	 .type = CONF_NUMBER,
+	 .live = true,
 	 .offset = AT(capture_timeout),
 	 .min = 1,
 	 .max = 1000,
@@ -160,18 +168,21 @@ static const struct conf_row config_rows[] = {
 	 .help = "packets are looked at after this long at most; more is cheaper"},
 	{.name = "promiscuous",
 	 .type = CONF_STRING,
+	 .live = true,
 	 .offset = AT(promiscuous),
 	 .otherwise = "yes",
 	 .argument = "YES",
 	 .help = "yes: take all frames; no: those alone that are for this machine"},
 	{.name = "cpus",
 	 .type = CONF_LIST,
+	 .live = true,
 	 .offset = AT(cpus),
 	 .argument = "LIST",
 	 .split = ',',
 	 .help = "bind workers to these CPUs, one each: 0,2-3"},
 	{.name = "dedup",
 	 .type = CONF_FLAG,
+	 .live = true,
 	 .offset = AT(dedup),
 	 .help = "leave out packets that a mirror port sends twice"},
 	{.name = "all",
@@ -537,6 +548,13 @@ void config_deinit(struct config *c)
 	conf_deinit(&table);
 }
 
+bool config_take(struct config *c, struct config *next, void (*fixed)(const char *name))
+{
+	struct conf now = config_table(c), then = config_table(next);
+
+	return conf_take(&now, &then, fixed);
+}
+
 void config_print(struct config *c, FILE *out)
 {
 	struct conf table = config_table(c);
@@ -569,6 +587,7 @@ void config_help(struct config *c, FILE *out)
 	      "file.\n"
 	      "files: of captures made anew, live appended to, and opened again on SIGHUP once they were moved away.\n"
 	      "early=1 sends a first record as soon as a flow is classified, for alerts within a second.\n"
+	      "SIGHUP reads configuration, --protocols and --categories again, and opens files that were moved away.\n"
 	      "\nExit status: 0 done, 1 wrong usage or configuration, 2 cannot start or lost work.\n",
 	      out);
 }

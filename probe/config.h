@@ -63,6 +63,11 @@ struct config {
  */
 int config_load(struct config *c, int argc, char **argv, char *err, size_t err_size);
 void config_deinit(struct config *c);
+/*
+ * After a second config_load() into `next`: c gets what of it may change while the probe runs. `fixed` is called with the name of
+ * each other option that differs. What is in `next` then is for config_deinit(). Returns true if something in c is another.
+ */
+bool config_take(struct config *c, struct config *next, void (*fixed)(const char *name));
 void config_print(struct config *c, FILE *out);
 void config_help(struct config *c, FILE *out);
 /* For the shell c->completion; -EINVAL if it is none that is known. */

@@ -22,9 +22,9 @@ struct exporter_risk {
 
 /* Names by nDPI id, made by the supervisor before it forks: a worker sends ids only. */
 struct exporter_names {
-	const char **apps; /* canonical ('.' in a name is written '_'); index is the id; NULL if unused */
-	uint32_t n_apps;
-	const char **categories; /* NULL if unused */
+	const char **apps; /* canonical ('.' in a name is written '_'); index is the id; NULL or "" if unused */
+	const _Atomic uint32_t *n_apps; /* there may be more at any time */
+	const char **categories;        /* NULL if unused */
 	uint32_t n_categories;
 	const struct exporter_risk *risks; /* index is nDPI's risk bit */
 	uint32_t n_risks;

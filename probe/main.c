@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,6 +69,11 @@ int main(int argc, char **argv)
 	int status = 0, rc;
 	char err[1024];
 
+	sigset_t hangup;
+
+	sigemptyset(&hangup);
+	sigaddset(&hangup, SIGHUP);
+	sigprocmask(SIG_BLOCK, &hangup, NULL); /* a reload asked for before all is ready comes then */
 	stdfd_reserve();
 	memset(&config, 0, sizeof(config));
 	log_init("l7probe", LOG_LEVEL_WARN);
@@ -96,7 +102,7 @@ int main(int argc, char **argv)
 	else if (config.check)
 		status = main_check(&config);
 	else
-		status = supervisor_run(&config);
+		status = supervisor_run(&config, argc, argv);
 	config_deinit(&config);
 	rc = stdfd_flush();
 	if (rc) {

@@ -19,7 +19,8 @@ static size_t shared_ring_bytes(void)
 
 int shared_init(struct shared *s, unsigned n_workers)
 {
-	size_t workers = shared_round(sizeof(struct shared_exporter));
+	size_t exporter = shared_round(sizeof(struct shared_names));
+	size_t workers = exporter + shared_round(sizeof(struct shared_exporter));
 	size_t rings = workers + shared_round(n_workers * sizeof(struct shared_worker));
 	int fd, rc = 0;
 
@@ -48,7 +49,8 @@ int shared_init(struct shared *s, unsigned n_workers)
 		shared_deinit(s);
 		return rc;
 	}
-	s->exporter = s->memory;
+	s->names = s->memory;
+	s->exporter = (struct shared_exporter *)((uint8_t *)s->memory + exporter);
 	s->workers = (struct shared_worker *)((uint8_t *)s->memory + workers);
 	s->rings = (uint8_t *)s->memory + rings;
 	return 0;
@@ -74,7 +76,7 @@ static int shared_drop(void *from, const void *to)
 int shared_keep_worker(struct shared *s, unsigned worker)
 {
 	uint8_t *ring = s->rings + worker * shared_ring_bytes();
-	int rc = shared_drop(s->exporter, &s->workers[worker]);
+	int rc = shared_drop(s->memory, &s->workers[worker]);
 
 	if (!rc)
 		rc = shared_drop(&s->workers[worker + 1], ring);
@@ -88,7 +90,10 @@ int shared_keep_worker(struct shared *s, unsigned worker)
 
 int shared_keep_exporter(const struct shared *s)
 {
-	return mprotect(s->workers, (size_t)(s->rings - (uint8_t *)s->workers), PROT_READ) ? -errno : 0;
+	size_t names = (size_t)((uint8_t *)s->exporter - (uint8_t *)s->memory);
+	size_t workers = (size_t)(s->rings - (uint8_t *)s->workers);
+
+	return mprotect(s->memory, names, PROT_READ) || mprotect(s->workers, workers, PROT_READ) ? -errno : 0;
 }
 
 void shared_ring(const struct shared *s, unsigned worker, struct ring *r)

@@ -21,7 +21,9 @@
 #define SHARED_RING_SLOTS 4096 /* of L7_RECORD_SLOT octets each */
 #define SHARED_QUARANTINE_MAX 64
 #define SHARED_PACKET_MAX 2048
-#define SHARED_PLACE_FILE 48 /* bit of a place from which on it is the file's index */
+#define SHARED_NAMES_MAX 4096 /* of protocols, from the start of the probe on */
+#define SHARED_NAME_MAX 40    /* octets of one, with its end */
+#define SHARED_PLACE_FILE 48  /* bit of a place from which on it is the file's index */
 
 typedef _Atomic uint64_t shared_counter; /* the one typedef: an atomic counter with one writer */
 
@@ -64,6 +66,16 @@ struct shared_worker_counters {
 	struct shared_interface_counters interfaces[SHARED_INTERFACES_MAX];
 };
 
+/*
+ * What a worker says once its captures are open, before it is confined: while it waits, the one that it follows still has all the
+ * rest of its place here.
+ */
+struct shared_opened {
+	_Atomic uint32_t serial;  /* of the worker that said so last; 0 none */
+	_Atomic uint32_t settled; /* the same, once nobody is before it any more, and another may follow it */
+	_Atomic uint32_t groups[SHARED_INTERFACES_MAX]; /* capture_group() by place */
+};
+
 /* Where a worker stands, for the supervisor after a crash. Written by the worker. */
 struct shared_progress {
 	shared_counter place;         /* packets done in the file being read, and above SHARED_PLACE_FILE its index */
@@ -88,6 +100,7 @@ struct shared_packet {
 struct shared_worker {
 	_Alignas(SHARED_PAGE) struct shared_worker_counters counters;
 	struct shared_progress progress;
+	struct shared_opened opened;
 	struct shared_packet packet;
 	/* Written by the supervisor: not 0, and no flow is given to nDPI. */
 	_Atomic uint32_t dpi_off;
@@ -117,6 +130,15 @@ struct shared_interface {
 	_Atomic uint32_t before; /* the one it had when it was away last: of flows that are older; 0 none */
 };
 
+/*
+ * Names of protocols by the number that they have in records. Written by the supervisor only, and only added to: a flow keeps its
+ * number however often the rules are read again. The exporter reads it, no worker has it.
+ */
+struct shared_names {
+	_Atomic uint32_t n;                           /* those before it are whole, and never change */
+	char apps[SHARED_NAMES_MAX][SHARED_NAME_MAX]; /* "": there is none of this number */
+};
+
 struct shared_exporter {
 	shared_counter stopping; /* 1: told to stop, time is short now; the supervisor writes this and the interfaces */
 	struct shared_interface interfaces[SHARED_INTERFACES_MAX];
@@ -130,6 +152,7 @@ struct shared {
 	void *memory;
 	size_t size;
 	unsigned n_workers;
+	struct shared_names *names;
 	struct shared_exporter *exporter;
 	struct shared_worker *workers; /* [n_workers] */
 	uint8_t *rings;
@@ -140,8 +163,8 @@ struct shared {
 int shared_init(struct shared *s, unsigned n_workers);
 void shared_deinit(struct shared *s);
 /*
- * After a fork: a worker keeps its own counters, ring and event; the exporter keeps all, the workers' counters to read only. Returns
- * 0 or a negative errno.
+ * After a fork: a worker keeps its own counters, ring and event; the exporter keeps all, the names and the workers' counters
+ * to read only. Returns 0 or a negative errno.
  */
 int shared_keep_worker(struct shared *s, unsigned worker);
 int shared_keep_exporter(const struct shared *s);

@@ -91,8 +91,7 @@ static void stats_outputs(struct buf *b, const struct config *config, const stru
 	buf_char(b, ']');
 }
 
-void stats_print(const struct config *config, const struct shared *s, uint64_t worker_restarts,
-		 const struct crash_dir *crash, const struct links *links)
+void stats_print(const struct config *config, const struct shared *s, const struct stats *more)
 {
 	struct buf b;
 
@@ -106,7 +105,7 @@ void stats_print(const struct config *config, const struct shared *s, uint64_t w
 	stats_key(&b, "ring", stats_sum(s, offsetof(struct shared_worker_counters, ring_dropped)));
 	buf_char(&b, '}');
 	stats_refused(&b, s);
-	stats_interfaces(&b, s, links);
+	stats_interfaces(&b, s, more->links);
 	STATS(&b, s, flows);
 	STATS(&b, s, flows_active);
 	STATS(&b, s, evicted);
@@ -125,9 +124,12 @@ void stats_print(const struct config *config, const struct shared *s, uint64_t w
 	STATS(&b, s, duplicate_found);
 	STATS(&b, s, tcp_one_way);
 	STATS(&b, s, tcp_two_way);
-	stats_key(&b, "worker_restarts", worker_restarts);
-	stats_key(&b, "crash_packets_kept", crash->kept);
-	stats_key(&b, "crash_packets_dropped", crash->dropped);
+	stats_key(&b, "worker_restarts", more->worker_restarts);
+	stats_key(&b, "reloads", more->reloads);
+	stats_key(&b, "reload_failed", more->reload_failed);
+	buf_printf(&b, ",\"reload_last_ok\":%s", more->reload_last_ok ? "true" : "false");
+	stats_key(&b, "crash_packets_kept", more->crash->kept);
+	stats_key(&b, "crash_packets_dropped", more->crash->dropped);
 	stats_key(&b, "exported", shared_get(&s->exporter->records));
 	stats_key(&b, "export_refused", shared_get(&s->exporter->refused));
 	stats_outputs(&b, config, s);

@@ -9,8 +9,17 @@
 #include "links.h"
 #include "shared.h"
 
+/* What the supervisor itself knows. */
+struct stats {
+	uint64_t worker_restarts;
+	uint64_t reloads;
+	uint64_t reload_failed;
+	bool reload_last_ok;
+	const struct crash_dir *crash;
+	const struct links *links;
+};
+
 /* Writes the counters of the whole probe as one JSON object and a newline to standard error. */
-void stats_print(const struct config *config, const struct shared *shared, uint64_t worker_restarts,
-		 const struct crash_dir *crash, const struct links *links);
+void stats_print(const struct config *config, const struct shared *shared, const struct stats *more);
 
 #endif

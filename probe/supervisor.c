@@ -130,7 +130,7 @@ static void supervisor_stop(struct supervisor *s)
 	shared_set(&s->shared.exporter->stopping, 1);
 	s->deadline_ms = clock_mono_ms() + s->config->drain_timeout * 1000 + SUPERVISOR_GRACE_MS;
 	for (unsigned i = 0; i < s->shared.n_workers; i++)
-		if (s->workers[i].pid)
+		if (s->workers[i].pid && !supervisor_follow_stop(s, i))
 			kill(s->workers[i].pid, SIGTERM);
 }
 
@@ -139,7 +139,16 @@ static bool supervisor_workers_left(const struct supervisor *s)
 	for (unsigned i = 0; i < s->shared.n_workers; i++)
 		if (s->workers[i].pid)
 			return true;
-	return false;
+	return s->next.pid != 0;
+}
+
+static void supervisor_kill_workers(const struct supervisor *s)
+{
+	for (unsigned i = 0; i < s->shared.n_workers; i++)
+		if (s->workers[i].pid)
+			kill(s->workers[i].pid, SIGKILL);
+	if (s->next.pid)
+		kill(s->next.pid, SIGKILL);
 }
 
 static bool supervisor_rings_closed(const struct supervisor *s)
@@ -169,9 +178,7 @@ static void supervisor_exporter_ended(struct supervisor *s, int wait_status)
 		return; /* the end: workers, if any are left, have only to exit */
 	/* Nobody empties the rings now: a worker may wait for ever to put its next record. */
 	s->abandoned = true;
-	for (unsigned i = 0; i < s->shared.n_workers; i++)
-		if (s->workers[i].pid)
-			kill(s->workers[i].pid, SIGKILL);
+	supervisor_kill_workers(s);
 }
 
 static void supervisor_reap(struct supervisor *s)
@@ -182,6 +189,10 @@ static void supervisor_reap(struct supervisor *s)
 	while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0) {
 		if (pid == s->exporter) {
 			supervisor_exporter_ended(s, wait_status);
+			continue;
+		}
+		if (pid == s->next.pid) {
+			supervisor_follow_ended(s, wait_status);
 			continue;
 		}
 		for (unsigned i = 0; i < s->shared.n_workers; i++) {
@@ -200,9 +211,7 @@ static void supervisor_enforce(struct supervisor *s)
 		return;
 	if (supervisor_workers_left(s)) {
 		log_error("workers do not end within the drain timeout: killed");
-		for (unsigned i = 0; i < s->shared.n_workers; i++)
-			if (s->workers[i].pid)
-				kill(s->workers[i].pid, SIGKILL);
+		supervisor_kill_workers(s);
 		s->deadline_ms = now + s->config->drain_timeout * 1000 + SUPERVISOR_GRACE_MS;
 	} else if (s->exporter) {
 		log_error("the exporter does not end within the drain timeout: killed");
@@ -222,8 +231,11 @@ static void supervisor_loop(struct supervisor *s)
 		if (number == SIGTERM || number == SIGINT)
 			supervisor_stop(s);
 		if (number == SIGHUP && s->exporter)
-			kill(s->exporter, SIGHUP);
+			kill(s->exporter, SIGHUP); /* files that were moved away, whatever else is wrong */
+		if (number == SIGHUP)
+			supervisor_reload(s);
 		supervisor_reap(s); /* always: signals of several children may be one */
+		supervisor_follow(s);
 		supervisor_enforce(s);
 	}
 }
@@ -254,10 +266,14 @@ static int supervisor_init(struct supervisor *s, char *err, size_t err_size)
 		snprintf(err, err_size, "interfaces: %s", strerror(-rc));
 		return rc;
 	}
+	s->reloads.files = supervisor_files(s->config); /* before: a file may change in between */
 	rc = dpi_module_new(&s->dpi, &(struct dpi_files){s->config->protocols, s->config->categories}, err, err_size);
 	if (rc)
 		return rc;
-	rc = names_init(&s->names, s->dpi);
+	rc = names_number(s->shared.names, s->dpi, err, err_size);
+	if (rc)
+		return rc;
+	rc = names_init(&s->names, s->shared.names, s->dpi);
 	if (rc)
 		snprintf(err, err_size, "no memory");
 	return rc;
@@ -282,9 +298,11 @@ static void supervisor_start(struct supervisor *s)
 	sigaddset(&s->signals, SIGINT);
 	sigaddset(&s->signals, SIGHUP);
 	sigaddset(&s->signals, SIGCHLD);
+	sigaddset(&s->signals, SIGUSR2); /* of a worker: its captures are open */
 	sigprocmask(SIG_BLOCK, &s->signals, &s->before);
-	signal(SIGCHLD, SIG_DFL); /* who started us may have ignored it: nobody could be waited for */
-	signal(SIGPIPE, SIG_IGN); /* a message that nobody reads ends no process */
+	sigdelset(&s->before, SIGHUP); /* held back since the very start */
+	signal(SIGCHLD, SIG_DFL);      /* who started us may have ignored it: nobody could be waited for */
+	signal(SIGPIPE, SIG_IGN);      /* a message that nobody reads ends no process */
 	if (supervisor_start_exporter(s)) {
 		s->status = 2;
 		if (s->exporter > 0 && waitpid(s->exporter, &wait_status, 0) > 0 && WIFSIGNALED(wait_status))
@@ -305,7 +323,19 @@ static void supervisor_start(struct supervisor *s)
 	}
 }
 
-int supervisor_run(const struct config *config)
+static void supervisor_stats(const struct supervisor *s)
+{
+	struct stats more = {.worker_restarts = s->restarts,
+			     .reloads = s->reloads.done,
+			     .reload_failed = s->reloads.failed,
+			     .reload_last_ok = s->reloads.last_ok,
+			     .crash = &s->crash,
+			     .links = &s->links};
+
+	stats_print(s->config, &s->shared, &more);
+}
+
+int supervisor_run(struct config *config, int argc, char **argv)
 {
 	struct supervisor *s = calloc(1, sizeof(*s));
 	char err[512] = "no memory";
@@ -315,6 +345,9 @@ int supervisor_run(const struct config *config)
 	sandbox_no_dumps();
 	if (s) {
 		s->config = config;
+		s->argc = argc;
+		s->argv = argv;
+		s->reloads.last_ok = true;
 		for (unsigned i = 0; i < SHARED_WORKERS_MAX; i++)
 			s->workers[i].store = -1;
 		rc = supervisor_init(s, err, sizeof(err));
@@ -331,7 +364,7 @@ int supervisor_run(const struct config *config)
 	supervisor_loop(s);
 	mirror_look(&s->mirror, &s->shared);
 	if (config->stats)
-		stats_print(config, &s->shared, s->restarts, &s->crash, &s->links);
+		supervisor_stats(s);
 	status = s->status;
 	supervisor_deinit(s);
 	free(s);

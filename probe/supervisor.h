@@ -8,7 +8,10 @@
 
 #include "config.h"
 
-/* Runs the probe to its end. Returns the exit status. */
-int supervisor_run(const struct config *config);
+/*
+ * Runs the probe to its end. Returns the exit status. On SIGHUP, which the caller holds back, the configuration is read again as
+ * config_load() did with argv, and *config changed.
+ */
+int supervisor_run(struct config *config, int argc, char **argv);
 
 #endif

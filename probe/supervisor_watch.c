@@ -57,15 +57,6 @@ static bool supervisor_look_at(struct supervisor *s, unsigned i, uint64_t since_
 	return true;
 }
 
-/* An interface is back that this worker does not capture from, and it cannot open it: one after it can. */
-static void supervisor_look_for_links(struct supervisor *s, unsigned i)
-{
-	struct supervisor_worker *w = &s->workers[i];
-
-	if (w->pid && !w->last && links_missed(&s->links, s->shared.workers[i].progress.captures))
-		kill(w->pid, SIGUSR1);
-}
-
 int supervisor_watch(struct supervisor *s)
 {
 	uint64_t now = clock_mono_ms();
@@ -83,7 +74,6 @@ int supervisor_watch(struct supervisor *s)
 
 		if (supervisor_look_at(s, i, since))
 			calling = true;
-		supervisor_look_for_links(s, i);
 		if (w->dpi_on_ms && now >= w->dpi_on_ms) {
 			w->dpi_on_ms = 0;
 			atomic_store(&s->shared.workers[i].dpi_off, 0);

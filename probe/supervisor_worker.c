@@ -22,13 +22,19 @@
 #define SUPERVISOR_DPI_OFF_MS 60000
 
 /* In the child: what is other workers' is out of its reach from here on. */
-static int supervisor_worker_main(struct supervisor *s, unsigned i)
+static int supervisor_worker_main(struct supervisor *s, unsigned i, const uint32_t *groups, int go)
 {
+	static const uint32_t none[SHARED_INTERFACES_MAX];
+
 	struct worker_config c = {.config = s->config,
 				  .dpi = s->dpi,
 				  .shared = &s->shared.workers[i],
 				  .split = {i, s->shared.n_workers},
 				  .successor = s->workers[i].started_ms != 0,
+				  .serial = s->serial,
+				  .supervisor = getppid(),
+				  .groups = groups ? groups : none,
+				  .go = go,
 				  .seed = s->seed,
 				  .store = s->workers[i].store,
 				  .last = s->workers[i].last};
@@ -45,20 +51,52 @@ static int supervisor_worker_main(struct supervisor *s, unsigned i)
 	return worker_run(&c);
 }
 
-int supervisor_start_worker(struct supervisor *s, unsigned i)
+pid_t supervisor_fork_worker(struct supervisor *s, unsigned i, struct supervisor_next *next, const uint32_t *groups)
 {
+	int go[2] = {-1, -1};
 	pid_t pid;
 
-	links_expect(&s->links, s->shared.workers[i].progress.captures);
+	if (groups && pipe(go))
+		return -1;
+	s->serial++;
 	pid = supervisor_fork(s, worker_signals);
-	if (pid == 0)
-		supervisor_leave(supervisor_worker_main(s, i));
+	if (pid == 0) {
+		if (groups)
+			close(go[1]);
+		else if (s->next.pid)
+			close(s->next.go); /* only the supervisor tells it to go on */
+		supervisor_leave(supervisor_worker_main(s, i, groups, go[0]));
+	}
+	if (groups)
+		close(go[0]);
+	if (groups && pid < 0)
+		close(go[1]);
+	*next = (struct supervisor_next){
+		.go = go[1], .serial = s->serial, .rules = s->reloads.rules, .started_ms = clock_mono_ms()};
+	return pid;
+}
+
+int supervisor_start_worker(struct supervisor *s, unsigned i)
+{
+	struct supervisor_worker *w = &s->workers[i];
+	struct supervisor_next next;
+	pid_t pid;
+
+	if (w->last)
+		supervisor_follow_not(s, i);
+	else if (supervisor_follow_now(s, i))
+		return 0;
+	links_expect(&s->links, s->shared.workers[i].progress.captures);
+	pid = supervisor_fork_worker(s, i, &next, NULL);
 	if (pid < 0)
 		return -errno;
-	s->workers[i].pid = pid;
-	s->workers[i].started_ms = clock_mono_ms();
-	s->workers[i].call = 0;
-	s->workers[i].hung = false;
+	w->pid = pid;
+	w->serial = next.serial;
+	w->rules = next.rules;
+	w->started_ms = next.started_ms;
+	w->opened = false;
+	w->call = 0;
+	w->hung = false;
 	return 0;
 }
 
@@ -189,7 +227,7 @@ static void supervisor_worker_died(struct supervisor *s, unsigned i, int signal_
 /* It made way: the next one goes on with its flows. */
 static void supervisor_worker_made_way(struct supervisor *s, unsigned i)
 {
-	s->workers[i].last |= s->stopping;
+	s->workers[i].last |= s->stopping && (!s->next.pid || s->next.worker != i);
 	if (supervisor_start_worker(s, i) == 0)
 		return;
 	log_error("worker %u cannot be started: %s", i, strerror(errno));
@@ -200,6 +238,8 @@ static void supervisor_worker_made_way(struct supervisor *s, unsigned i)
 void supervisor_worker_ended(struct supervisor *s, unsigned i, int wait_status)
 {
 	s->workers[i].pid = 0;
+	if (!WIFSIGNALED(wait_status) && WEXITSTATUS(wait_status) != WORKER_MADE_WAY)
+		supervisor_follow_not(s, i);
 	if (WIFSIGNALED(wait_status)) {
 		supervisor_worker_died(s, i, WTERMSIG(wait_status));
 	} else if (WEXITSTATUS(wait_status) == WORKER_MADE_WAY && !s->abandoned) {

@@ -147,7 +147,7 @@ int worker_confine(const struct worker *w)
 	return 0;
 }
 
-static int worker_start(struct worker *w)
+int worker_begin(struct worker *w)
 {
 	const struct config *config = w->c->config;
 	struct flow_tracker_config tracker = {.max_flows = (uint32_t)config->max_flows,
@@ -166,13 +166,18 @@ static int worker_start(struct worker *w)
 
 	dpi_module_want(w->c->dpi, config->wanted);
 	rc = flow_tracker_init(&w->tracker, &tracker, dpi, w->c->shared, sink);
-
-	if (!rc && found->damaged)
+	close(w->c->store);
+	if (rc) {
+		log_error("flow table for %llu flows: %s", (unsigned long long)config->max_flows, strerror(-rc));
+		return 2;
+	}
+	w->begun = true;
+	if (found->damaged)
 		log_error("worker %u: %u flows are damaged, and lost", w->c->split.index, found->damaged);
-	if (!rc && found->flows)
+	if (found->flows)
 		log_info("worker %u: %u flows taken over, %u of them not classified further", w->c->split.index,
 			 found->flows, found->dpi_lost);
-	return rc;
+	return 0;
 }
 
 void worker_signals(void)
@@ -208,26 +213,28 @@ int worker_run(const struct worker_config *c)
 	status = cpus_bind(&c->config->cpus, c->split.index);
 	if (status)
 		log_warn("worker %u is not bound to its CPU: %s", c->split.index, strerror(-status));
-	status = w->duplicates ? worker_start(w) : -ENOMEM;
-	close(c->store);
-	if (status) {
-		log_error("flow table for %llu flows: %s", (unsigned long long)c->config->max_flows, strerror(-status));
-		free(w->duplicates);
+	if (!w->duplicates) {
+		log_error("no memory");
 		free(w);
 		return 2;
 	}
-	if (c->last)
-		status = worker_confine(w);
+	if (w->live && !c->last)
+		status = worker_live(w);
 	else
-		status = w->live ? worker_live(w) : worker_files(w);
+		status = worker_begin(w);
+	if (w->begun && c->last)
+		status = worker_confine(w);
+	else if (w->begun && !w->live)
+		status = worker_files(w);
 	if (!status && worker_stop == WORKER_MAKE_WAY) {
 		status = WORKER_MADE_WAY;
-	} else {
+	} else if (w->begun) {
 		w->patient = true;
 		flow_tracker_flush(&w->tracker);
 		ring_close(&w->ring);
 	}
-	flow_tracker_deinit(&w->tracker);
+	if (w->begun)
+		flow_tracker_deinit(&w->tracker);
 	free(w->duplicates);
 	free(w);
 	return status;

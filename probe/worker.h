@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/ring.h"
 #include "capture/split.h"
@@ -19,16 +20,25 @@ struct worker_config {
 	struct ring ring;   /* producer's view */
 	struct split split; /* this worker's share of the hosts */
 	bool successor;     /* one before it has captured: an interface may be away now */
-	uint64_t seed;      /* of hashes: the same for a worker that takes over from one that died */
-	int store;          /* of flow_store_new(): the flows of the worker before this one are in it */
-	bool last;          /* captures and classifies nothing, only reports the flows */
+	uint32_t serial;    /* of this worker: none before or after it has the same */
+	pid_t supervisor;
+	/*
+	 * One that follows another while that still captures opens its captures beside it, in these groups by place (0: none),
+	 * and then waits to read from `go` an octet: the other has ended, and its flows are here. -1: there is no other.
+	 */
+	const uint32_t *groups;
+	int go;
+	uint64_t seed; /* of hashes: the same for a worker that takes over from one that died */
+	int store;     /* of flow_store_new(): the flows of the worker before this one are in it */
+	bool last;     /* captures and classifies nothing, only reports the flows */
 };
 
 #define WORKER_MADE_WAY 3 /* exit status */
 
 /*
- * What signals mean to a worker: SIGTERM ends it, SIGUSR1 has it make way, between two packets, for one that opens the
- * interfaces anew. Called before they can come.
+ * What signals mean to a worker: SIGTERM ends it, SIGUSR1 has it make way for the next one; either way what it was given
+ * until then is read first. It sends the supervisor SIGUSR2 when
+ * what stands in struct shared_opened changes. Called before they can come.
  */
 void worker_signals(void);
 

@@ -22,6 +22,7 @@ struct worker {
 	struct ring ring;
 	uint32_t interfaces[SHARED_INTERFACES_MAX]; /* ifIndex by place; of files 0 */
 	bool live;
+	bool begun; /* the flows are its own, and what is shared: before that they may be another's */
 	struct duplicates *duplicates;
 	bool patient; /* a full ring is waited for */
 	bool prompt;  /* each record is told to the exporter at once */
@@ -34,6 +35,8 @@ extern volatile sig_atomic_t worker_stop;
 /* Decodes, tracks and counts one frame: a capture_fn, arg is the worker. */
 void worker_frame(void *arg, const struct capture_frame *f);
 
+/* Takes over the flows of the worker before. Returns 0, or 2 after one line on standard error. */
+int worker_begin(struct worker *w);
 /* From here on the process can do nothing but its work. Returns 0, or 2 after one line on standard error. */
 int worker_confine(const struct worker *w);
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,7 +16,7 @@ enum {
 	WORKER_POLL_MORE_MS = 1, /* when more flows are due than the ring had room for */
 	WORKER_COUNT_MS = 1000,  /* how often the kernel is asked for drops */
 	WORKER_HOLD_MS = 5,      /* by which the kernel may be late with a block */
-	WORKER_DRAIN_MS = 1000,  /* for what is left in the kernel at the end */
+	WORKER_DRAIN_MS = 1000,  /* the longest that is waited at the end for a frame that the kernel has */
 };
 
 struct worker_live {
@@ -87,7 +89,10 @@ static bool worker_live_batch(struct worker_live *l, int n)
 	return more;
 }
 
-/* Opens what is there. At the start of the probe all must be; later one may be away, and the supervisor looks for it. */
+/*
+ * Opens what is there. At the start of the probe all must be; later one may be away, and the supervisor looks for it. Who
+ * follows one that still captures leaves it to that if it cannot do as well.
+ */
 static int worker_live_open(struct worker_live *l)
 {
 	struct worker *w = l->w;
@@ -101,27 +106,84 @@ static int worker_live_open(struct worker_live *l)
 	char err[512];
 
 	for (unsigned i = 0; i < l->n; i++) {
-		const struct shared_interface_counters *before = &w->counters->interfaces[i];
+		bool away;
 		int rc;
 
 		options.interface = config->interfaces.items[i];
 		options.place = i;
+		options.group = w->c->groups[i];
 		rc = capture_open_live(&l->captures[i], &options, err, sizeof(err));
-		if (rc && (!w->c->successor || (rc != -ENODEV && rc != -ENETDOWN)))
+		away = rc == -ENODEV || rc == -ENETDOWN;
+		if (rc && (!w->c->successor || !away))
 			log_error("%s", err);
-		if (rc && !w->c->successor)
+		if (rc && (!w->c->successor || (w->c->go >= 0 && !away)))
 			return 2;
-		l->before[i].kernel_drops = shared_get(&before->kernel_drops);
-		l->before[i].interface_drops = shared_get(&before->interface_drops);
-		l->before[i].merged = shared_get(&before->merged_packets);
 		w->interfaces[i] = rc ? 0 : capture_ifindex(l->captures[i]);
 	}
 	return 0;
 }
 
+static void worker_live_say(const struct worker_config *c, _Atomic uint32_t *what)
+{
+	atomic_store(what, c->serial);
+	if (getppid() == c->supervisor)
+		kill(c->supervisor, SIGUSR2);
+}
+
+/*
+ * From one worker to the next: all captures are open beside those of the other. With capture_follow() the kernel gives it nothing
+ * more; what it has been given it reads, then it ends. Meanwhile ours collect. Returns 0, or 2 after one line on standard error.
+ */
+static int worker_live_follow(struct worker_live *l)
+{
+	const struct worker_config *c = l->w->c;
+	int rc = 0;
+	char go;
+
+	for (unsigned i = 0; i < l->n && !rc; i++)
+		if (l->captures[i])
+			rc = capture_follow(l->captures[i]);
+	for (unsigned i = 0; i < l->n; i++)
+		atomic_store(&c->shared->opened.groups[i], l->captures[i] ? capture_group(l->captures[i]) : 0);
+	if (!rc)
+		worker_live_say(c, &c->shared->opened.serial);
+	while (!rc && c->go >= 0) {
+		ssize_t n = read(c->go, &go, 1);
+
+		if (n == 1)
+			break;
+		if (n == 0 || errno != EINTR)
+			_exit(2); /* the supervisor is gone, and has said why */
+	}
+	for (unsigned i = 0; i < l->n && !rc; i++)
+		if (l->captures[i])
+			rc = capture_settle(l->captures[i]);
+	if (!rc) {
+		worker_live_say(c, &c->shared->opened.settled);
+		return 0;
+	}
+	log_error("worker %u cannot take over its captures: %s", c->split.index, strerror(-rc));
+	return 2;
+}
+
+/* What those before have counted: theirs, and ours from here on. */
+static void worker_live_inherit(struct worker_live *l)
+{
+	for (unsigned i = 0; i < l->n; i++) {
+		const struct shared_interface_counters *before = &l->w->counters->interfaces[i];
+
+		l->before[i].kernel_drops = shared_get(&before->kernel_drops);
+		l->before[i].interface_drops = shared_get(&before->interface_drops);
+		l->before[i].merged = shared_get(&before->merged_packets);
+	}
+	l->quiet_clock = l->w->tracker.clock_ms;
+	l->quiet_mono = clock_mono_ms();
+}
+
 static void worker_live_close(struct worker_live *l)
 {
-	worker_count_drops(l);
+	if (l->w->begun)
+		worker_count_drops(l);
 	for (unsigned i = 0; i < l->n; i++)
 		capture_close(l->captures[i]);
 }
@@ -138,14 +200,13 @@ static void worker_live_lose(struct worker_live *l, unsigned i)
 	atomic_store(&l->w->progress->captures[i], 0);
 }
 
-/* now_us: past it by more than the hold, frames wait for none that may be older. */
-static int worker_live_read(struct worker_live *l, uint64_t now_us)
+static int worker_live_read(struct worker_live *l)
 {
 	struct worker *w = l->w;
 	int n;
 
 	if (l->n > 1) {
-		n = capture_merge_read(&l->merge, now_us, WORKER_BATCH, worker_frame, w);
+		n = capture_merge_read(&l->merge, clock_wall_us(), WORKER_BATCH, worker_frame, w);
 		if (n < 0)
 			worker_live_lose(l, l->merge.failed);
 	} else {
@@ -170,26 +231,35 @@ static void worker_live_wait(const struct worker_live *l, bool more)
 }
 
 /*
- * What came until now is counted, too: it is in the kernel, the latest in a block that is ours only when the capture's timeout is
- * over. A frame that came later ends this.
+ * The end of this worker, not of its packets: what the kernel has taken for it by now is read, though the last block comes only with
+ * the capture timeout.
  */
 static void worker_live_drain(struct worker_live *l)
 {
-	uint64_t stop_ms = clock_wall_ms() + WORKER_HOLD_MS, mono = clock_mono_ms();
-	uint64_t block = mono + l->w->c->config->capture_timeout + WORKER_HOLD_MS;
+	uint64_t until[SHARED_INTERFACES_MAX] = {0}, read_ms = clock_mono_ms();
+	bool left = true;
 
-	for (; mono < block; mono = clock_mono_ms())
-		poll(NULL, 0, (int)(block - mono)); /* a signal ends one call */
-	while (worker_live_read(l, UINT64_MAX / 2) != 0 && l->w->tracker.clock_ms <= stop_ms &&
-	       clock_mono_ms() < block + WORKER_DRAIN_MS)
-		ring_wake(&l->w->ring);
+	for (unsigned i = 0; i < l->n; i++)
+		until[i] = l->captures[i] ? capture_taken(l->captures[i]) : 0;
+	while (left && clock_mono_ms() - read_ms < WORKER_DRAIN_MS) {
+		int n = worker_live_read(l);
+
+		worker_live_batch(l, n);
+		if (n > 0)
+			read_ms = clock_mono_ms();
+		left = false;
+		for (unsigned i = 0; i < l->n; i++)
+			left |= l->captures[i] && capture_done(l->captures[i]) < until[i];
+		if (n == 0 && left)
+			worker_live_wait(l, false);
+	}
 	capture_merge_flush(&l->merge, worker_frame, l->w);
 }
 
 static void worker_live_run(struct worker_live *l)
 {
 	while (!worker_stop) {
-		int n = worker_live_read(l, clock_wall_us());
+		int n = worker_live_read(l);
 		bool more = worker_live_batch(l, n);
 
 		if (n == 0)
@@ -201,11 +271,15 @@ static void worker_live_run(struct worker_live *l)
 int worker_live(struct worker *w)
 {
 	const struct conf_list *names = &w->c->config->interfaces;
-	/* Flows of a worker before this one expire on a silent wire, too. */
-	struct worker_live l = {
-		.w = w, .n = (unsigned)names->n, .quiet_clock = w->tracker.clock_ms, .quiet_mono = clock_mono_ms()};
+	struct worker_live l = {.w = w, .n = (unsigned)names->n};
 	int status = worker_live_open(&l);
 
+	if (!status)
+		status = worker_live_follow(&l);
+	if (!status)
+		status = worker_begin(w);
+	if (!status)
+		worker_live_inherit(&l); /* flows of a worker before this one expire on a silent wire, too */
 	l.merge.captures = l.captures;
 	l.merge.n = l.n;
 	l.merge.hold_us = (2 * w->c->config->capture_timeout + WORKER_HOLD_MS) * 1000;

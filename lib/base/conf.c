@@ -56,6 +56,66 @@ static const struct conf_row *conf_find(const struct conf *c, const char *name)
 	return NULL;
 }
 
+static size_t conf_size(const struct conf_row *row)
+{
+	switch (row->type) {
+	case CONF_FLAG:
+		return sizeof(bool);
+	case CONF_NUMBER:
+		return sizeof(uint64_t);
+	case CONF_STRING:
+		return sizeof(char *);
+	default:
+		return sizeof(struct conf_list);
+	}
+}
+
+static bool conf_same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool conf_same(const struct conf_row *row, const void *a, const void *b)
+{
+	const struct conf_list *x = a, *y = b;
+
+	if (row->type == CONF_STRING)
+		return conf_same_text(*(char *const *)a, *(char *const *)b);
+	if (row->type != CONF_LIST)
+		return memcmp(a, b, conf_size(row)) == 0;
+	if (x->n != y->n)
+		return false;
+	for (size_t i = 0; i < x->n; i++)
+		if (strcmp(x->items[i], y->items[i]) != 0)
+			return false;
+	return true;
+}
+
+bool conf_take(const struct conf *c, const struct conf *next, void (*fixed)(const char *name))
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < c->n_rows; i++) {
+		const struct conf_row *row = &c->rows[i];
+		bool same;
+		char *a = conf_member(c, row), *b = conf_member(next, row);
+
+		same = conf_same(row, a, b);
+		if (row->live) {
+			changed |= !same;
+			for (size_t k = 0; k < conf_size(row); k++) {
+				char octet = a[k];
+
+				a[k] = b[k];
+				b[k] = octet;
+			}
+		} else if (!same) {
+			fixed(row->name);
+		}
+	}
+	return changed;
+}
+
 static int conf_no_memory(struct conf_failure *f)
 {
 	snprintf(f->err, f->size, "no memory");

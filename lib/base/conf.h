@@ -43,6 +43,7 @@ struct conf_row {
 	const char *argument;  /* placeholder in --help: "SECONDS" */
 	const char *help;      /* one line */
 	bool only_option;      /* -h, -V, --check ...: no YAML key, not printed */
+	bool live;             /* may change while the program runs: conf_take() */
 	char split;            /* CONF_LIST: an item on the command line is split at this character, 0 never */
 };
 
@@ -68,6 +69,12 @@ int conf_load(const struct conf *c, int argc, char **argv, const char *fallback,
  * a list that is `item`, from 0; one past its end means the list as a whole. Returns -EINVAL.
  */
 int conf_error(const struct conf *c, const char *name, size_t item, char *err, size_t err_size);
+/*
+ * Of a configuration that was read again, `next`: takes over the values of the rows that may change while the program runs, in
+ * exchange for those in force. For each of the others that differs `fixed` is called with its name. Both are of one table. Returns
+ * true if a value taken over differs.
+ */
+bool conf_take(const struct conf *c, const struct conf *next, void (*fixed)(const char *name));
 /* Forgets a list. */
 void conf_list_clear(struct conf_list *list);
 /* The effective configuration as a YAML file that conf_load reads back to the same (texts that are UTF-8, that is). */

@@ -111,17 +111,18 @@ static int options_name(struct ipfix_writer *w, uint16_t id, struct options_name
 	return ipfix_writer_append(&w->about, id, &r, sizeof(r), sink);
 }
 
-static int options_apps(struct ipfix_writer *w, const struct ipfix_tables *t, const struct ipfix_sink *sink)
+static int options_apps(struct ipfix_writer *w, const char *const *apps, uint32_t first, uint32_t n,
+			const struct ipfix_sink *sink)
 {
 	struct options_app app;
 	int rc = 0;
 
-	for (uint32_t id = 0; id < t->n_apps && !rc; id++) {
-		if (!t->apps[id])
+	for (uint32_t id = first; id < n && !rc; id++) {
+		if (!apps[id] || !*apps[id])
 			continue;
 		ipfix_writer_app_id(app.id, id);
-		ipfix_writer_text_fixed(app.name, sizeof(app.name), t->apps[id], strlen(t->apps[id]));
-		ipfix_writer_text_fixed(app.text, sizeof(app.text), t->apps[id], strlen(t->apps[id]));
+		ipfix_writer_text_fixed(app.name, sizeof(app.name), apps[id], strlen(apps[id]));
+		ipfix_writer_text_fixed(app.text, sizeof(app.text), apps[id], strlen(apps[id]));
 		rc = ipfix_writer_append(&w->about, IPFIX_TEMPLATE_APPS, &app, sizeof(app), sink);
 	}
 	return rc;
@@ -222,7 +223,7 @@ static int options_tables(struct ipfix_writer *w, const struct ipfix_tables *t, 
 		rc = options_types(w, sink);
 	if (!rc && t->statistics)
 		rc = options_statistics(w, t->statistics, sink);
-	return rc ? rc : options_apps(w, t, sink);
+	return rc ? rc : options_apps(w, t->apps, 0, t->n_apps, sink);
 }
 
 /* A template without a record to come is left out. */
@@ -274,6 +275,17 @@ int ipfix_writer_interfaces(struct ipfix_writer *w, const struct ipfix_interface
 
 	ipfix_writer_flush(w);
 	rc = options_interfaces(w, interfaces, n, &sink);
+	ipfix_writer_emit(&w->about, &sink);
+	return rc;
+}
+
+int ipfix_writer_apps(struct ipfix_writer *w, const char *const *apps, uint32_t first, uint32_t n,
+		      struct ipfix_sink sink)
+{
+	int rc;
+
+	ipfix_writer_flush(w);
+	rc = options_apps(w, apps, first, n, &sink);
 	ipfix_writer_emit(&w->about, &sink);
 	return rc;
 }

@@ -67,7 +67,7 @@ struct ipfix_interface {
 
 /* What the options records say. */
 struct ipfix_tables {
-	const char *const *apps; /* by nDPI id, NULL if unused */
+	const char *const *apps; /* by nDPI id, NULL or "" if unused */
 	uint32_t n_apps;
 	const char *exporter; /* observationDomainName, NULL or "" for none */
 	const struct ipfix_interface *interfaces;
@@ -105,6 +105,10 @@ int ipfix_writer_statistics(struct ipfix_writer *w, const struct ipfix_statistic
 /* The interfaces again, likewise: one has another number now. */
 int ipfix_writer_interfaces(struct ipfix_writer *w, const struct ipfix_interface *interfaces, size_t n,
 			    struct ipfix_sink sink);
+
+/* The names of protocols from id `first` to before `n` again, likewise: they are new. */
+int ipfix_writer_apps(struct ipfix_writer *w, const char *const *apps, uint32_t first, uint32_t n,
+		      struct ipfix_sink sink);
 
 /* Sets sequence number and export time (seconds since the epoch) of a message that is about to be sent. */
 void ipfix_message_stamp(uint8_t *message, uint32_t sequence, uint32_t export_time);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "capture/capture.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <pcap/pcap.h>
@@ -16,7 +18,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "capture/capture_group.h"
+
 #define CAPTURE_STDIN "/proc/self/fd/0"
+
+/* Reserved (RFC 1701): no frame has it, so that a socket is given nothing until it is all set up. */
+#define CAPTURE_NO_TYPE 0xffff
 
 enum { CAPTURE_HEADER_MAX = 14 + 2 * 4 }; /* Ethernet's with two VLAN tags: not in the MTU */
 enum { CAPTURE_MISSED = 2, CAPTURE_FILE_BUFFER = 1 << 16 };
@@ -31,7 +38,10 @@ struct capture {
 	uint64_t missed_first;      /* their sum when the capture began */
 	uint32_t longest;           /* octets of a frame that is one of the wire */
 	uint64_t merged;            /* frames that are more */
-	uint64_t kernel_drops;      /* the kernel forgets its counter when it is read */
+	uint64_t kernel_drops;      /* the kernel forgets its counters when they are read */
+	uint64_t offered;           /* frames that it had for us, drops with them */
+	uint64_t done;              /* frames read */
+	uint32_t group;             /* capture_group.h; 0 none */
 	capture_fn *fn;             /* during capture_read() */
 	void *arg;
 	struct capture_frame next; /* of capture_next() */
@@ -255,15 +265,17 @@ static uint64_t capture_missed(const struct capture *c)
  * What the loopback sends it receives too, and a capture sees both; libpcap leaves out one of them, but it takes room, and
  * drops count twice. On a kernel that cannot do it, so it remains.
  */
-static void capture_once(const struct capture *c)
+static bool capture_once(const struct capture *c)
 {
 	struct ifreq r;
 	int on = 1;
 
 	memset(&r, 0, sizeof(r));
 	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", c->name);
-	if (ioctl(pcap_fileno(c->pcap), SIOCGIFFLAGS, &r) == 0 && r.ifr_flags & IFF_LOOPBACK)
-		setsockopt(pcap_fileno(c->pcap), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
+	if (ioctl(pcap_fileno(c->pcap), SIOCGIFFLAGS, &r) || !(r.ifr_flags & IFF_LOOPBACK))
+		return false;
+	setsockopt(pcap_fileno(c->pcap), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
+	return true;
 }
 
 static void capture_look_mtu(struct capture *c)
@@ -274,6 +286,90 @@ static void capture_look_mtu(struct capture *c)
 	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", c->name);
 	if (ioctl(pcap_fileno(c->pcap), SIOCGIFMTU, &r) == 0)
 		c->longest = (uint32_t)r.ifr_mtu + CAPTURE_HEADER_MAX;
+}
+
+/* The kernel's counters, before it begins anew. */
+static void capture_count(struct capture *c)
+{
+	struct tpacket_stats_v3 s;
+	socklen_t size = sizeof(s);
+
+	if (getsockopt(pcap_fileno(c->pcap), SOL_PACKET, PACKET_STATISTICS, &s, &size))
+		return;
+	c->kernel_drops += s.tp_drops;
+	c->offered += s.tp_packets;
+}
+
+static int capture_bind(const struct capture *c)
+{
+	struct sockaddr_ll all = {
+		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)c->ifindex};
+
+	return bind(pcap_fileno(c->pcap), (struct sockaddr *)&all, sizeof(all)) ? -errno : 0;
+}
+
+/* Bound it is given frames, in the group it is not: in between the filter passes none. */
+static int capture_join(struct capture *c, uint32_t group, bool once)
+{
+	int fd = pcap_fileno(c->pcap);
+	int rc = capture_group_shut(fd);
+
+	if (!rc)
+		rc = capture_bind(c);
+	if (!rc)
+		rc = capture_group_join(fd, group, once);
+	if (!rc)
+		rc = capture_group_open(fd);
+	c->group = group;
+	return rc;
+}
+
+/*
+ * The socket is given frames from here on: all that pass the filter, or, if it is to follow another, none before
+ * capture_follow(). Without a group (an old kernel) it works, but none can follow it.
+ */
+static int capture_begin(struct capture *c, const struct capture_live *live, char *err, size_t err_size)
+{
+	bool once = capture_once(c);
+	int rc = live->group ? capture_join(c, live->group, once) : 0, filter = 0;
+
+	if (!rc)
+		filter = capture_set_filter(c, live->filter, &live->split, err, err_size);
+	if (filter)
+		return filter;
+	if (!rc && !live->group) {
+		rc = capture_bind(c);
+		c->group = rc ? 0 : capture_group_make(pcap_fileno(c->pcap), once);
+	}
+	if (rc)
+		snprintf(err, err_size, "%s: %s", c->name, strerror(-rc));
+	return rc;
+}
+
+uint32_t capture_group(const struct capture *c)
+{
+	return c->group;
+}
+
+int capture_follow(struct capture *c)
+{
+	return c->group ? capture_group_take(pcap_fileno(c->pcap)) : 0;
+}
+
+int capture_settle(struct capture *c)
+{
+	return c->group ? capture_group_alone(pcap_fileno(c->pcap)) : 0;
+}
+
+uint64_t capture_taken(struct capture *c)
+{
+	capture_count(c);
+	return c->offered - c->kernel_drops;
+}
+
+uint64_t capture_done(const struct capture *c)
+{
+	return c->done;
 }
 
 int capture_open_live(struct capture **out, const struct capture_live *live, char *err, size_t err_size)
@@ -294,22 +390,22 @@ int capture_open_live(struct capture **out, const struct capture_live *live, cha
 	pcap_set_promisc(c->pcap, live->promiscuous);
 	pcap_set_timeout(c->pcap, (int)live->timeout_ms);
 	pcap_set_buffer_size(c->pcap, (int)live->buffer_size);
+	pcap_set_protocol_linux(c->pcap, CAPTURE_NO_TYPE);
 	rc = capture_activate(c, err, err_size);
 	if (!rc)
 		rc = capture_check_link(c, err, err_size);
-	if (!rc)
-		rc = capture_set_filter(c, live->filter, &live->split, err, err_size);
 	if (!rc && pcap_setnonblock(c->pcap, 1, why)) {
 		snprintf(err, err_size, "%s: %s", live->interface, why);
 		rc = -EIO;
 	}
+	c->ifindex = if_nametoindex(live->interface);
+	c->place = live->place;
+	if (!rc)
+		rc = capture_begin(c, live, err, err_size);
 	if (rc) {
 		capture_close(c);
 		return rc;
 	}
-	c->ifindex = if_nametoindex(live->interface);
-	c->place = live->place;
-	capture_once(c);
 	capture_look_mtu(c);
 	capture_open_missed(c);
 	c->missed_first = capture_missed(c);
@@ -320,6 +416,7 @@ int capture_open_live(struct capture **out, const struct capture_live *live, cha
 static void capture_frame(struct capture_frame *f, struct capture *c, const struct pcap_pkthdr *h, const u_char *data)
 {
 	c->merged += h->len > c->longest;
+	c->done++;
 	*f = (struct capture_frame){.data = data, .captured = h->caplen, .wire = h->len, .place = c->place};
 	/* A file's time may be anything: what is before 1970 or past the year 36,000 is cut. */
 	if (h->ts.tv_sec > 0)
@@ -396,13 +493,9 @@ uint32_t capture_ifindex(const struct capture *c)
 
 void capture_counts(struct capture *c, struct capture_counts *counts)
 {
-	struct tpacket_stats_v3 s;
-	socklen_t size = sizeof(s);
-	uint64_t missed;
+	uint64_t missed = capture_missed(c);
 
-	if (getsockopt(pcap_fileno(c->pcap), SOL_PACKET, PACKET_STATISTICS, &s, &size) == 0)
-		c->kernel_drops += s.tp_drops;
-	missed = capture_missed(c);
+	capture_count(c);
 	counts->kernel_drops = c->kernel_drops;
 	counts->merged = c->merged;
 	capture_look_mtu(c);

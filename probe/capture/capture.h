@@ -31,6 +31,7 @@ struct capture_live {
 	bool promiscuous;
 	uint32_t place;     /* told again with each frame */
 	struct split split; /* which frames to take; the others never leave the kernel */
+	uint32_t group;     /* of the capture that this one is to follow, 0 for none */
 };
 
 /* Since the capture began. */
@@ -72,6 +73,17 @@ uint64_t capture_position(const struct capture *c);
 int capture_descriptor(const struct capture *c);
 /* ifIndex of the interface, 0 for files. */
 uint32_t capture_ifindex(const struct capture *c);
+/*
+ * Live. The number of the group by which another capture can follow this one without losing a frame; 0: none can.
+ * One that was opened to follow is given nothing until capture_follow(), and then all that comes; capture_settle() once the one
+ * before it is closed.
+ */
+uint32_t capture_group(const struct capture *c);
+int capture_follow(struct capture *c);
+int capture_settle(struct capture *c);
+/* Live. Frames that the kernel has taken for this capture so far, without drops; frames of them that were read. */
+uint64_t capture_taken(struct capture *c);
+uint64_t capture_done(const struct capture *c);
 /* Live only. */
 void capture_counts(struct capture *c, struct capture_counts *counts);
 

@@ -23,8 +23,9 @@
 struct dpi_module;
 
 struct dpi_verdict {
-	uint64_t risks;  /* nDPI's risk bits */
-	uint16_t master; /* ids of this nDPI, 0 unknown; master = app where there is one protocol */
+	uint64_t risks; /* nDPI's risk bits */
+	uint16_t
+		master; /* ids of this nDPI or what dpi_module_number() made of them, 0 unknown; master = app where there is one */
 	uint16_t app;
 	uint16_t category;
 	uint16_t risk_score;
@@ -101,6 +102,11 @@ struct dpi_files {
  */
 int dpi_module_new(struct dpi_module **out, const struct dpi_files *files, char *err, size_t err_size);
 void dpi_module_free(struct dpi_module *m);
+/*
+ * The number by which verdicts call each protocol from now on, [dpi_app_count()]: ids of the user's own protocols are another
+ * module's for others. Copied. Returns 0 or -ENOMEM.
+ */
+int dpi_module_number(struct dpi_module *m, const uint16_t *numbers);
 /* Only what is among these fields (l7_wants()) is told from now on; a new module tells all. */
 void dpi_module_want(struct dpi_module *m, const uint64_t wanted[2]);
 const char *dpi_version(void);

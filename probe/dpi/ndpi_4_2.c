@@ -28,6 +28,7 @@ struct dpi_module {
 	char categories[MODULE_CATEGORIES][MODULE_NAME_MAX];
 	struct host_rules hosts;
 	struct categories users;
+	uint16_t *numbers;  /* by id, what it is called in verdicts; NULL: that */
 	uint64_t wanted[2]; /* fields to tell */
 	bool peek;          /* packets have to be looked at for some of them */
 	char wrong[160];    /* what is wrong with a rule */
@@ -192,7 +193,29 @@ void dpi_module_free(struct dpi_module *m)
 	host_rules_deinit(&m->hosts);
 	categories_deinit(&m->users);
 	free(m->apps);
+	free(m->numbers);
 	free(m);
+}
+
+int dpi_module_number(struct dpi_module *m, const uint16_t *numbers)
+{
+	size_t size = m->n_apps * sizeof(*numbers);
+
+	free(m->numbers);
+	m->numbers = malloc(size);
+	if (!m->numbers)
+		return -ENOMEM;
+	memcpy(m->numbers, numbers, size);
+	return 0;
+}
+
+/* The last thing that is done to a verdict. */
+static void module_call(const struct dpi_module *m, struct dpi_verdict *v)
+{
+	if (!m->numbers)
+		return;
+	v->master = v->master < m->n_apps ? m->numbers[v->master] : 0;
+	v->app = v->app < m->n_apps ? m->numbers[v->app] : 0;
 }
 
 void dpi_module_want(struct dpi_module *m, const uint64_t wanted[2])
@@ -366,6 +389,7 @@ void dpi_verdict(struct dpi_module *m, void *state, const struct dpi_ends *ends,
 	else
 		v->category = module_category(m, v->app);
 	module_own_category(m, s->flow.host_server_name, ends, v);
+	module_call(m, v);
 	v->risks = s->flow.risk;
 	v->risk_score = s->flow.risk ? ndpi_risk2score(s->flow.risk, &client, &server) : 0;
 	if (!texts)
@@ -402,6 +426,7 @@ void dpi_guess(struct dpi_module *m, const struct dpi_ends *ends, struct dpi_ver
 	dpi_judge(&e, v);
 	v->category = module_category(m, v->app);
 	module_own_category(m, "", ends, v);
+	module_call(m, v);
 }
 
 uint32_t dpi_app_count(const struct dpi_module *m)

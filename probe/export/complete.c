@@ -26,15 +26,16 @@ bool complete_copy(struct l7_record *r, const void *slot)
 
 static const char *complete_name(const char *const *names, uint32_t n, uint32_t id)
 {
-	return id < n ? names[id] : NULL;
+	return id < n && names[id] && *names[id] ? names[id] : NULL;
 }
 
 /* "Master.App" where they differ, else the one there is, "Unknown" without any. */
 static void complete_app(struct l7_record *r, const struct exporter_names *names)
 {
 	const char *const *apps = (const char *const *)names->apps;
-	const char *app = r->app_id ? complete_name(apps, names->n_apps, r->app_id) : NULL;
-	const char *master = r->master_id ? complete_name(apps, names->n_apps, r->master_id) : NULL;
+	uint32_t n = atomic_load_explicit(names->n_apps, memory_order_acquire);
+	const char *app = r->app_id ? complete_name(apps, n, r->app_id) : NULL;
+	const char *master = r->master_id ? complete_name(apps, n, r->master_id) : NULL;
 	char full[2 * L7_STRING_MAX];
 	size_t len = 0;
 

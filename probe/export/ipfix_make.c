@@ -169,6 +169,25 @@ static void make_new_interfaces(struct ipfix_make *m)
 		log_error("%s: names of interfaces do not fit a message", m->output->name);
 }
 
+static uint32_t make_n_apps(const struct exporter_config *c)
+{
+	return c->names ? atomic_load_explicit(c->names->n_apps, memory_order_acquire) : 0;
+}
+
+/* There are more protocols than there were: likewise. */
+static void make_new_apps(struct ipfix_make *m)
+{
+	const struct exporter_config *c = m->output->config;
+	uint32_t first = m->apps;
+
+	m->apps = make_n_apps(c);
+	if (m->apps == first)
+		return;
+	if (ipfix_writer_apps(m->writer, (const char *const *)c->names->apps, first, m->apps,
+			      (struct ipfix_sink){make_options, m}))
+		log_error("%s: names of protocols do not fit a message", m->output->name);
+}
+
 void ipfix_make_templates(struct ipfix_make *m)
 {
 	const struct exporter_config *c = m->output->config;
@@ -177,7 +196,7 @@ void ipfix_make_templates(struct ipfix_make *m)
 	struct ipfix_statistics statistics = make_statistics(m, shared_get(&m->output->counters->sent));
 	struct ipfix_tables tables = {
 		.apps = names ? (const char *const *)names->apps : NULL,
-		.n_apps = names ? names->n_apps : 0,
+		.n_apps = make_n_apps(c),
 		.exporter = c->exporter,
 		.interfaces = interfaces,
 		.n_interfaces = make_interfaces(c, interfaces),
@@ -185,6 +204,7 @@ void ipfix_make_templates(struct ipfix_make *m)
 	};
 
 	m->interfaces = make_interfaces_hash(interfaces, tables.n_interfaces);
+	m->apps = tables.n_apps;
 	message_queue_clear(&m->head);
 	if (ipfix_writer_templates(m->writer, &tables, (struct ipfix_sink){make_head, m}))
 		log_error("%s: a template does not fit a message", m->output->name);
@@ -196,6 +216,7 @@ void ipfix_make_statistics(struct ipfix_make *m, bool finish, uint64_t now_ms)
 	struct ipfix_statistics s;
 
 	make_new_interfaces(m);
+	make_new_apps(m);
 	if (!finish && now_ms < m->statistics_ms)
 		return;
 	m->statistics_ms = now_ms + MAKE_STATISTICS_MS;

@@ -16,6 +16,7 @@ struct ipfix_make {
 	uint64_t start_ms;      /* when the output was opened, since the epoch */
 	uint64_t statistics_ms; /* when statistics are due again */
 	uint64_t interfaces;    /* hash of their numbers as last sent */
+	uint32_t apps;          /* names of protocols sent */
 	struct l7_record half;  /* of a record that is sent as two */
 	struct output *output;
 };

@@ -241,13 +241,15 @@ static struct run stages_child(enum stage last, struct dpi_module *dpi, const st
 
 static struct exporter_names stages_names(struct dpi_module *dpi)
 {
-	struct exporter_names n = {.n_apps = dpi_app_count(dpi), .n_categories = dpi_category_count(dpi)};
+	static _Atomic uint32_t n_apps;
+	struct exporter_names n = {.n_apps = &n_apps, .n_categories = dpi_category_count(dpi)};
 
-	n.apps = calloc(n.n_apps, sizeof(*n.apps));
+	n_apps = dpi_app_count(dpi);
+	n.apps = calloc(n_apps, sizeof(*n.apps));
 	n.categories = calloc(n.n_categories, sizeof(*n.categories));
 	if (!n.apps || !n.categories)
 		die("no memory");
-	for (uint32_t i = 0; i < n.n_apps; i++)
+	for (uint32_t i = 0; i < n_apps; i++)
 		n.apps[i] = dpi_app_name(dpi, i);
 	for (uint32_t i = 0; i < n.n_categories; i++)
 		n.categories[i] = dpi_category_name(dpi, i);

@@ -93,7 +93,7 @@ class Running(unittest.TestCase):
 
 
 class Memory(Running):
-    """A worker maps nothing of another's; the exporter no flows, and the workers' counters to read only."""
+    """A worker maps nothing of another's; the exporter no flows, and the names and the workers' counters to read only."""
 
     def setUp(self):
         self.start("-w", "3")
@@ -117,7 +117,8 @@ class Memory(Running):
         (parts,) = shared_memory(found[0], "l7probe").values()
         self.assertEqual({}, shared_memory(found[0], "l7probe-flows"))
         self.assertEqual([], [name for name in self.descriptors(found[0]) if "memfd" in name])
-        (counters,) = (part for part in parts if not part[2])
+        names, counters = sorted(part for part in parts if not part[2])
+        self.assertFalse([part for part in own if part[0] < names[1] and names[0] < part[1]])
         self.assertEqual(3, sum(counters[0] <= part[0] and part[1] <= counters[1] for part in own))
 
     @staticmethod

@@ -176,9 +176,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *apps[200] = {[91] = "TLS", [185] = "Telegram"};
 	static const char *categories[10] = {[9] = "Chat"};
+	static const _Atomic uint32_t n_apps = 200;
 	static const struct exporter_risk risks[] = {{"XSS Attack", 250}, {NULL, 0}, {"SQL Injection", 250}};
 	static const struct exporter_names names = {.apps = apps,
-						    .n_apps = 200,
+						    .n_apps = &n_apps,
 						    .categories = categories,
 						    .n_categories = 10,
 						    .risks = risks,

@@ -13,8 +13,9 @@
 static const char *apps[186] = {[91] = "TLS", [185] = "Telegram", [5] = "DNS"};
 static const char *categories[10] = {[9] = "Chat"};
 static const struct exporter_risk risks[41] = {[1] = {"Risk One", 10}, [40] = {"Risk Forty", 250}};
+static const _Atomic uint32_t n_apps = 186;
 static const struct exporter_names names = {
-	.apps = apps, .n_apps = 186, .categories = categories, .n_categories = 10, .risks = risks, .n_risks = 41};
+	.apps = apps, .n_apps = &n_apps, .categories = categories, .n_categories = 10, .risks = risks, .n_risks = 41};
 
 void rig_record(struct l7_record *r, unsigned i)
 {

@@ -41,6 +41,7 @@ static const struct conf_row rows[] = {
 	 AT(interface),
 	 .argument = "IFACE",
 	 .help = "which",
+	 .live = true,
 	 .split = ','},
 	{.name = "idle-timeout",
 	 .type = CONF_NUMBER,
@@ -48,6 +49,7 @@ static const struct conf_row rows[] = {
 	 .max = 3600,
 	 .otherwise = "15",
 	 .argument = "S",
+	 .live = true,
 	 .help = "idle"},
 	{.name = "rules",
 	 .letter = 'R',
@@ -56,7 +58,13 @@ static const struct conf_row rows[] = {
 	 .otherwise = "/etc/r",
 	 .argument = "FILE",
 	 .help = "rules"},
-	{.name = "filter", .letter = 'f', .type = CONF_STRING, AT(filter), .argument = "BPF", .help = "filter"},
+	{.name = "filter",
+	 .letter = 'f',
+	 .type = CONF_STRING,
+	 AT(filter),
+	 .argument = "BPF",
+	 .help = "filter",
+	 .live = true},
 	{.name = "config",
 	 .letter = 'c',
 	 .type = CONF_STRING,
@@ -314,13 +322,57 @@ static void test_help(void **state)
 	end(&f);
 }
 
+static char fixed_names[64];
+
+static void fixed(const char *name)
+{
+	strcat(strcat(fixed_names, name), " ");
+}
+
+/* Read again: what may change does, what may not is told, and all memory is somebody's. */
+static void test_take(void **state)
+{
+	struct fixture now, next;
+
+	(void)state;
+	start(&now);
+	assert_int_equal(LOAD(&now, "-i", "a,b", "-f", "udp", "-R", "/r"), 0);
+	start(&next);
+	assert_int_equal(LOAD(&next, "-i", "a,b", "-f", "udp", "-R", "/r"), 0);
+	assert_false(conf_take(&now.c, &next.c, fixed));
+	assert_string_equal(fixed_names, "");
+	end(&next);
+	start(&next);
+	assert_int_equal(LOAD(&next, "-i", "a,c", "--idle-timeout", "7", "-R", "/s", "--stats", "-l", "one"), 0);
+	assert_true(conf_take(&now.c, &next.c, fixed));
+	assert_string_equal(fixed_names, "listen rules stats ");
+	end(&next);
+	assert_int_equal(now.t.interface.n, 2);
+	assert_string_equal(now.t.interface.items[1], "c");
+	assert_int_equal(now.t.idle, 7);
+	assert_null(now.t.filter);
+	assert_string_equal(now.t.rules, "/r");
+	assert_int_equal(now.t.listen.n, 2);
+	assert_false(now.t.stats);
+	for (unsigned change = 0; change < 3; change++) { /* one is enough */
+		start(&next);
+		assert_int_equal(change == 0   ? LOAD(&next, "-i", "a", "--idle-timeout", "7")
+				 : change == 1 ? LOAD(&next, "-i", "a", "--idle-timeout", "8")
+					       : LOAD(&next, "-i", "a", "--idle-timeout", "8", "-f", "x"),
+				 0);
+		assert_true(conf_take(&now.c, &next.c, fixed));
+		end(&next);
+	}
+	end(&now);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),    cmocka_unit_test(test_command_line_wins),
 		cmocka_unit_test(test_bad_options), cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_round_trip),  cmocka_unit_test(test_help),
-		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_places),      cmocka_unit_test(test_take),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

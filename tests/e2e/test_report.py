@@ -362,10 +362,11 @@ class Live(unittest.TestCase):
     def replay(self):
         town.run("ip", "netns", "exec", self.space, "/usr/bin/python3", "-c", REPLAY, "a0", l7.STORY)
 
-    def wait_for_capture(self):
-        """Nobody else captures in this namespace."""
-        l7.wait_for("l7probe captures", lambda: len(town.run("ip", "netns", "exec", self.space, "cat",
-                                                             "/proc/net/packet").splitlines()) > 1)
+    @staticmethod
+    def wait_for_capture(pid):
+        """A worker confines itself once its captures are open."""
+        worker = l7.all_children(pid)[1]
+        l7.wait_for("l7probe captures", lambda: l7.status_of(worker).get("Seccomp") == "2")
 
     def probe(self, *more):
         return ["ip", "netns", "exec", self.space, l7.L7PROBE, "-i", "b0"] + list(more)
@@ -374,7 +375,7 @@ class Live(unittest.TestCase):
         for rows, columns in ((24, 80), (50, 140)):
             with Terminal(self.probe(), rows, columns) as t:
                 t.wait_for("Ctrl-C ends it.")
-                self.wait_for_capture()
+                self.wait_for_capture(t.child.pid)
                 self.replay()
                 t.wait_for("TLS.Telegram")  # by its early record: no flow has ended yet
                 self.assertIn(" open", t.screen().text)
@@ -400,7 +401,7 @@ class Live(unittest.TestCase):
     def test_not_on_a_terminal(self):
         """A line per record, as they come."""
         with l7.Process(self.probe()) as p:
-            self.wait_for_capture()
+            self.wait_for_capture(p.child.pid)
             self.replay()
             l7.settled(p.child.pid)
             done = p.stop()

@@ -140,6 +140,26 @@ class Running(unittest.TestCase):
         self.assertEqual((2, 4), (stats["udp_sessions"], stats["records"]))
         self.assertEqual("127.0.0.1#1", exporter)
 
+    def test_what_the_kernel_drops(self):
+        """Datagrams that find no room while it is held up are counted: with those it got they are all that was sent."""
+        port = l7.free_port(socket.SOCK_DGRAM)
+        message = seeds.message(0, seeds.a_set(256, seeds.record(seeds.STANDARD, b"SSH") * 5))
+        with l7.Watch(RULES, more=("-l", f"ipfix+udp://127.0.0.1:{port}")) as watch, \
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            watch.child.send_signal(signal.SIGSTOP)
+            sent = 0
+            while l7.udp_queue(port)[1] == 0:
+                for _ in range(1000):
+                    s.sendto(message, ("127.0.0.1", port))
+                sent += 1000
+                self.assertLess(sent, 1000000, "it has room for everything")
+            watch.child.send_signal(signal.SIGCONT)
+            l7.wait_for("it has taken what there was", lambda: l7.udp_queue(port)[0] == 0)
+            s.sendto(TEMPLATE, ("127.0.0.1", port))  # with the next one the kernel says how many
+            stats = watch.stop().stats
+        self.assertGreater(stats["kernel_drops"], 0)
+        self.assertEqual(sent + 1, stats["messages"] + stats["kernel_drops"])
+
     def test_many_slow_peers(self):
         """60 peers with half a message each; a good one's alert comes at once."""
         with l7.Lag() as lag, l7.Watch(RULES) as watch:

@@ -332,6 +332,27 @@ static void blind(struct rule_set *set)
 }
 
 /* The index leaves out no rule that would fire. */
+/* More names than the table has room for at first: each is found again, and no other. */
+static void test_many_names(void **state)
+{
+	char *text = malloc(1000 * 10 + 400), *at = text;
+	char name[16];
+
+	(void)state;
+	assert_non_null(text);
+	at += sprintf(at, HEAD "- {id: 1, name: n, type: deny, severity: low, match: {app: [");
+	for (int i = 0; i < 1000; i++)
+		at += sprintf(at, "%sOwn%d", i ? ", " : "", i);
+	sprintf(at, "]}}\n");
+	for (int i = 0; i < 1000; i += 37) {
+		snprintf(name, sizeof(name), "TLS.oWN%d", i);
+		assert_string_equal(say(text, (struct flow){.app = name}, true), "1 client denied");
+	}
+	SILENT(text, .app = "TLS.Own1000");
+	SILENT(text, .app = "TLS.Own");
+	free(text);
+}
+
 static void test_index(void **state)
 {
 	static const char *const patterns[] = {
@@ -437,7 +458,7 @@ int main(void)
 		cmocka_unit_test(test_unknown),        cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_exceptions),     cmocka_unit_test(test_several_rules),
 		cmocka_unit_test(test_many_rules),     cmocka_unit_test(test_index),
-		cmocka_unit_test(test_files_of_lists),
+		cmocka_unit_test(test_files_of_lists), cmocka_unit_test(test_many_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

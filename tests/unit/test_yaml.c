@@ -146,11 +146,35 @@ static void test_load(void **state)
 	assert_int_equal(yaml_load(&y, "/", err, sizeof(err)), -EISDIR);
 }
 
+/* More than is read at once. */
+static void test_load_large(void **state)
+{
+	char path[] = "/tmp/l7-yaml-XXXXXX";
+	char err[256], expected[16];
+	const int n = 30000;
+	struct yaml y;
+	FILE *f = fdopen(mkstemp(path), "w");
+
+	(void)state;
+	assert_non_null(f);
+	for (int i = 0; i < n; i++)
+		assert_true(fprintf(f, "- %d\n", i) > 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(yaml_load(&y, path, err, sizeof(err)), 0);
+	unlink(path);
+	assert_int_equal(y.root->n, n);
+	for (int i = 0; i < n; i++) {
+		snprintf(expected, sizeof(expected), "%d", i);
+		assert_string_equal(y.root->items[i]->value, expected);
+	}
+	yaml_deinit(&y);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tree), cmocka_unit_test(test_refused), cmocka_unit_test(test_depth),
-		cmocka_unit_test(test_size), cmocka_unit_test(test_load),
+		cmocka_unit_test(test_size), cmocka_unit_test(test_load),    cmocka_unit_test(test_load_large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

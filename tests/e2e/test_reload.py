@@ -74,7 +74,7 @@ class Probe:
                 f.write(f"# {time.monotonic_ns()}\n")
         self.process.child.send_signal(signal.SIGHUP)
 
-    def said(self, text, times=1, seconds=20):
+    def said(self, text, times=1, seconds=60):
         l7.wait_for(f'"{text}" is said', lambda: self.err.count(text) >= times, seconds)
 
     def reload(self):
@@ -93,8 +93,7 @@ class Probe:
 
     def children(self):
         """Exporter first."""
-        with open(f"/proc/{self.process.child.pid}/task/{self.process.child.pid}/children", encoding="ascii") as f:
-            return [int(pid) for pid in f.read().split()]
+        return l7.children(self.process.child.pid)
 
     def follower(self):
         """A reload; returns the process that waits to take a worker's place, as soon as it is there."""
@@ -103,7 +102,7 @@ class Probe:
         return l7.wait_for("another worker", lambda: set(self.children()) - before).pop()
 
     def stop(self):
-        return self.process.stop(30)
+        return self.process.stop()
 
 
 class Traffic(threading.Thread):
@@ -155,7 +154,7 @@ def by_host(done):
     return found
 
 
-@unittest.skipUnless(l7.is_root(), "namespaces need root")
+@unittest.skipUnless(l7.can_build(), "needs root and network namespaces")
 class Rules(unittest.TestCase):
     def test_new_names(self):
         """Names stay those of their time, though nDPI numbers the user's protocols anew: First was what Second is now."""
@@ -189,7 +188,7 @@ class Rules(unittest.TestCase):
             probe.write("probe.yaml", "idle_timeout: 1\nactive_timeout: 0\nfilter: udp port 45001 or udp port 45009\n")
             probe.reload()
             probe.send((packet(3, 45009), 1), (packet(4, 45002), 1))
-            l7.wait_for("both end of themselves", lambda: probe.process.text(probe.process.out_path).count("\n") == 2, 20)
+            l7.wait_for("both end of themselves", lambda: probe.process.text(probe.process.out_path).count("\n") == 2)
             done = probe.stop()
         self.assertEqual({"10.1.0.1": "Unspecified", "10.1.0.3": "Malware"}, {f["src_ip"]: f["category"] for f in done.flows})
 
@@ -243,7 +242,7 @@ class Rules(unittest.TestCase):
                 probe.write("protocols.txt", "".join(f"udp:{40000 + k}@N{i}x{k}\n" for k in range(200)))
                 probe.hang_up(False)
                 l7.wait_for("it is done or refused", lambda n=i: probe.err.count("all workers have") > n or
-                            "nothing is changed" in probe.err, 20)
+                            "nothing is changed" in probe.err)
                 if "nothing is changed" in probe.err:
                     break
             probe.send((packet(1, 40007), 1))
@@ -264,7 +263,7 @@ class Rules(unittest.TestCase):
         self.assertEqual({"10.1.0.1": ("First", 1)}, by_host(done))
 
 
-@unittest.skipUnless(l7.is_root(), "namespaces need root")
+@unittest.skipUnless(l7.can_build(), "needs root and network namespaces")
 class Nothing(unittest.TestCase):
     """Nothing is lost."""
 
@@ -315,7 +314,7 @@ class Nothing(unittest.TestCase):
                 probe.write("protocols.txt", TWO)
                 probe.reload()
                 l7.wait_for("the last rules", lambda: probe.err.count("read again, rules") == int(
-                    probe.err.rsplit(": all workers have", 1)[0].rsplit(" ", 1)[1]), 20)
+                    probe.err.rsplit(": all workers have", 1)[0].rsplit(" ", 1)[1]))
             probe.send((packet(100, 45002), 1))
             done = probe.stop()
         found = by_host(done)
@@ -338,7 +337,7 @@ class Nothing(unittest.TestCase):
                     except OSError as error:
                         self.assertEqual(errno.ENXIO, error.errno)
                     return "nothing is new" in process.err or process.child.poll() is not None
-                l7.wait_for("the reload", written, 30)
+                l7.wait_for("the reload", written)
                 done = process.stop(30)
         self.assertEqual((0, 1), (done.status, done.stats["reloads"]), done.err)
 
@@ -406,7 +405,8 @@ class Files(unittest.TestCase):
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             process.stdin.write(octets[:3000])
             process.stdin.flush()
-            time.sleep(0.3)
+            worker = l7.all_children(process.pid)[1]
+            l7.wait_for("a worker that waits for more", lambda: l7.waits(worker))
             process.send_signal(signal.SIGHUP)
             time.sleep(0.3)
             out, err = process.communicate(octets[3000:], 60)

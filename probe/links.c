@@ -10,16 +10,15 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "capture/interface.h"
 #include "capture/offload.h"
 
 #define LINKS_LOOK_MS 1000
 
 static enum link_state links_state(const struct links *l, unsigned i, uint32_t *index)
 {
-	struct ifreq r;
+	struct ifreq r = interface_request(l->shared[i].name);
 
-	memset(&r, 0, sizeof(r));
-	memcpy(r.ifr_name, l->shared[i].name, sizeof(r.ifr_name));
 	*index = 0;
 	if (ioctl(l->socket, SIOCGIFINDEX, &r))
 		return LINK_AWAY;

@@ -68,7 +68,6 @@ int main(int argc, char **argv)
 	struct config config;
 	int status = 0, rc;
 	char err[1024];
-
 	sigset_t hangup;
 
 	sigemptyset(&hangup);

@@ -20,9 +20,8 @@ void mirror_look(struct mirror *m, const struct shared *s)
 	}
 	if (!m->one_way && all >= MIRROR_FLOWS && one * 20 >= all * 19) {
 		m->one_way = true;
-		log_warn("only one direction is seen of %llu of %llu TCP flows: does the mirror port carry both, does "
-			 "the "
-			 "answer take another way?",
+		log_warn("only one direction is seen of %llu of %llu TCP flows: does the mirror port carry both, "
+			 "does the answer take another way?",
 			 (unsigned long long)one, (unsigned long long)all);
 	}
 	if (!m->twice && sample >= MIRROR_SAMPLE && found * 10 >= sample) {

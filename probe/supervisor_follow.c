@@ -137,18 +137,11 @@ void supervisor_follow(struct supervisor *s)
 bool supervisor_follow_now(struct supervisor *s, unsigned i)
 {
 	struct supervisor_next *n = &s->next;
-	struct supervisor_worker *w = &s->workers[i];
 
 	if (!n->pid || n->worker != i)
 		return false;
 	links_expect(&s->links, s->shared.workers[i].progress.captures);
-	w->pid = n->pid;
-	w->serial = n->serial;
-	w->rules = n->rules;
-	w->started_ms = clock_mono_ms();
-	w->opened = false;
-	w->call = 0;
-	w->hung = false;
+	supervisor_put_worker(s, i, n->pid, n);
 	if (write(n->go, "", 1) != 1)
 		log_error("worker %u cannot be told to go on: %s", i, strerror(errno));
 	close(n->go);

@@ -100,6 +100,8 @@ _Noreturn void supervisor_leave(int status);
  * it is told to go on by an octet written to next->go. Returns like fork(), in the parent only.
  */
 pid_t supervisor_fork_worker(struct supervisor *s, unsigned i, struct supervisor_next *next, const uint32_t *groups);
+/* The worker so forked, a process of this number, has place i now. */
+void supervisor_put_worker(struct supervisor *s, unsigned i, pid_t pid, const struct supervisor_next *next);
 /* Returns 0 or a negative errno. A worker goes on with the flows of the one before it, which has ended. */
 int supervisor_start_worker(struct supervisor *s, unsigned i);
 /* A worker has ended: says so, and starts another, or a last one that reports its flows. */

@@ -76,13 +76,25 @@ pid_t supervisor_fork_worker(struct supervisor *s, unsigned i, struct supervisor
 	return pid;
 }
 
-int supervisor_start_worker(struct supervisor *s, unsigned i)
+void supervisor_put_worker(struct supervisor *s, unsigned i, pid_t pid, const struct supervisor_next *next)
 {
 	struct supervisor_worker *w = &s->workers[i];
+
+	w->pid = pid;
+	w->serial = next->serial;
+	w->rules = next->rules;
+	w->started_ms = clock_mono_ms();
+	w->opened = false;
+	w->call = 0;
+	w->hung = false;
+}
+
+int supervisor_start_worker(struct supervisor *s, unsigned i)
+{
 	struct supervisor_next next;
 	pid_t pid;
 
-	if (w->last)
+	if (s->workers[i].last)
 		supervisor_follow_not(s, i);
 	else if (supervisor_follow_now(s, i))
 		return 0;
@@ -90,13 +102,7 @@ int supervisor_start_worker(struct supervisor *s, unsigned i)
 	pid = supervisor_fork_worker(s, i, &next, NULL);
 	if (pid < 0)
 		return -errno;
-	w->pid = pid;
-	w->serial = next.serial;
-	w->rules = next.rules;
-	w->started_ms = next.started_ms;
-	w->opened = false;
-	w->call = 0;
-	w->hung = false;
+	supervisor_put_worker(s, i, pid, &next);
 	return 0;
 }
 

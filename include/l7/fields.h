@@ -77,9 +77,25 @@ static inline bool l7_wants(const uint64_t wanted[2], enum l7_field f)
 	return wanted[f >> 6] >> (f & 63) & 1;
 }
 
+static inline void l7_want(uint64_t wanted[2], enum l7_field f)
+{
+	wanted[f >> 6] |= UINT64_C(1) << (f & 63);
+}
+
 static inline void l7_mark(struct l7_record *r, enum l7_field f)
 {
 	r->has[f >> 6] |= UINT64_C(1) << (f & 63);
+}
+
+static inline void l7_unmark(struct l7_record *r, enum l7_field f)
+{
+	r->has[f >> 6] &= ~(UINT64_C(1) << (f & 63));
+}
+
+/* The member of a field that is a text. */
+static inline struct l7_text *l7_text_of(struct l7_record *r, enum l7_field f)
+{
+	return (struct l7_text *)(void *)((char *)r + l7_fields[f].offset);
 }
 
 #endif

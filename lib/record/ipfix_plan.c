@@ -165,11 +165,6 @@ static inline uint64_t plan_uint(const uint8_t *p, size_t n)
 	}
 }
 
-static inline void plan_unmark(struct l7_record *r, unsigned row)
-{
-	r->has[row >> 6] &= ~(UINT64_C(1) << (row & 63));
-}
-
 /* Row of the other address family of the same member. */
 static unsigned plan_other_family(unsigned row)
 {
@@ -195,7 +190,7 @@ static void plan_address(struct l7_record *r, const struct ipfix_step *s, const 
 	if (l7_has(r, other)) {
 		if (memcmp(p, zero, s->len) == 0)
 			return;
-		plan_unmark(r, other);
+		l7_unmark(r, other);
 	}
 	if (s->op == OP_IP4)
 		addr_from4(member, p);

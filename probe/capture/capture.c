@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "capture/capture_group.h"
+#include "capture/interface.h"
 
 #define CAPTURE_STDIN "/proc/self/fd/0"
 
@@ -267,11 +268,9 @@ static uint64_t capture_missed(const struct capture *c)
  */
 static bool capture_once(const struct capture *c)
 {
-	struct ifreq r;
+	struct ifreq r = interface_request(c->name);
 	int on = 1;
 
-	memset(&r, 0, sizeof(r));
-	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", c->name);
 	if (ioctl(pcap_fileno(c->pcap), SIOCGIFFLAGS, &r) || !(r.ifr_flags & IFF_LOOPBACK))
 		return false;
 	setsockopt(pcap_fileno(c->pcap), SOL_PACKET, PACKET_IGNORE_OUTGOING, &on, sizeof(on));
@@ -280,10 +279,8 @@ static bool capture_once(const struct capture *c)
 
 static void capture_look_mtu(struct capture *c)
 {
-	struct ifreq r;
+	struct ifreq r = interface_request(c->name);
 
-	memset(&r, 0, sizeof(r));
-	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", c->name);
 	if (ioctl(pcap_fileno(c->pcap), SIOCGIFMTU, &r) == 0)
 		c->longest = (uint32_t)r.ifr_mtu + CAPTURE_HEADER_MAX;
 }

@@ -3,20 +3,18 @@
 
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
-#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/ioctl.h>
+
+#include "capture/interface.h"
 
 static bool offload_on(int socket, const char *interface, uint32_t command, uint32_t mask)
 {
 	struct ethtool_value value = {.cmd = command};
-	struct ifreq r;
+	struct ifreq r = interface_request(interface);
 
-	memset(&r, 0, sizeof(r));
-	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", interface);
 	r.ifr_data = (char *)&value;
 	return ioctl(socket, SIOCETHTOOL, &r) == 0 && value.data & mask;
 }
@@ -32,11 +30,9 @@ void offload_look(int socket, const char *interface, char *out, size_t size)
 		{"lro", ETHTOOL_GFLAGS, ETH_FLAG_LRO},
 		{"tso", ETHTOOL_GTSO, UINT32_MAX}}; /* segments without tso are cut before a capture sees them */
 	size_t len = 0;
-	struct ifreq r;
+	struct ifreq r = interface_request(interface);
 
 	out[0] = '\0';
-	memset(&r, 0, sizeof(r));
-	snprintf(r.ifr_name, sizeof(r.ifr_name), "%s", interface);
 	if (ioctl(socket, SIOCGIFFLAGS, &r) || r.ifr_flags & IFF_LOOPBACK)
 		return; /* there is no wire behind it */
 	for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]) && len < size; i++)

@@ -241,25 +241,15 @@ static void anonymize_mac(struct anonymize *a, uint8_t use, const void *data, si
 
 /* ---- texts ---- */
 
-static struct l7_text *anonymize_text(struct anonymize *a, enum l7_field f)
-{
-	return (struct l7_text *)(void *)((char *)&a->out + l7_fields[f].offset);
-}
-
-static void anonymize_unmark(struct anonymize *a, enum l7_field f)
-{
-	a->out.has[f >> 6] &= ~(UINT64_C(1) << (f & 63));
-}
-
 static void anonymize_drop(struct anonymize *a, enum l7_field f)
 {
-	*anonymize_text(a, f) = (struct l7_text){0, 0};
-	anonymize_unmark(a, f);
+	*l7_text_of(&a->out, f) = (struct l7_text){0, 0};
+	l7_unmark(&a->out, f);
 }
 
 static void anonymize_hash(struct anonymize *a, enum l7_field f)
 {
-	struct l7_text *t = anonymize_text(a, f);
+	struct l7_text *t = l7_text_of(&a->out, f);
 	uint8_t mac[ANONYMIZE_MAC];
 	char digits[ANONYMIZE_DIGITS + 1], small[L7_STRING_MAX];
 
@@ -277,7 +267,7 @@ static void anonymize_hash(struct anonymize *a, enum l7_field f)
 
 static void anonymize_do(struct anonymize *a, enum l7_field f, enum anonymize_how how)
 {
-	if (how == ANONYMIZE_KEEP || !anonymize_text(a, f)->len)
+	if (how == ANONYMIZE_KEEP || !l7_text_of(&a->out, f)->len)
 		return;
 	if (how == ANONYMIZE_HASH)
 		anonymize_hash(a, f);
@@ -287,7 +277,7 @@ static void anonymize_do(struct anonymize *a, enum l7_field f, enum anonymize_ho
 
 static bool anonymize_same(struct anonymize *a, enum l7_field f, enum l7_field g)
 {
-	const struct l7_text *x = anonymize_text(a, f), *y = anonymize_text(a, g);
+	const struct l7_text *x = l7_text_of(&a->out, f), *y = l7_text_of(&a->out, g);
 
 	return x->len == y->len && memcmp(a->out.text + x->off, a->out.text + y->off, x->len) == 0;
 }
@@ -342,7 +332,7 @@ static void anonymize_leaks(struct anonymize *a, const uint8_t client[16])
 	addr_format(client, text);
 	for (size_t i = 0; i < ANONYMIZE_TEXTS; i++) {
 		enum l7_field f = anonymize_texts[i].field;
-		const struct l7_text *t = anonymize_text(a, f);
+		const struct l7_text *t = l7_text_of(&a->out, f);
 		const char *s = a->out.text + t->off;
 
 		if (t->len && (anonymize_is_address(s, t->len) || memmem(s, t->len, text, strlen(text))))
@@ -392,11 +382,23 @@ static bool anonymize_is_home(const struct anonymize *a, const uint8_t ip[16])
 	return a->home && prefix_map_has(a->home, prefix_map_class(a->home, ip), 0);
 }
 
+/* One end of the flow; `fields` are those of its addresses. */
+static void anonymize_end(struct anonymize *a, uint8_t ip[16], uint8_t link[6], const uint8_t fields[3])
+{
+	anonymize_leaks(a, ip);
+	anonymize_address(a, ip);
+	anonymize_link(a, link);
+	for (int i = 0; i < 3 && a->rules.how[ANONYMIZE_CLIENTS] == ANONYMIZE_DROP; i++)
+		l7_unmark(&a->out, fields[i]);
+}
+
 static void anonymize_clients(struct anonymize *a)
 {
+	static const uint8_t source_fields[] = {L7_F_sourceIPv4Address, L7_F_sourceIPv6Address, L7_F_sourceMacAddress};
+	static const uint8_t target_fields[] = {L7_F_destinationIPv4Address, L7_F_destinationIPv6Address,
+						L7_F_destinationMacAddress};
 	struct l7_record *r = &a->out;
 	bool source = anonymize_is_home(a, r->src_ip), target = anonymize_is_home(a, r->dst_ip);
-	bool drop = a->rules.how[ANONYMIZE_CLIENTS] == ANONYMIZE_DROP;
 	uint8_t mac[ANONYMIZE_MAC];
 
 	if (!source && !target) {
@@ -407,26 +409,10 @@ static void anonymize_clients(struct anonymize *a)
 	anonymize_drop(a, L7_F_communityId);
 	anonymize_mac(a, 'f', &r->flow_id, sizeof(r->flow_id), mac);
 	memcpy(&r->flow_id, mac, sizeof(r->flow_id));
-	if (source) {
-		anonymize_leaks(a, r->src_ip);
-		anonymize_address(a, r->src_ip);
-		anonymize_link(a, r->link.src_mac);
-	}
-	if (target) {
-		anonymize_leaks(a, r->dst_ip);
-		anonymize_address(a, r->dst_ip);
-		anonymize_link(a, r->link.dst_mac);
-	}
-	if (drop && source) {
-		anonymize_unmark(a, L7_F_sourceIPv4Address);
-		anonymize_unmark(a, L7_F_sourceIPv6Address);
-		anonymize_unmark(a, L7_F_sourceMacAddress);
-	}
-	if (drop && target) {
-		anonymize_unmark(a, L7_F_destinationIPv4Address);
-		anonymize_unmark(a, L7_F_destinationIPv6Address);
-		anonymize_unmark(a, L7_F_destinationMacAddress);
-	}
+	if (source)
+		anonymize_end(a, r->src_ip, r->link.src_mac, source_fields);
+	if (target)
+		anonymize_end(a, r->dst_ip, r->link.dst_mac, target_fields);
 }
 
 const struct l7_record *anonymize_record(struct anonymize *a, const struct l7_record *r)

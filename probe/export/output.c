@@ -159,14 +159,14 @@ static void output_wants_profile(const char *spec, uint64_t wanted[2])
 	if (profile_load(&p, spec, ignored, sizeof(ignored)))
 		return;
 	for (size_t i = 0; i < p.n4; i++)
-		wanted[p.v4[i] >> 6] |= UINT64_C(1) << (p.v4[i] & 63);
+		l7_want(wanted, p.v4[i]);
 	for (size_t i = 0; i < p.n6; i++)
-		wanted[p.v6[i] >> 6] |= UINT64_C(1) << (p.v6[i] & 63);
+		l7_want(wanted, p.v6[i]);
 	for (size_t i = 0; i < p.n4 && p.uniflow; i++) { /* a field is sent of either direction */
 		int pair = l7_record_pair(p.v4[i]);
 
 		if (pair >= 0)
-			wanted[pair >> 6] |= UINT64_C(1) << (pair & 63);
+			l7_want(wanted, (enum l7_field)pair);
 	}
 }
 
@@ -176,7 +176,7 @@ static void output_wants_text(uint64_t wanted[2])
 	static const uint8_t names[] = {L7_F_tlsServerName, L7_F_httpHost, L7_F_dnsQuery};
 
 	for (size_t i = 0; i < sizeof(names); i++)
-		wanted[names[i] >> 6] |= UINT64_C(1) << (names[i] & 63);
+		l7_want(wanted, names[i]);
 	output_wants_profile("standard", wanted);
 }
 

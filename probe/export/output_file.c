@@ -76,11 +76,9 @@ static int file_open_path(struct file *f, const struct output *o, char *err, siz
 	struct stat st;
 	int rc;
 
-	f->fd = output_path_open(o->uri->path, !o->config->lossless, &st);
-	if (f->fd < 0) {
-		snprintf(err, err_size, "%s: %s", o->name, f->fd == -ENXIO ? "nobody reads from it" : strerror(-f->fd));
+	f->fd = output_path_open(o, &st, err, err_size);
+	if (f->fd < 0)
 		return f->fd;
-	}
 	f->regular = S_ISREG(st.st_mode);
 	rc = f->regular ? file_keep(f, o, st.st_size, err, err_size) : 0;
 	if (rc)
@@ -134,27 +132,13 @@ static void file_fail(struct output *o, struct file *f, int error)
 	output_kill(o, true);
 }
 
-/* Live, room on the disk is waited for, as long as the queue holds what comes. */
-static bool file_disk_full(const struct output *o, struct file *f, int error, uint64_t now_ms)
-{
-	if (!f->regular || o->config->lossless || !output_path_full(error))
-		return false;
-	file_cut(o, f);
-	if (!f->retry_ms)
-		log_error("%s: %s; trying on", o->name, strerror(error));
-	f->retry_ms = now_ms + OUTPUT_PATH_RETRY_MS;
-	return true;
-}
-
 /* A message is written to its last octet. */
 static void file_written(struct file *f, const struct message *m, uint64_t now_ms)
 {
 	f->sequence += m->records;
 	f->whole += m->len;
 	f->partial = 0;
-	if (f->retry_ms)
-		log_info("%s: written again", f->make.output->name);
-	f->retry_ms = 0;
+	output_path_room(f->make.output, &f->retry_ms);
 	if (m == f->make.head.head)
 		message_queue_drop(&f->make.head);
 	else
@@ -181,7 +165,9 @@ static void file_write(struct output *o, struct file *f, uint64_t now_ms)
 		if (n < 0) {
 			int error = errno;
 
-			if (!file_disk_full(o, f, error, now_ms))
+			if (f->regular && output_path_full(o, error, now_ms, &f->retry_ms))
+				file_cut(o, f);
+			else
 				file_fail(o, f, error);
 			return;
 		}
@@ -240,13 +226,9 @@ static void file_reopen(struct output *o, uint64_t now_ms)
 		return;
 	ipfix_make_statistics(&f->make, true, now_ms);
 	file_write(o, f, now_ms);
-	fd = o->dead ? -EALREADY : output_path_again(o->uri->path, f->fd, &st);
-	if (fd == -EALREADY)
+	fd = o->dead ? -1 : output_path_again(o, f->fd, &st);
+	if (fd < 0)
 		return;
-	if (fd < 0) {
-		log_error("%s: cannot be opened again, the old file stays: %s", o->name, strerror(-fd));
-		return;
-	}
 	file_cut(o, f);
 	close(f->fd);
 	*f = (struct file){.make = f->make, .fd = fd, .regular = S_ISREG(st.st_mode)};

@@ -7,20 +7,25 @@
 #define PROBE_OUTPUT_PATH_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 
-#define OUTPUT_PATH_RETRY_MS 1000
+struct output;
 
 /*
- * Opens it for writing, a pipe without waiting for its reader, and looks at it. Returns a descriptor or a negative errno: -ENXIO is a
- * pipe that nobody reads.
+ * Opens the output's file for writing, a pipe without waiting for its reader, and looks at it. Returns a descriptor, or a negative
+ * errno with a sentence.
  */
-int output_path_open(const char *path, bool append, struct stat *st);
+int output_path_open(const struct output *o, struct stat *st, char *err, size_t err_size);
 
-/* The file that has this name now. Returns a descriptor, -EALREADY if that is what `fd` is, or another negative errno. */
-int output_path_again(const char *path, int fd, struct stat *st);
+/* The file that has the name now. Returns a descriptor, or -1 to stay with `fd`: it is that, or no other can be had, which is said. */
+int output_path_again(const struct output *o, int fd, struct stat *st);
 
-/* True if to write the same later may go well. */
-bool output_path_full(int error);
+/* Why a write failed. True: the disk is full and that is waited for, as is said; nothing is to be written before *retry_ms. */
+bool output_path_full(const struct output *o, int error, uint64_t now_ms, uint64_t *retry_ms);
+
+/* A write went well: *retry_ms is 0 again. */
+void output_path_room(const struct output *o, uint64_t *retry_ms);
 
 #endif

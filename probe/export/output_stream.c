@@ -65,13 +65,14 @@ static int stream_open(struct output *o, char *err, size_t err_size)
 	s->fd = STDOUT_FILENO;
 	s->owned = o->uri->path[0] == '/';
 	if (s->owned)
-		s->fd = output_path_open(o->uri->path, !o->config->lossless, &st);
-	else if (fstat(s->fd, &st))
+		s->fd = output_path_open(o, &st, err, err_size);
+	else if (fstat(s->fd, &st)) {
 		s->fd = -errno;
+		snprintf(err, err_size, "%s: %s", o->name, strerror(errno));
+	}
 	if (s->fd < 0) {
 		int rc = s->fd;
 
-		snprintf(err, err_size, "%s: %s", o->name, rc == -ENXIO ? "nobody reads from it" : strerror(-rc));
 		free(s);
 		return rc;
 	}
@@ -140,22 +141,9 @@ static void stream_take_back(struct output *o, struct stream *s)
 	s->done = line;
 }
 
-/* Live, room on the disk is waited for, as long as the queue holds what comes. */
-static bool stream_disk_full(struct output *o, struct stream *s, int error, uint64_t now_ms)
-{
-	if (!s->regular || o->config->lossless || !output_path_full(error))
-		return false;
-	if (!s->retry_ms)
-		log_error("%s: %s; trying on", o->name, strerror(error));
-	s->retry_ms = now_ms + OUTPUT_PATH_RETRY_MS;
-	return true;
-}
-
 static void stream_wrote(struct output *o, struct stream *s, size_t n, uint64_t now_ms)
 {
-	if (s->retry_ms)
-		log_info("%s: written again", o->name);
-	s->retry_ms = 0;
+	output_path_room(o, &s->retry_ms);
 	shared_add(&o->counters->octets, (uint64_t)n);
 	shared_add(&o->counters->messages, 1);
 	shared_add(&o->counters->sent, stream_lines(s, s->buf.data + s->done, n));
@@ -184,7 +172,7 @@ static void stream_write(struct output *o, struct stream *s, uint64_t now_ms)
 
 			if (s->regular)
 				stream_take_back(o, s);
-			if (stream_disk_full(o, s, error, now_ms))
+			if (s->regular && output_path_full(o, error, now_ms, &s->retry_ms))
 				break;
 			stream_fail(o, s, error);
 			return;
@@ -266,13 +254,9 @@ static void stream_reopen(struct output *o, uint64_t now_ms)
 	if (!s->owned || !s->regular)
 		return;
 	stream_write(o, s, now_ms);
-	fd = o->dead ? -EALREADY : output_path_again(o->uri->path, s->fd, &st);
-	if (fd == -EALREADY)
+	fd = o->dead ? -1 : output_path_again(o, s->fd, &st);
+	if (fd < 0)
 		return;
-	if (fd < 0) {
-		log_error("%s: cannot be opened again, the old file stays: %s", o->name, strerror(-fd));
-		return;
-	}
 	close(s->fd);
 	s->fd = fd;
 	s->regular = stream_regular(fd, &st);

@@ -99,11 +99,10 @@ static unsigned record_texts(struct l7_record *r, const struct dpi_texts *t)
 	record_numbers(r, t);
 	for (int i = DPI_NUMBERS + 1; i < DPI_TEXTS; i++) {
 		enum l7_field f = dpi_text_field[i];
-		struct l7_text *to = (struct l7_text *)(void *)((char *)r + l7_fields[f].offset);
 
 		if (!t->kind[i].len)
 			continue;
-		if (l7_record_text(r, to, t->kind[i].s, t->kind[i].len, L7_TEXT_WORKER))
+		if (l7_record_text(r, l7_text_of(r, f), t->kind[i].s, t->kind[i].len, L7_TEXT_WORKER))
 			l7_mark(r, f);
 		else
 			cut++;

@@ -76,7 +76,8 @@ static int main_load_rules(const struct config *c, struct rule_set **rules, char
 {
 	unsigned warnings = 0;
 
-	return rules_load(rules, c->rules, (struct rules_warnings){.warn = main_warn, .arg = &warnings}, err, err_size);
+	return rules_load(rules, &(struct rules_sources){.file = c->rules},
+			  (struct rules_warnings){.warn = main_warn, .arg = &warnings}, err, err_size);
 }
 
 static int main_check(const struct config *c)

@@ -113,10 +113,11 @@ int rules_parse(struct rule_set **out, const char *name, const char *text, size_
 	return rc;
 }
 
-int rules_load(struct rule_set **out, const char *path, struct rules_warnings warnings, char *err, size_t err_size)
+int rules_load(struct rule_set **out, const struct rules_sources *sources, struct rules_warnings warnings, char *err,
+	       size_t err_size)
 {
 	struct yaml yaml;
-	int rc = yaml_load(&yaml, path, err, err_size);
+	int rc = yaml_load(&yaml, sources->file, err, err_size);
 
 	if (rc)
 		return rc;

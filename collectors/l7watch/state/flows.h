@@ -10,7 +10,7 @@
 #include "rules/rules.h"
 #include "state/lru.h"
 
-#define FLOWS_MAX 1048576u   /* default; memory is used as flows come */
+#define FLOWS_MAX 262144u    /* default; memory is used as flows come */
 #define FLOWS_GAP_MS 300000u /* without flowId: a record that begins so long after the last one is of another flow */
 #define FLOWS_SKEW_MS 5000u  /* exporters' clocks differ by less */
 #define FLOWS_TWINS_MAX 3u   /* exporters of a flow that are told apart */

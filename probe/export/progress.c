@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "export/quantity.h"
+#include "base/quantity.h"
 #include "export/terminal.h"
 
 #define PROGRESS_MS 500

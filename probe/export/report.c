@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/addr.h"
-#include "export/quantity.h"
+#include "base/quantity.h"
 #include "export/report_head.h"
 #include "export/report_look.h"
 #include "export/report_table.h"

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/addr.h"
-#include "export/quantity.h"
+#include "base/quantity.h"
 #include "export/screen_text.h"
 
 #define HEAD_ITEM 440 /* octets */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "export/quantity.h"
+#include "base/quantity.h"
 #include "export/report_head.h"
 #include "export/screen_text.h"
 

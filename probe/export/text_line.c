@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/addr.h"
-#include "export/quantity.h"
+#include "base/quantity.h"
 #include "export/screen_text.h"
 
 #define TEXT_TIME 12 /* columns */

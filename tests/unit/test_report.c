@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/utf8.h"
-#include "export/quantity.h"
+#include "base/quantity.h"
 #include "export/report.h"
 #include "export/screen_text.h"
 #include "record_sample.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Numbers as people read them: SI units, three or four digits. */
-#ifndef PROBE_QUANTITY_H
-#define PROBE_QUANTITY_H
+#ifndef L7_BASE_QUANTITY_H
+#define L7_BASE_QUANTITY_H
 
 #include <stdint.h>
 

@@ -11,6 +11,8 @@
 #define LEAKS_CHECKED 1
 #endif
 
+#include <stdbool.h>
+
 #ifdef LEAKS_CHECKED
 #include <sanitizer/lsan_interface.h>
 
@@ -19,7 +21,18 @@ static inline void leaks_check(void)
 {
 	__lsan_do_leak_check();
 }
+
+/* Whether what is owned must be given back one by one at the end, though the kernel takes it all at once. */
+static inline bool leaks_checked(void)
+{
+	return true;
+}
 #else
+static inline bool leaks_checked(void)
+{
+	return false;
+}
+
 static inline void leaks_check(void)
 {
 }

@@ -104,35 +104,67 @@ static bool worker_duplicate(struct worker *w, const struct packet *p)
 	return false;
 }
 
-void worker_frame(void *arg, const struct capture_frame *f)
+/* A frame until its turn comes. */
+struct worker_packet {
+	enum decode_result decoded;
+	bool mine;  /* of this worker's share */
+	bool known; /* it is, and a packet: the lookup holds */
+	struct flow_lookup lookup;
+	struct packet packet;
+};
+
+static void worker_decode(const struct worker *w, const struct capture_frame *f, struct worker_packet *d)
 {
-	struct worker *w = arg;
+	d->decoded = decode_ethernet(f->data, f->captured, f->wire, &d->packet);
+	d->packet.time_ms = f->time_ms;
+	d->packet.us = f->us;
+	d->packet.interface = w->interfaces[f->place];
+	d->mine = worker_shares(w, d->decoded, &d->packet);
+	d->known = d->mine && d->decoded == DECODE_OK;
+	if (d->known)
+		flow_tracker_expect(&w->tracker, &d->lookup, &d->packet);
+}
+
+static void worker_packet(struct worker *w, const struct capture_frame *f, struct worker_packet *d)
+{
 	struct flow_journal *j = &w->tracker.store.head->journal;
 	struct shared_worker *shared = w->c->shared;
-	enum decode_result r;
-	struct packet p;
 
-	r = decode_ethernet(f->data, f->captured, f->wire, &p);
-	p.time_ms = f->time_ms;
-	p.us = f->us;
-	p.interface = w->interfaces[f->place];
-	if (!worker_shares(w, r, &p)) {
-		if (r == DECODE_OK)
-			flow_tracker_clock(&w->tracker, p.time_ms);
+	if (!d->mine) {
+		if (d->decoded == DECODE_OK)
+			flow_tracker_clock(&w->tracker, f->time_ms);
 		shared_add(&w->progress->place, 1);
 		return;
 	}
-	flow_frame_note(&j->frame, r, f->wire, w->live ? f->place : SHARED_INTERFACES_MAX, shared);
-	if (r == DECODE_OK && worker_duplicate(w, &p)) {
-		flow_tracker_clock(&w->tracker, p.time_ms);
+	flow_frame_note(&j->frame, d->decoded, f->wire, w->live ? f->place : SHARED_INTERFACES_MAX, shared);
+	if (d->known && worker_duplicate(w, &d->packet)) {
+		flow_tracker_clock(&w->tracker, f->time_ms);
 		flow_journal_set(&j->stage, FLOW_STAGE_FRAME);
-	} else if (r == DECODE_OK) {
-		flow_tracker_packet(&w->tracker, &p);
+	} else if (d->known) {
+		flow_tracker_expected(&w->tracker, &d->packet, &d->lookup);
 	} else {
 		flow_journal_set(&j->stage, FLOW_STAGE_FRAME);
 	}
 	flow_frame_do(&j->frame, shared);
 	flow_journal_set(&j->stage, FLOW_STAGE_NONE);
+}
+
+/*
+ * Of several frames the flows are asked for before the first is taken in: buckets, then what is in them. They come from memory side
+ * by side, while others have their turn.
+ */
+void worker_frames(void *arg, const struct capture_frame *frames, unsigned n)
+{
+	struct worker_packet packets[CAPTURE_TOGETHER];
+	struct worker *w = arg;
+
+	for (unsigned i = 0; i < n; i++)
+		worker_decode(w, &frames[i], &packets[i]);
+	for (unsigned i = 0; n > 1 && i < n; i++)
+		if (packets[i].known)
+			flow_table_prefetch_flow(&w->tracker.table, packets[i].lookup.hash);
+	for (unsigned i = 0; i < n; i++)
+		worker_packet(w, &frames[i], &packets[i]);
 }
 
 int worker_confine(const struct worker *w)

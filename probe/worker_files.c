@@ -8,10 +8,11 @@
 
 enum { WORKER_WAKE_FILL = 12 }; /* percent of the ring before the exporter is woken */
 
-static void worker_skip(void *arg, const struct capture_frame *f)
+static void worker_skip(void *arg, const struct capture_frame *frames, unsigned n)
 {
 	(void)arg;
-	(void)f;
+	(void)frames;
+	(void)n;
 }
 
 static uint64_t worker_file_packets(const struct worker *w)
@@ -52,7 +53,7 @@ static int worker_read_file(struct worker *w, struct capture *file)
 
 		if (done == 0)
 			flow_tracker_expire(&w->tracker, 0, UINT_MAX);
-		n = capture_read(file, WORKER_BATCH - done, worker_frame, w);
+		n = capture_read(file, WORKER_BATCH - done, worker_frames, w);
 		shared_set(&w->progress->file_octets, capture_position(file));
 		if (ring_fill(&w->ring) >= WORKER_WAKE_FILL)
 			ring_wake(&w->ring);

@@ -32,8 +32,8 @@ enum { WORKER_END = 1, WORKER_MAKE_WAY = 2 };
 /* Set by SIGTERM, and by SIGUSR1. */
 extern volatile sig_atomic_t worker_stop;
 
-/* Decodes, tracks and counts one frame: a capture_fn, arg is the worker. */
-void worker_frame(void *arg, const struct capture_frame *f);
+/* Decodes, tracks and counts frames: a capture_fn, arg is the worker. */
+void worker_frames(void *arg, const struct capture_frame *frames, unsigned n);
 
 /* Takes over the flows of the worker before. Returns 0, or 2 after one line on standard error. */
 int worker_begin(struct worker *w);

@@ -206,11 +206,11 @@ static int worker_live_read(struct worker_live *l)
 	int n;
 
 	if (l->n > 1) {
-		n = capture_merge_read(&l->merge, clock_wall_us(), WORKER_BATCH, worker_frame, w);
+		n = capture_merge_read(&l->merge, clock_wall_us(), WORKER_BATCH, worker_frames, w);
 		if (n < 0)
 			worker_live_lose(l, l->merge.failed);
 	} else {
-		n = l->captures[0] ? capture_read(l->captures[0], WORKER_BATCH, worker_frame, w) : 0;
+		n = l->captures[0] ? capture_read(l->captures[0], WORKER_BATCH, worker_frames, w) : 0;
 		if (n < 0)
 			worker_live_lose(l, 0);
 	}
@@ -253,7 +253,7 @@ static void worker_live_drain(struct worker_live *l)
 		if (n == 0 && left)
 			worker_live_wait(l, false);
 	}
-	capture_merge_flush(&l->merge, worker_frame, l->w);
+	capture_merge_flush(&l->merge, worker_frames, l->w);
 }
 
 static void worker_live_run(struct worker_live *l)

@@ -20,6 +20,7 @@
 
 #include "capture/capture_group.h"
 #include "capture/interface.h"
+#include "capture/plain_file.h"
 
 #define CAPTURE_STDIN "/proc/self/fd/0"
 
@@ -36,6 +37,7 @@ struct capture {
 	uint32_t place;
 	int missed[CAPTURE_MISSED]; /* the interface's own counters, kept open: later no path may be looked at */
 	char *buffer;               /* of a file */
+	struct plain_file *plain;   /* what reads it instead of libpcap, NULL nothing */
 	uint64_t missed_first;      /* their sum when the capture began */
 	uint32_t longest;           /* octets of a frame that is one of the wire */
 	uint64_t merged;            /* frames that are more */
@@ -76,6 +78,7 @@ void capture_close(struct capture *c)
 		if (c->missed[i] >= 0)
 			close(c->missed[i]);
 	free(c->buffer); /* after the file, whose it was */
+	plain_file_free(c->plain);
 	free(c->name);
 	free(c);
 }
@@ -202,6 +205,8 @@ int capture_open_file(struct capture **out, const char *path, const char *filter
 		capture_close(c);
 		return rc;
 	}
+	if (!filter)
+		c->plain = plain_file_new(fileno(pcap_file(c->pcap)), (uint32_t)pcap_snapshot(c->pcap));
 	*out = c;
 	return 0;
 }
@@ -430,7 +435,7 @@ static void capture_pcap_frame(u_char *user, const struct pcap_pkthdr *h, const 
 	struct capture_frame f;
 
 	capture_frame(&f, c, h, data);
-	c->fn(c->arg, &f);
+	c->fn(c->arg, &f, 1);
 }
 
 static int capture_fail(struct capture *c)
@@ -439,12 +444,39 @@ static int capture_fail(struct capture *c)
 	return CAPTURE_FAILED;
 }
 
+/* Returns how many frames there were before libpcap's turn comes. */
+static int capture_read_plain(struct capture *c, unsigned most)
+{
+	struct capture_frame frames[CAPTURE_TOGETHER];
+	struct pcap_pkthdr h;
+	const u_char *data;
+	unsigned done = 0, n;
+
+	do {
+		for (n = 0; n < CAPTURE_TOGETHER && done + n < most && plain_file_next(c->plain, n > 0, &h, &data); n++)
+			capture_frame(&frames[n], c, &h, data);
+		if (n)
+			c->fn(c->arg, frames, n);
+		done += n;
+	} while (n && done < most);
+	return (int)done;
+}
+
 int capture_read(struct capture *c, unsigned most, capture_fn *fn, void *arg)
 {
 	int n;
 
 	c->fn = fn;
 	c->arg = arg;
+	if (c->plain) {
+		n = capture_read_plain(c, most);
+		if (n > 0)
+			return n;
+		if (fseeko(pcap_file(c->pcap), (off_t)plain_file_place(c->plain), SEEK_SET))
+			return capture_fail(c);
+		plain_file_free(c->plain);
+		c->plain = NULL;
+	}
 	n = pcap_dispatch(c->pcap, (int)most, capture_pcap_frame, (u_char *)c);
 	if (n >= 0)
 		return n == 0 && c->ifindex == 0 ? CAPTURE_END : n;
@@ -473,8 +505,10 @@ const char *capture_error(const struct capture *c)
 uint64_t capture_position(const struct capture *c)
 {
 	FILE *file = pcap_file(c->pcap);
-	long at = file ? ftell(file) : -1;
+	long at = file && !c->plain ? ftell(file) : -1;
 
+	if (c->plain)
+		return plain_file_place(c->plain);
 	return at > 0 ? (uint64_t)at : 0;
 }
 

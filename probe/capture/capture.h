@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames from an interface or a file, by libpcap. */
+/* Frames from an interface or a file, by libpcap (and plain_file.h). */
 #ifndef PROBE_CAPTURE_H
 #define PROBE_CAPTURE_H
 
@@ -20,7 +20,10 @@ struct capture_frame {
 	uint16_t us;      /* microseconds after that */
 };
 
-typedef void capture_fn(void *arg, const struct capture_frame *f);
+enum { CAPTURE_TOGETHER = 16 };
+
+/* From one frame to CAPTURE_TOGETHER, in their order. */
+typedef void capture_fn(void *arg, const struct capture_frame *frames, unsigned n);
 
 struct capture_live {
 	const char *interface;

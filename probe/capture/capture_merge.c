@@ -49,7 +49,7 @@ int capture_merge_read(struct capture_merge *m, uint64_t now_us, unsigned most, 
 
 		if (!h || (silent && merge_waits(m, h, now_us)))
 			break;
-		fn(arg, h->frame);
+		fn(arg, h->frame, 1);
 		if (merge_look(m, (unsigned)(h - m->heads)))
 			return CAPTURE_FAILED;
 	}
@@ -62,7 +62,7 @@ void capture_merge_flush(struct capture_merge *m, capture_fn *fn, void *arg)
 	bool silent;
 
 	while ((h = merge_oldest(m, &silent)) != NULL) {
-		fn(arg, h->frame);
+		fn(arg, h->frame, 1);
 		h->frame = NULL;
 	}
 }

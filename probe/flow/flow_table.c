@@ -66,6 +66,14 @@ void flow_table_prefetch(const struct flow_table *t, uint64_t hash)
 	__builtin_prefetch(table_bucket(t, (uint32_t)hash), 1);
 }
 
+void flow_table_prefetch_flow(const struct flow_table *t, uint64_t hash)
+{
+	const struct flow *f = &t->flows[*table_bucket(t, (uint32_t)hash)];
+
+	__builtin_prefetch(f, 1);
+	__builtin_prefetch(&f->packets, 1);
+}
+
 static bool table_same_key(const struct flow_key *a, const struct flow_key *b)
 {
 	uint64_t x[5], y[5];

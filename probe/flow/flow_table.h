@@ -35,6 +35,7 @@ void flow_table_deinit(struct flow_table *t);
 
 uint64_t flow_table_hash(const struct flow_table *t, const struct flow_key *k);
 /* Asks for the memory that a look-up of this hash begins with. */
+void flow_table_prefetch_flow(const struct flow_table *t, uint64_t hash);
 void flow_table_prefetch(const struct flow_table *t, uint64_t hash);
 /* The flow that a look-up of this hash comes to first, or 0. */
 uint32_t flow_table_first(const struct flow_table *t, uint64_t hash);

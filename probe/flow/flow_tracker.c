@@ -354,17 +354,16 @@ static bool tracker_is_long(const struct flow_tracker *t, const struct flow *f, 
 	return t->config.active_ms && p->time_ms > f->last_ms && p->time_ms >= f->start_ms + t->config.active_ms;
 }
 
-static uint32_t tracker_find(struct flow_tracker *t, const struct flow_key *k, const struct packet *p, unsigned src,
-			     uint64_t hash)
+static uint32_t tracker_find(struct flow_tracker *t, const struct packet *p, const struct flow_lookup *l)
 {
-	uint32_t index = flow_table_find(&t->table, k, hash);
+	uint32_t index = flow_table_find(&t->table, &l->key, l->hash);
 
 	if (index && tracker_is_over(t, &t->table.flows[index], p)) {
 		tracker_end(t, index, tracker_reason(&t->table.flows[index]));
 		index = 0;
 	}
 	if (!index)
-		return tracker_new(t, k, hash, p, src);
+		return tracker_new(t, &l->key, l->hash, p, l->end);
 	if (tracker_is_long(t, &t->table.flows[index], p))
 		tracker_cut(t, index, p->time_ms);
 	return index;
@@ -497,34 +496,58 @@ void flow_tracker_clock(struct flow_tracker *t, uint64_t time_ms)
 		t->store.head->clock_ms = t->clock_ms = time_ms;
 }
 
-void flow_tracker_packet(struct flow_tracker *t, struct packet *p)
+static void tracker_look(const struct flow_tracker *t, struct flow_lookup *l, const struct packet *p)
 {
-	struct flow_key key;
-	unsigned src, direction;
+	l->end = tracker_key(&l->key, p);
+	l->hash = flow_table_hash(&t->table, &l->key);
+}
+
+void flow_tracker_expect(const struct flow_tracker *t, struct flow_lookup *l, const struct packet *p)
+{
+	tracker_look(t, l, p);
+	flow_table_prefetch(&t->table, l->hash);
+}
+
+static void tracker_take(struct flow_tracker *t, struct packet *p, const struct flow_lookup *l)
+{
+	unsigned direction;
 	bool was_ended;
 	struct flow *f;
-	uint64_t hash;
 	uint32_t index;
 
-	if (p->fragment)
-		tracker_fragment(t, p);
 	flow_tracker_clock(t, p->time_ms);
-	src = tracker_key(&key, p);
-	hash = flow_table_hash(&t->table, &key);
 	if (t->measures.groups) /* most likely of the flow; on its way while that is looked for */
-		__builtin_prefetch(&t->measures.flows[flow_table_first(&t->table, hash)], 1);
-	index = tracker_find(t, &key, p, src, hash);
+		__builtin_prefetch(&t->measures.flows[flow_table_first(&t->table, l->hash)], 1);
+	index = tracker_find(t, p, l);
 	f = &t->table.flows[index];
-	direction = src == (f->flags & FLOW_INITIATOR_IS_1 ? 1u : 0u) ? FLOW_FORWARD : FLOW_REVERSE;
+	direction = l->end == (f->flags & FLOW_INITIATOR_IS_1 ? 1u : 0u) ? FLOW_FORWARD : FLOW_REVERSE;
 	p->reverse = direction == FLOW_REVERSE;
 	was_ended = f->flags & FLOW_ENDED;
 	tracker_count(t, index, p, direction);
 	if (t->measures.groups) /* A worker that dies between the two leaves one packet out of the measures. */
 		flow_measure_packet(&t->measures, index, p, f, direction);
 	if (!(f->flags & FLOW_FINAL) && p->payload_len > 0 && !p->later_fragment)
-		tracker_classify(t, index, p, hash);
+		tracker_classify(t, index, p, l->hash);
 	if (f->flags & FLOW_ENDED && !was_ended)
 		tracker_ended(t, index);
+}
+
+void flow_tracker_expected(struct flow_tracker *t, struct packet *p, const struct flow_lookup *l)
+{
+	if (p->fragment)
+		flow_tracker_packet(t, p); /* its ports may not be known before */
+	else
+		tracker_take(t, p, l);
+}
+
+void flow_tracker_packet(struct flow_tracker *t, struct packet *p)
+{
+	struct flow_lookup l;
+
+	if (p->fragment)
+		tracker_fragment(t, p);
+	tracker_look(t, &l, p);
+	tracker_take(t, p, &l);
 }
 
 /*

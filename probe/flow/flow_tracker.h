@@ -71,6 +71,13 @@ struct flow_tracker {
 	uint64_t clock_ms; /* latest packet time since it was last set back, or later where the wire is silent */
 };
 
+/* What a packet's flow is found by. */
+struct flow_lookup {
+	struct flow_key key;
+	uint64_t hash;
+	unsigned end; /* of the key, which sent the packet */
+};
+
 /* Goes on with the flows of config's store, if there are some. Returns 0 or a negative errno. */
 int flow_tracker_init(struct flow_tracker *t, const struct flow_tracker_config *c, struct dpi_module *dpi,
 		      struct shared_worker *shared, struct flow_sink sink);
@@ -82,6 +89,12 @@ void flow_tracker_deinit(struct flow_tracker *t);
  * who has noted a frame there (flow_frame_note()) ends that.
  */
 void flow_tracker_packet(struct flow_tracker *t, struct packet *p);
+/*
+ * The same in two steps, for a packet that is at hand before its turn: its bucket is asked for, and on its way from memory while other
+ * packets are taken in.
+ */
+void flow_tracker_expect(const struct flow_tracker *t, struct flow_lookup *l, const struct packet *p);
+void flow_tracker_expected(struct flow_tracker *t, struct packet *p, const struct flow_lookup *l);
 /*
  * Moves the clock by a packet's time. flow_tracker_packet() does it; for packets of other workers' shares it is called alone, so
  * that flows expire alike however many workers there are.

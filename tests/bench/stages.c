@@ -132,28 +132,49 @@ static void stages_message(void *arg, uint8_t *data, size_t len, uint32_t record
 	s->run.octets += len;
 }
 
-static void stages_frame(void *arg, const struct capture_frame *f)
-{
-	struct stages *s = arg;
-	struct flow_journal *j;
-	enum decode_result r;
-	struct packet p;
+struct stages_packet {
+	enum decode_result decoded;
+	struct flow_lookup lookup;
+	struct packet packet;
+};
 
-	s->run.packets++;
-	if (s->last < STAGE_DECODE)
-		return;
-	r = decode_ethernet(f->data, f->captured, f->wire, &p);
-	if (s->last < STAGE_TABLE)
-		return;
-	p.time_ms = f->time_ms;
-	p.us = f->us;
-	p.interface = 0;
-	j = &s->tracker.store.head->journal;
-	flow_frame_note(&j->frame, r, f->wire, SHARED_INTERFACES_MAX, &s->shared);
-	if (r == DECODE_OK)
-		flow_tracker_packet(&s->tracker, &p);
+static void stages_decode(const struct stages *s, const struct capture_frame *f, struct stages_packet *d)
+{
+	d->decoded = decode_ethernet(f->data, f->captured, f->wire, &d->packet);
+	d->packet.time_ms = f->time_ms;
+	d->packet.us = f->us;
+	d->packet.interface = 0;
+	if (s->last >= STAGE_TABLE && d->decoded == DECODE_OK)
+		flow_tracker_expect(&s->tracker, &d->lookup, &d->packet);
+}
+
+static void stages_packet(struct stages *s, const struct capture_frame *f, struct stages_packet *d)
+{
+	struct flow_journal *j = &s->tracker.store.head->journal;
+
+	flow_frame_note(&j->frame, d->decoded, f->wire, SHARED_INTERFACES_MAX, &s->shared);
+	if (d->decoded == DECODE_OK)
+		flow_tracker_expected(&s->tracker, &d->packet, &d->lookup);
 	flow_frame_do(&j->frame, &s->shared);
 	flow_journal_set(&j->stage, FLOW_STAGE_NONE);
+}
+
+/* As in worker.c. */
+static void stages_frames(void *arg, const struct capture_frame *frames, unsigned n)
+{
+	struct stages_packet packets[CAPTURE_TOGETHER];
+	struct stages *s = arg;
+
+	s->run.packets += n;
+	for (unsigned i = 0; s->last >= STAGE_DECODE && i < n; i++)
+		stages_decode(s, &frames[i], &packets[i]);
+	if (s->last < STAGE_TABLE)
+		return;
+	for (unsigned i = 0; n > 1 && i < n; i++)
+		if (packets[i].decoded == DECODE_OK)
+			flow_table_prefetch_flow(&s->tracker.table, packets[i].lookup.hash);
+	for (unsigned i = 0; i < n; i++)
+		stages_packet(s, &frames[i], &packets[i]);
 }
 
 static void stages_start(struct stages *s, struct dpi_module *dpi)
@@ -199,7 +220,7 @@ static void stages_run(struct stages *s, struct dpi_module *dpi, const char *pat
 	start = cpu_seconds();
 	counting = true;
 	while (n >= 0) {
-		n = capture_read(file, STAGES_BATCH, stages_frame, s);
+		n = capture_read(file, STAGES_BATCH, stages_frames, s);
 		if (s->last >= STAGE_TABLE)
 			flow_tracker_expire(&s->tracker, 0, UINT32_MAX);
 	}

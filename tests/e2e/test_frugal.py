@@ -20,8 +20,8 @@ import pcapio  # noqa: E402
 FLOWS = 20_000  # in waves of 2,000, so that flows end while packets come
 PER_THOUSAND = 40  # system calls of all processes: reads of 64 KiB, the exporter's naps, writes
 # Functions that a packet goes through; at the end of a batch comes ring_wake(), which is not among them.
-WAY = re.compile(r"(worker_(frame|reserve|commit|made)|(flow|tracker|table|wheel|measure|segments|spreads|text|record|pool|decode|ip6?|"
-                 r"dpi|judge|meta|fragment|adopt|capture_pcap|merge|duplicates?|split)_\w+)\b")
+WAY = re.compile(r"(worker_(frames|reserve|commit|made)|(flow|tracker|table|wheel|measure|segments|spreads|text|record|pool|decode|ip6?|"
+                 r"dpi|judge|meta|fragment|adopt|capture_(?:pcap|read)|plain|merge|duplicates?|split)_\w+)\b")
 LOCKS = re.compile(r"\tlock |\txchg .*\(")
 
 
@@ -121,7 +121,7 @@ class Frugal(unittest.TestCase):
             elif LOCKS.search(line):
                 locked.add(name)
         self.assertGreater(len(way), 30)
-        self.assertIn("worker_frame", {name.split(".")[0].rstrip(">:") for name in way})
+        self.assertIn("worker_frames", {name.split(".")[0].rstrip(">:") for name in way})
         self.assertGreater(len(locked), 5)
         self.assertEqual(set(), way & locked)
         imports = l7.run(["nm", "-D", "--undefined-only", l7.L7PROBE]).out

@@ -441,8 +441,8 @@ static void test_record_fields(void **state)
 	rig_free(rig);
 }
 
-/* `len` octets of a packet from `from` on, as fragment; `more` follow. */
-static void rig_fragment(struct rig *rig, uint64_t at_ms, unsigned id, unsigned from, bool more)
+/* Octets of a packet from `from` on, as fragment; `more` follow. */
+static struct frame fragment(unsigned id, unsigned from, bool more)
 {
 	struct frame f;
 
@@ -450,7 +450,45 @@ static void rig_fragment(struct rig *rig, uint64_t at_ms, unsigned id, unsigned 
 	frame_u16(&f, from ? 0x1111 : udp.src_port);
 	frame_u16(&f, from ? 0x2222 : udp.dst_port);
 	frame_zero(&f, 12);
+	return f;
+}
+
+static void rig_fragment(struct rig *rig, uint64_t at_ms, unsigned id, unsigned from, bool more)
+{
+	struct frame f = fragment(id, from, more);
+
 	rig_frame(rig, at_ms, &f);
+}
+
+/* Looked up before those before them were taken in: what becomes of them is as if they came one by one. */
+static void test_expected(void **state)
+{
+	enum { N = 4 };
+	static const unsigned from[N] = {0, 16, 0, 32};
+	struct rig *rig = rig_new(usual);
+	struct flow_lookup lookups[N];
+	struct packet packets[N];
+	struct frame frames[N];
+
+	(void)state;
+	for (unsigned i = 0; i < N; i++) {
+		frames[i] = fragment(1, from[i], from[i] < 32);
+		assert_int_equal(decode_ethernet(frames[i].octets, frames[i].len, frames[i].len, &packets[i]),
+				 DECODE_OK);
+		packets[i].time_ms =
+			RIG_START + (i < 2 ? i : i + usual.idle_ms + 5); /* the last two after the flow's end */
+		flow_tracker_expect(&rig->t, &lookups[i], &packets[i]);
+	}
+	for (unsigned i = 0; i < N; i++)
+		flow_tracker_expected(&rig->t, &packets[i], &lookups[i]);
+	assert_int_equal(rig_count(&rig->shared.counters.fragments_unknown), 0);
+	flow_tracker_flush(&rig->t);
+	assert_int_equal(rig->n, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(rig->records[i].packets, 2);
+		assert_int_equal(rig->records[i].dst_port, udp.dst_port);
+	}
+	rig_free(rig);
 }
 
 static void test_fragments(void **state)
@@ -499,6 +537,7 @@ int main(void)
 		cmocka_unit_test(test_initiator),
 		cmocka_unit_test(test_record_fields),
 		cmocka_unit_test(test_fragments),
+		cmocka_unit_test(test_expected),
 	};
 
 	return cmocka_run_group_tests(tests, rig_setup, rig_teardown);

@@ -132,22 +132,24 @@ static void worker_live_say(const struct worker_config *c, _Atomic uint32_t *wha
 
 /*
  * From one worker to the next: all captures are open beside those of the other. With capture_follow() the kernel gives it nothing
- * more; what it has been given it reads, then it ends. Meanwhile ours collect. Returns 0, or 2 after one line on standard error.
+ * more; what it has been given it reads, then it ends. Meanwhile ours collect. Who follows none is given all frames already; to ask
+ * for them again would take the kernel two of its grace periods. Returns 0, or 2 after one line on standard error.
  */
 static int worker_live_follow(struct worker_live *l)
 {
 	const struct worker_config *c = l->w->c;
+	bool follows = c->go >= 0;
 	int rc = 0;
 	char go;
 
-	for (unsigned i = 0; i < l->n && !rc; i++)
+	for (unsigned i = 0; follows && i < l->n && !rc; i++)
 		if (l->captures[i])
 			rc = capture_follow(l->captures[i]);
 	for (unsigned i = 0; i < l->n; i++)
 		atomic_store(&c->shared->opened.groups[i], l->captures[i] ? capture_group(l->captures[i]) : 0);
 	if (!rc)
 		worker_live_say(c, &c->shared->opened.serial);
-	while (!rc && c->go >= 0) {
+	while (!rc && follows) {
 		ssize_t n = read(c->go, &go, 1);
 
 		if (n == 1)
@@ -155,7 +157,7 @@ static int worker_live_follow(struct worker_live *l)
 		if (n == 0 || errno != EINTR)
 			_exit(2); /* the supervisor is gone, and has said why */
 	}
-	for (unsigned i = 0; i < l->n && !rc; i++)
+	for (unsigned i = 0; follows && i < l->n && !rc; i++)
 		if (l->captures[i])
 			rc = capture_settle(l->captures[i]);
 	if (!rc) {

@@ -77,9 +77,17 @@ struct shared_opened {
 };
 
 /* Where a worker stands, for the supervisor after a crash. Written by the worker. */
+/* Where a packet of a file begins. */
+struct shared_mark {
+	uint64_t place; /* as that of the progress */
+	uint64_t octets;
+};
+
 struct shared_progress {
 	shared_counter place;         /* packets done in the file being read, and above SHARED_PLACE_FILE its index */
 	shared_counter file_octets;   /* of it read */
+	struct shared_mark marks[2];  /* places passed, at most a batch ago */
+	_Atomic uint32_t mark;        /* which of them is whole, whenever the worker died */
 	_Atomic uint64_t dpi_flow;    /* hash of the flow that nDPI is looking at, 0 none */
 	_Atomic uint64_t dpi_entered; /* times that it was called: as long as this stays, it is the same call */
 	_Atomic uint32_t captures[SHARED_INTERFACES_MAX]; /* ifIndex captured from, by place; 0 none */

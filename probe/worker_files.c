@@ -20,10 +20,32 @@ static uint64_t worker_file_packets(const struct worker *w)
 	return shared_get(&w->progress->place) & (((uint64_t)1 << SHARED_PLACE_FILE) - 1);
 }
 
+static void worker_mark(struct worker *w, const struct capture *file)
+{
+	struct shared_progress *p = w->progress;
+	uint32_t next = !atomic_load(&p->mark);
+
+	p->marks[next] = (struct shared_mark){shared_get(&p->place), capture_position(file)};
+	flow_journal_set(&p->mark, next);
+}
+
+/* Goes to the last mark in the file that is being read. Returns how many packets are before it. */
+static uint64_t worker_to_mark(const struct worker *w, struct capture *file)
+{
+	const struct shared_progress *p = w->progress;
+	const struct shared_mark *m = &p->marks[atomic_load(&p->mark) & 1];
+	uint64_t place = shared_get(&p->place), behind = place - m->place;
+
+	if (m->place >> SHARED_PLACE_FILE != place >> SHARED_PLACE_FILE || m->place > place || !m->octets ||
+	    !capture_move(file, m->octets))
+		return 0;
+	return worker_file_packets(w) - behind;
+}
+
 /* A file that a worker before this one was reading when it died: its whole packets are counted already. */
 static int worker_resume(struct worker *w, struct capture *file)
 {
-	uint64_t left = worker_file_packets(w);
+	uint64_t left = worker_file_packets(w) - worker_to_mark(w, file);
 
 	while (left > 0) {
 		int n = capture_read(file, left < WORKER_BATCH ? (unsigned)left : WORKER_BATCH, worker_skip, NULL);
@@ -55,6 +77,7 @@ static int worker_read_file(struct worker *w, struct capture *file)
 			flow_tracker_expire(&w->tracker, 0, UINT_MAX);
 		n = capture_read(file, WORKER_BATCH - done, worker_frames, w);
 		shared_set(&w->progress->file_octets, capture_position(file));
+		worker_mark(w, file);
 		if (ring_fill(&w->ring) >= WORKER_WAKE_FILL)
 			ring_wake(&w->ring);
 	}

@@ -512,6 +512,14 @@ uint64_t capture_position(const struct capture *c)
 	return at > 0 ? (uint64_t)at : 0;
 }
 
+bool capture_move(struct capture *c, uint64_t position)
+{
+	if (!c->plain)
+		return false;
+	plain_file_move(c->plain, position);
+	return true;
+}
+
 int capture_descriptor(const struct capture *c)
 {
 	return pcap_get_selectable_fd(c->pcap);

@@ -71,6 +71,8 @@ int capture_next(struct capture *c, const struct capture_frame **f, uint64_t *ti
 
 /* Octets of a file that are read, 0 where that cannot be known (a pipe). */
 uint64_t capture_position(const struct capture *c);
+/* Goes on where a capture of the same file was (capture_position()). False: it stays where it is, and reading leads there. */
+bool capture_move(struct capture *c, uint64_t position);
 
 /* Readable when frames are there; -1 for files. */
 int capture_descriptor(const struct capture *c);

@@ -93,6 +93,12 @@ uint64_t plain_file_place(const struct plain_file *f)
 	return f->place;
 }
 
+void plain_file_move(struct plain_file *f, uint64_t place)
+{
+	f->place = place;
+	f->from = f->to = 0;
+}
+
 /* Has `size` octets from the next record's first on in the buffer; false if the file does not have them, or they are not there yet. */
 static bool plain_fill(struct plain_file *f, bool together, size_t size)
 {

@@ -27,5 +27,7 @@ void plain_file_free(struct plain_file *f);
 bool plain_file_next(struct plain_file *f, bool together, struct pcap_pkthdr *h, const uint8_t **data);
 /* Where in the file the next record begins. */
 uint64_t plain_file_place(const struct plain_file *f);
+/* Goes on there. */
+void plain_file_move(struct plain_file *f, uint64_t place);
 
 #endif

@@ -88,6 +88,25 @@ class Crash(unittest.TestCase):
         self.assertRegex(done.said, r"signal 11 .*; [1-9]\d* flows kept; started again")
         self.check_whole(done, FLOWS)
 
+    @unittest.skipUnless(os.geteuid() == 0, "what a worker has read only root may ask")
+    def test_goes_on_in_a_file(self):
+        """The next one goes to the place in the file, and does not read what is before it: that may be hours of packets."""
+        probe, size, out = self.start(), os.path.getsize(self.path), b""
+        while out.count(b"\n") < FLOWS // 2:
+            out += os.read(probe.stdout.fileno(), 1 << 20)
+        first = worker(probe.pid)
+        l7.wait_for("a worker that waits for room", lambda: has_no_room(first))
+        os.kill(first, signal.SIGSEGV)
+        l7.wait_for("its end", lambda: first not in l7.children(probe.pid), 10)
+        l7.wait_for("the next one, without room", lambda: len(l7.children(probe.pid)) == 2 and has_no_room(worker(probe.pid)))
+        with open(f"/proc/{worker(probe.pid)}/io", encoding="ascii") as f:
+            said = int(f.readline().split()[1])
+        self.assertLess(said, size // 8)
+        done = self.finish(probe)
+        done.out = out.decode() + done.out
+        self.assertEqual((0, 1), (done.status, done.stats["worker_restarts"]), done.err)
+        self.check_whole(done, FLOWS)
+
     def kill_worker(self, times):
         """The later ones as soon as they are there, so that much of the file is left."""
         for n in range(times):

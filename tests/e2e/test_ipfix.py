@@ -375,7 +375,7 @@ class TheJudge(Export):
     def test_header(self):
         self.refuse(self.with_u16(0, 9), "version")
         self.refuse(self.good[:-1], "cut")
-        self.refuse(self.with_u16(6, 0), "export time")
+        self.refuse(self.with_u16(4, 0), "export time")
         self.refuse(self.with_u16(10, 1), "sequence number")
         self.refuse(self.with_u16(14, 9), "observation domain")
         found = ipfix_strict.messages(self.good)

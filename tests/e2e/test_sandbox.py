@@ -92,6 +92,7 @@ class Running(unittest.TestCase):
         self.assertRegex(err.decode(), r"info: worker confined: no capabilities; seccomp on; Landlock (on|not in this kernel)")
 
 
+@unittest.skipUnless(l7.is_root(), "needs root to see what is mapped")
 class Memory(Running):
     """A worker maps nothing of another's; the exporter no flows, and the names and the workers' counters to read only."""
 

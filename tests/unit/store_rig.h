@@ -33,11 +33,17 @@ static inline void store_rig_open(struct store_rig *r)
 	assert_string_equal(r->err, "");
 }
 
-static inline void store_rig_new(struct store_rig *r)
+static inline void store_rig_new_in(struct store_rig *r, const char *base)
 {
-	*r = (struct store_rig){.folder = "/tmp/l7-store-XXXXXX"};
+	*r = (struct store_rig){0};
+	snprintf(r->folder, sizeof(r->folder), "%s/l7-store-XXXXXX", base);
 	assert_non_null(mkdtemp(r->folder));
 	snprintf(r->path, sizeof(r->path), "%s/state.db", r->folder);
+}
+
+static inline void store_rig_new(struct store_rig *r)
+{
+	store_rig_new_in(r, "/tmp");
 }
 
 static inline void store_rig_reopen(struct store_rig *r)

@@ -86,6 +86,7 @@ struct store_usage {
 void store_usage_add(struct store *s, const struct store_usage *u);
 void store_usages(struct store *s, void (*each)(void *arg, const struct store_usage *u),
 		  void *arg); /* by host, side, app */
+uint64_t store_usage_rows(const struct store *s);
 /* Drops the rows seen last before that, and of more than `max` rows those seen least recently; returns how many. */
 uint64_t store_usage_trim(struct store *s, uint64_t before_ms, uint64_t max);
 

@@ -61,6 +61,11 @@ void store_usages(struct store *s, void (*each)(void *arg, const struct store_us
 	store_rewind(st);
 }
 
+uint64_t store_usage_rows(const struct store *s)
+{
+	return s->rows.usage;
+}
+
 static uint64_t store_usage_delete(struct store *s, enum store_statement which, uint64_t v)
 {
 	sqlite3_stmt *st = store_write(s, which);

@@ -16,6 +16,7 @@
 #include "state/lru.h"
 
 #define STORE_UID_MAX 33 /* 32 hexadecimal digits and a NUL */
+#define STORE_SILENCES_MAX 1000u
 
 struct store;
 

@@ -11,7 +11,6 @@
 #define STORE_APPLICATION_ID 0x6c377761 /* "l7wa": a file of ours, for file(1) and for us */
 #define STORE_BAD_MAX 4                 /* damaged files that are kept */
 #define STORE_OUTBOX_MAX 100000u        /* lines that wait */
-#define STORE_SILENCES_MAX 1000u
 #define STORE_PATH_MAX 4096
 #define STORE_TEXT_MAX 65536u /* octets of a text or value that is put in, a line apart */
 

@@ -199,7 +199,7 @@ static void print_status(void *arg, bool json, struct buf *out)
 
 static void set_up(struct fixture *f)
 {
-	struct control_config config = {.path = f->path, .handlers = f->handlers, .n_handlers = 2};
+	struct control_config config = {.n_handlers = 2};
 	char err[256];
 
 	*f = (struct fixture){.folder = "/tmp/l7-commands-XXXXXX", .status = {.print = print_status}};
@@ -209,6 +209,8 @@ static void set_up(struct fixture *f)
 	assert_int_equal(store_open(&f->silence.store, NULL, err, sizeof(err)), 0);
 	f->handlers[0] = (struct control_handler){"silence", silence_request, &f->silence};
 	f->handlers[1] = (struct control_handler){"status", status_request, &f->status};
+	config.path = f->path;
+	config.handlers = f->handlers;
 	assert_int_equal(loop_init(&f->loop), 0);
 	assert_int_equal(control_init(&f->c, &f->loop, &config, err, sizeof(err)), 0);
 }

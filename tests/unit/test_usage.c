@@ -235,22 +235,22 @@ static void test_trim(void **state)
 	char ip[32];
 
 	(void)state;
-	set_up(&f, 100);
-	for (unsigned i = 0; i < 64; i++) {
+	set_up(&f, 300);
+	for (unsigned i = 0; i < 256; i++) {
 		snprintf(ip, sizeof(ip), "192.0.2.%u", i);
 		FEED(&f, .app = "SSH", .src = ip, .flow_id = i + 1, .unanswered = true, .end_ms = NOW + i);
 	}
 	usage_save(&f.u, SIZE_MAX);
-	assert_int_equal(usage_trim(&f.u, NOW + 100, 1000, 64), 0);
+	assert_int_equal(usage_trim(&f.u, NOW + 300, 1000, 256), 0);
 	/* One too many: some more go, so that it is quiet for a while. */
-	FEED(&f, .app = "SSH", .src = "192.0.2.64", .flow_id = 100, .unanswered = true, .end_ms = NOW + 64);
+	FEED(&f, .app = "SSH", .src = "192.0.3.0", .flow_id = 300, .unanswered = true, .end_ms = NOW + 256);
 	usage_save(&f.u, SIZE_MAX);
-	assert_int_equal(usage_trim(&f.u, NOW + 100, 1000, 64), 5);
-	assert_int_equal(store_usage_rows(f.s), 60);
+	assert_int_equal(usage_trim(&f.u, NOW + 300, 1000, 256), 3);
+	assert_int_equal(store_usage_rows(f.s), 254);
 	/* Too old, but that is looked at once in an hour. */
-	assert_int_equal(usage_trim(&f.u, NOW + 1010, 1000, 64), 0);
-	assert_int_equal(usage_trim(&f.u, NOW + 100 + 3600000, 3600090, 64), 5); /* seen at + 5 ... + 9 */
-	assert_int_equal(usage_trim(&f.u, NOW + 9 * UINT64_C(3600000), 0, 64), 0);
+	assert_int_equal(usage_trim(&f.u, NOW + 1010, 1000, 256), 0);
+	assert_int_equal(usage_trim(&f.u, NOW + 300 + 3600000, 3600290, 256), 7); /* seen at + 3 ... + 9 */
+	assert_int_equal(usage_trim(&f.u, NOW + 9 * UINT64_C(3600000), 0, 256), 0);
 	tear_down(&f);
 }
 

@@ -187,6 +187,7 @@ static void store_checkpoint(struct store *s, bool bulk)
 bool store_end(struct store *s)
 {
 	bool bulk = s->bulk;
+	uint64_t since;
 	int rc;
 
 	if (s->lost)
@@ -201,9 +202,10 @@ bool store_end(struct store *s)
 	s->begun = false;
 	s->bulk = false;
 	s->committed = s->rows;
+	since = s->failures - s->said_failures + 1;
 	if (s->said)
 		log_info("state file %s: can be written again, %llu failures until then", store_name(s),
-			 (unsigned long long)(s->failures - s->said_failures + 1));
+			 (unsigned long long)since);
 	s->said = false;
 	store_checkpoint(s, bulk);
 	return true;

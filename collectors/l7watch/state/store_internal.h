@@ -18,9 +18,9 @@
  * Pages of the log (4 KiB each) from which on a commit copies it into the database, with two fsync(): one that had many rows anyhow, or
  * one that only had an alert, which should not have to wait for the disk.
  */
-#define STORE_LOG_PAGES 2000
+#define STORE_LOG_PAGES 4000
 #define STORE_LOG_PAGES_MOST 16000
-#define STORE_LOG_KEPT 16777216 /* octets of the log's file that are kept for the next time */
+#define STORE_LOG_KEPT 33554432 /* octets of the log's file that are kept for the next time */
 
 /* Statements, prepared once. */
 #define STORE_STATEMENTS(X)                                                                                            \

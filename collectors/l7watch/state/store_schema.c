@@ -66,7 +66,7 @@ static const char *const schema_steps[STORE_SCHEMA] = {schema_1};
 
 static const char *const schema_statements[] = {
 #define STORE_STATEMENT(name, sql) sql,
-	STORE_STATEMENTS(STORE_STATEMENT)
+	STORE_STATEMENTS(STORE_STATEMENT) /* NOLINT(bugprone-suspicious-missing-comma): long ones are in pieces */
 #undef STORE_STATEMENT
 };
 
@@ -78,7 +78,7 @@ static const char schema_settings[] = "PRAGMA locking_mode = EXCLUSIVE;"
 				      "PRAGMA trusted_schema = OFF;"
 				      "PRAGMA cell_size_check = ON;"
 				      "PRAGMA mmap_size = 0;"
-				      "PRAGMA cache_size = -16384;"
+				      "PRAGMA cache_size = -32768;"
 				      "PRAGMA secure_delete = FAST;"
 				      "PRAGMA synchronous = NORMAL;";
 

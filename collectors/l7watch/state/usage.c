@@ -13,7 +13,7 @@
 #include "l7/fields.h"
 
 #define USAGE_TRIM_MS 3600000u /* rows are looked at for their age this often */
-#define USAGE_TRIM_SPARE 16u   /* this part of the rows goes with those that are too many, to last for a while */
+#define USAGE_TRIM_SPARE 128u  /* this part of the rows goes with those that are too many, to last for a while */
 
 /* What a host spoke on a side since it was last written. */
 struct usage_entry {

@@ -18,9 +18,9 @@
 #include "state/lru.h"
 #include "state/store.h"
 
-#define USAGE_MAX 262144u       /* default; hosts, sides and names that are gathered at a time */
-#define USAGE_APP_MAX 64u       /* octets of a name; longer ones are cut */
-#define USAGE_ROWS_MAX 1000000u /* default; rows in the store */
+#define USAGE_MAX 262144u      /* default; hosts, sides and names that are gathered at a time */
+#define USAGE_APP_MAX 64u      /* octets of a name; longer ones are cut */
+#define USAGE_ROWS_MAX 500000u /* default; rows in the store */
 
 struct usage_entry;
 

@@ -271,6 +271,38 @@ static void test_too_full(void **state)
 	store_rig_remove(&r);
 }
 
+/* A silence that cannot be kept takes nothing of others with it. */
+static void test_silence_alone(void **state)
+{
+	struct store_silence l = {.rule = 1};
+	struct store_rig r;
+	char comment[60000];
+	uint64_t id;
+
+	(void)state;
+	memset(comment, 'x', sizeof(comment));
+	comment[sizeof(comment) - 1] = '\0';
+	store_rig_new(&r);
+	store_rig_open(&r);
+	id = store_silence_add(r.s, &l);
+	assert_true(id > 0);
+	l.comment = comment;
+	assert_int_equal(sqlite3_exec(r.s->db, "PRAGMA max_page_count = 20", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(store_silence_add(r.s, &l), 0);
+	assert_int_equal(store_failures(r.s), 1);
+	store_rig_usage(r.s, "192.0.2.9", RULES_SERVER, "TLS", 5000);
+	assert_int_equal(store_commit(r.s), 0);
+	assert_int_equal(store_rig_usages(r.s).n, 1);
+	/* With others in it, they are told. */
+	store_rig_usage(r.s, "192.0.2.10", RULES_SERVER, "TLS", 5000);
+	assert_int_equal(store_silence_add(r.s, &l), 0);
+	assert_false(store_silence_drop(r.s, id));
+	assert_int_equal(store_commit(r.s), -ENOSPC);
+	assert_int_equal(store_rig_usages(r.s).n, 1);
+	assert_true(store_silence_drop(r.s, id));
+	store_rig_remove(&r);
+}
+
 /* The disk is full in the middle of a commit: here, no file may grow beyond a limit. */
 static void test_full_disk(void **state)
 {
@@ -337,9 +369,11 @@ static void test_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_file),        cmocka_unit_test(test_log_size), cmocka_unit_test(test_busy),
-		cmocka_unit_test(test_no_database), cmocka_unit_test(test_damaged),  cmocka_unit_test(test_not_ours),
-		cmocka_unit_test(test_places),      cmocka_unit_test(test_too_full), cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_file),          cmocka_unit_test(test_log_size),
+		cmocka_unit_test(test_busy),          cmocka_unit_test(test_no_database),
+		cmocka_unit_test(test_damaged),       cmocka_unit_test(test_not_ours),
+		cmocka_unit_test(test_places),        cmocka_unit_test(test_too_full),
+		cmocka_unit_test(test_silence_alone), cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_many),
 	};
 

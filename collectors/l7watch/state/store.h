@@ -4,7 +4,10 @@
  * hosts spoke, silences. One connection, held exclusively, by the daemon alone: others ask it (control/). Writes gather in one transaction until
  * store_commit(): a kill loses what came after the last one, and nothing else. A store without a path is in memory.
  *
- * A write that fails (disk full) is said once, counted, and the store goes on; what was written in that transaction is then lost.
+ * A write that fails (disk full) is said once, counted, and the store goes on; what was written in that transaction is then lost, and
+ * what is written after it until store_commit(), which returns the error.
+ *
+ * A function that is called back may write to the store, but not call what calls it.
  */
 #ifndef WATCH_STORE_H
 #define WATCH_STORE_H

@@ -9,8 +9,22 @@ static void store_bind_word(sqlite3_stmt *st, int at, const char *text)
 		store_bind_text(st, at, text);
 }
 
+/*
+ * Runs a statement and commits. If others have a share in the transaction, its loss is for store_commit() to tell; else it is of
+ * no concern to those who write next.
+ */
+static bool store_silence_run(struct store *s, sqlite3_stmt *st, bool shared)
+{
+	bool done = store_run(s, st) && store_end(s);
+
+	if (!done && !shared)
+		s->lost = 0;
+	return done;
+}
+
 uint64_t store_silence_add(struct store *s, const struct store_silence *l)
 {
+	bool shared = s->begun || s->lost;
 	sqlite3_stmt *st;
 
 	if (store_number(s, STORE_SILENCE_ROWS) >= STORE_SILENCES_MAX)
@@ -26,23 +40,18 @@ uint64_t store_silence_add(struct store *s, const struct store_silence *l)
 	store_bind_word(st, 5, l->host);
 	store_bind_word(st, 6, l->app);
 	store_bind_word(st, 7, l->comment);
-	if (!store_run(s, st) || !store_end(s))
-		return 0;
-	return (uint64_t)sqlite3_last_insert_rowid(s->db);
+	return store_silence_run(s, st, shared) ? (uint64_t)sqlite3_last_insert_rowid(s->db) : 0;
 }
 
 bool store_silence_drop(struct store *s, uint64_t id)
 {
+	bool shared = s->begun || s->lost;
 	sqlite3_stmt *st = store_write(s, STORE_SILENCE_DROP);
-	bool found;
 
 	if (!st)
 		return false;
 	store_bind(st, 1, id);
-	if (!store_run(s, st))
-		return false;
-	found = sqlite3_changes(s->db) > 0;
-	return store_end(s) && found;
+	return store_silence_run(s, st, shared) && sqlite3_changes(s->db) > 0;
 }
 
 static const char *store_column_word(sqlite3_stmt *st, int at)

@@ -12,7 +12,6 @@
 #define STORE_BAD_MAX 4                 /* damaged files that are kept */
 #define STORE_OUTBOX_MAX 100000u        /* lines that wait */
 #define STORE_PATH_MAX 4096
-#define STORE_TEXT_MAX 65536u /* octets of a text or value that is put in, a line apart */
 
 /*
  * Pages of the log (4 KiB each) from which on a commit copies it into the database, with two fsync(): one that had many rows anyhow, or

@@ -11,6 +11,8 @@
 #define IPFIX_ENTERPRISE 0x8000u
 #define IPFIX_OBSERVATION_DOMAIN_NAME 300
 #define IPFIX_APP_ROOM 64
+#define IPFIX_EPOCH_NTP UINT64_C(2208988800) /* seconds from 1900 to 1970 */
+#define PLAN_NO_ROW 255
 
 enum ipfix_op {
 	OP_SKIP,
@@ -26,6 +28,58 @@ enum ipfix_op {
 	OP_ENUM, /* u8 with few values */
 	OP_TEXT,
 	OP_TEXT_VAR,
+	OP_AS_ROW, /* not in a plan: what the row's own element would be */
+	OP_SECONDS,
+	OP_NTP,
+	OP_UP_START, /* from here on numbers of struct ipfix_extra, in the order of IPFIX_HAS_* */
+	OP_UP_END,
+	OP_AGO_START,
+	OP_AGO_END,
+	OP_INIT,
+	OP_INTERVAL,
+	OP_SPACE,
+};
+
+/*
+ * What other exporters send where l7probe has another element of the same meaning. A template that has the row's own
+ * element too is read by that one.
+ */
+static const struct plan_foreign {
+	uint32_t pen;
+	uint16_t ie;
+	uint8_t row;
+	uint8_t op;
+	uint8_t min, max; /* octets; of OP_AS_ROW the row's */
+} plan_foreigners[] = {
+	{0, 21, PLAN_NO_ROW, OP_UP_END, 4, 4},                  /* flowEndSysUpTime */
+	{0, 22, PLAN_NO_ROW, OP_UP_START, 4, 4},                /* flowStartSysUpTime */
+	{0, 50, L7_F_samplingInterval, OP_AS_ROW, 0, 0},        /* samplerRandomInterval */
+	{0, 85, L7_F_octetDeltaCount, OP_AS_ROW, 0, 0},         /* octetTotalCount */
+	{0, 86, L7_F_packetDeltaCount, OP_AS_ROW, 0, 0},        /* packetTotalCount */
+	{0, 139, L7_F_icmpTypeCodeIPv4, OP_AS_ROW, 0, 0},       /* icmpTypeCodeIPv6 */
+	{0, 150, L7_F_flowStartMilliseconds, OP_SECONDS, 4, 4}, /* flowStartSeconds */
+	{0, 151, L7_F_flowEndMilliseconds, OP_SECONDS, 4, 4},
+	{0, 154, L7_F_flowStartMilliseconds, OP_NTP, 8, 8}, /* flowStartMicroseconds */
+	{0, 155, L7_F_flowEndMilliseconds, OP_NTP, 8, 8},
+	{0, 156, L7_F_flowStartMilliseconds, OP_NTP, 8, 8}, /* flowStartNanoseconds */
+	{0, 157, L7_F_flowEndMilliseconds, OP_NTP, 8, 8},
+	{0, 158, PLAN_NO_ROW, OP_AGO_START, 1, 4},               /* flowStartDeltaMicroseconds */
+	{0, 159, PLAN_NO_ROW, OP_AGO_END, 1, 4},                 /* flowEndDeltaMicroseconds */
+	{0, 160, PLAN_NO_ROW, OP_INIT, 8, 8},                    /* systemInitTimeMilliseconds */
+	{0, 231, L7_F_octetDeltaCount, OP_AS_ROW, 0, 0},         /* initiatorOctets */
+	{0, 232, L7_F_reverseOctetDeltaCount, OP_AS_ROW, 0, 0},  /* responderOctets */
+	{0, 243, L7_F_vlanId, OP_AS_ROW, 0, 0},                  /* dot1qVlanId */
+	{0, 298, L7_F_packetDeltaCount, OP_AS_ROW, 0, 0},        /* initiatorPackets */
+	{0, 299, L7_F_reversePacketDeltaCount, OP_AS_ROW, 0, 0}, /* responderPackets */
+	{0, 305, PLAN_NO_ROW, OP_INTERVAL, 1, 4},                /* samplingPacketInterval */
+	{0, 306, PLAN_NO_ROW, OP_SPACE, 1, 4},                   /* samplingPacketSpace */
+	{0, 457, L7_F_httpStatus, OP_AS_ROW, 0, 0},              /* httpStatusCode */
+	{0, 459, L7_F_httpMethod, OP_AS_ROW, 0, 0},              /* httpRequestMethod */
+	{0, 460, L7_F_httpHost, OP_AS_ROW, 0, 0},                /* httpRequestHost */
+	{0, 468, L7_F_httpAgent, OP_AS_ROW, 0, 0},               /* httpUserAgent */
+	{0, 469, L7_F_httpMime, OP_AS_ROW, 0, 0},                /* httpContentType */
+	{L7_PEN_REVERSE, 85, L7_F_reverseOctetDeltaCount, OP_AS_ROW, 0, 0},
+	{L7_PEN_REVERSE, 86, L7_F_reversePacketDeltaCount, OP_AS_ROW, 0, 0},
 };
 
 /* ---- making a plan ---- */
@@ -53,15 +107,14 @@ static enum ipfix_op plan_op(int row, uint16_t len)
 	return row == L7_F_biflowDirection ? OP_ENUM : ops[type].op;
 }
 
-static void plan_add(struct ipfix_plan *p, enum ipfix_op op, int row, uint16_t len)
+static void plan_add(struct ipfix_plan *p, struct ipfix_step s)
 {
 	struct ipfix_step *last = p->n_steps ? &p->steps[p->n_steps - 1] : NULL;
 
-	if (op == OP_SKIP && last && last->op == OP_SKIP && last->len + len <= UINT16_MAX) {
-		last->len = (uint16_t)(last->len + len);
-		return;
-	}
-	p->steps[p->n_steps++] = (struct ipfix_step){.op = (uint8_t)op, .row = (uint8_t)row, .len = len};
+	if (s.op == OP_SKIP && last && last->op == OP_SKIP && last->len + s.len <= UINT16_MAX)
+		last->len = (uint16_t)(last->len + s.len);
+	else
+		p->steps[p->n_steps++] = s;
 }
 
 struct plan_field {
@@ -97,23 +150,82 @@ static int plan_meaning(int row)
 	}
 }
 
+/* Rows that a template has so far, and those of them that only a foreign element says: two words of bits each. */
+struct plan_seen {
+	uint64_t rows[2];
+	uint64_t foreign[2];
+};
+
+static bool plan_bit(const uint64_t bits[2], int row)
+{
+	return bits[row >> 6] >> (row & 63) & 1;
+}
+
+/* The row's own element comes after a foreign one of the same meaning: that one is read no more. */
+static void plan_forget(struct ipfix_plan *p, struct plan_seen *seen, int row)
+{
+	for (size_t i = 0; p && i < p->n_steps; i++)
+		if (p->steps[i].row == row && p->steps[i].op != OP_SKIP && p->steps[i].op != OP_SKIP_VAR)
+			p->steps[i].op = p->steps[i].len ? OP_SKIP : OP_SKIP_VAR;
+	seen->foreign[row >> 6] &= ~(UINT64_C(1) << (row & 63));
+}
+
 /* Row of a field, -1 for one that is not ours or was there before: the first of several is the one that counts. */
-static int plan_row(struct plan_field f, uint32_t own_pen, uint64_t seen[2])
+static int plan_row(struct ipfix_plan *p, struct plan_field f, uint32_t own_pen, struct plan_seen *seen)
 {
 	int row = f.pen == 0 && f.ie == IPFIX_OBSERVATION_DOMAIN_NAME
 			  ? L7_F_exporterName
 			  : plan_meaning(l7_field_by_element(f.pen, f.ie, own_pen));
 
-	if (row < 0 || (seen[row >> 6] >> (row & 63) & 1))
+	if (row >= 0 && plan_bit(seen->foreign, row))
+		plan_forget(p, seen, row);
+	else if (row < 0 || plan_bit(seen->rows, row))
 		return -1;
-	seen[row >> 6] |= UINT64_C(1) << (row & 63);
+	l7_want(seen->rows, (enum l7_field)row);
 	return row;
+}
+
+static const struct plan_foreign *plan_foreigner(struct plan_field f)
+{
+	for (size_t i = 0; i < sizeof(plan_foreigners) / sizeof(plan_foreigners[0]); i++)
+		if (plan_foreigners[i].ie == f.ie && plan_foreigners[i].pen == f.pen)
+			return &plan_foreigners[i];
+	return NULL;
+}
+
+/* The step for a field: its row's, or that of an element which means the same. */
+static struct ipfix_step plan_step(struct ipfix_plan *p, struct plan_field f, uint32_t own_pen, struct plan_seen *seen)
+{
+	struct ipfix_step s = {.op = OP_SKIP, .len = f.len == L7_VARLEN ? 0 : f.len};
+	int row = plan_row(p, f, own_pen, seen);
+	const struct plan_foreign *x = row < 0 ? plan_foreigner(f) : NULL;
+
+	if (row >= 0) {
+		s.op = (uint8_t)plan_op(row, f.len);
+		s.row = (uint8_t)row;
+	} else if (x && x->row == PLAN_NO_ROW) {
+		s.op = f.len >= x->min && f.len <= x->max ? x->op : OP_SKIP;
+	} else if (x && !plan_bit(seen->rows, x->row)) {
+		s.op = x->op == OP_AS_ROW                   ? (uint8_t)plan_op(x->row, f.len)
+		       : f.len >= x->min && f.len <= x->max ? x->op
+							    : OP_SKIP;
+		s.row = x->row;
+		if (s.op != OP_SKIP) {
+			l7_want(seen->rows, (enum l7_field)x->row);
+			l7_want(seen->foreign, (enum l7_field)x->row);
+		}
+	}
+	if (s.op == OP_SKIP)
+		s.row = 0;
+	if (s.op == OP_SKIP && f.len == L7_VARLEN)
+		s.op = OP_SKIP_VAR;
+	return s;
 }
 
 int ipfix_plan_make(struct ipfix_plan **out, struct wire *w, size_t n_fields, uint32_t own_pen)
 {
 	struct ipfix_plan *p = NULL, *fit;
-	uint64_t seen[2] = {0};
+	struct plan_seen seen = {0};
 	size_t min_len = 0;
 
 	if (n_fields <= IPFIX_FIELDS_MAX)
@@ -122,14 +234,11 @@ int ipfix_plan_make(struct ipfix_plan **out, struct wire *w, size_t n_fields, ui
 		p->n_steps = 0;
 	for (size_t i = 0; i < n_fields && wire_ok(w); i++) {
 		struct plan_field f = plan_field(w);
-		int row = plan_row(f, own_pen, seen);
-		enum ipfix_op op = row < 0 ? OP_SKIP : plan_op(row, f.len);
+		struct ipfix_step s = plan_step(p, f, own_pen, &seen);
 
-		if (op == OP_SKIP && f.len == L7_VARLEN)
-			op = OP_SKIP_VAR;
 		min_len += f.len == L7_VARLEN ? 1 : f.len;
 		if (p && f.len > 0)
-			plan_add(p, op, row < 0 ? 0 : row, f.len == L7_VARLEN ? 0 : f.len);
+			plan_add(p, s);
 	}
 	if (!wire_ok(w) || !p || min_len == 0 || min_len > UINT16_MAX) {
 		free(p);
@@ -248,6 +357,46 @@ static void plan_text(struct l7_record *r, struct ipfix_extra *x, unsigned row, 
 		l7_mark(r, row);
 }
 
+/* NTP's 32 bits of seconds and 32 of fractions (RFC 7011 section 6.1.9), of the era that is now. */
+static uint64_t plan_ntp_ms(const uint8_t *p)
+{
+	uint64_t seconds = wire_be32(p), fraction = wire_be32(p + 4);
+
+	if (seconds < IPFIX_EPOCH_NTP)
+		seconds += UINT64_C(1) << 32;
+	return (seconds - IPFIX_EPOCH_NTP) * 1000 + (fraction * 1000 >> 32);
+}
+
+static void plan_extra(struct ipfix_extra *x, const struct ipfix_step *s, const uint8_t *p)
+{
+	uint64_t v = plan_uint(p, s->len);
+
+	switch (s->op) {
+	case OP_UP_START:
+		x->up_start = (uint32_t)v;
+		break;
+	case OP_UP_END:
+		x->up_end = (uint32_t)v;
+		break;
+	case OP_AGO_START:
+		x->ago_start = (uint32_t)v;
+		break;
+	case OP_AGO_END:
+		x->ago_end = (uint32_t)v;
+		break;
+	case OP_INIT:
+		x->init_ms = v;
+		break;
+	case OP_INTERVAL:
+		x->interval = (uint32_t)v;
+		break;
+	default:
+		x->space = (uint32_t)v;
+		break;
+	}
+	x->has |= (uint8_t)(1u << (s->op - OP_UP_START));
+}
+
 static void plan_store(struct l7_record *r, struct ipfix_extra *x, const struct ipfix_step *s, const uint8_t *p)
 {
 	void *member = (char *)r + l7_fields[s->row].offset;
@@ -278,7 +427,14 @@ static void plan_store(struct l7_record *r, struct ipfix_extra *x, const struct 
 	case OP_ENUM:
 		plan_enum(r, s->row, p[0]);
 		return;
+	case OP_SECONDS:
+		*(uint64_t *)member = plan_uint(p, s->len) * 1000;
+		break;
+	case OP_NTP:
+		*(uint64_t *)member = plan_ntp_ms(p);
+		break;
 	default:
+		plan_extra(x, s, p);
 		return;
 	}
 	l7_mark(r, s->row);

@@ -26,11 +26,30 @@ struct ipfix_plan {
 	struct ipfix_step steps[];
 };
 
+/* Which of the numbers of struct ipfix_extra a record has. */
+enum {
+	IPFIX_HAS_UP_START = 1,
+	IPFIX_HAS_UP_END = 2,
+	IPFIX_HAS_AGO_START = 4,
+	IPFIX_HAS_AGO_END = 8,
+	IPFIX_HAS_INIT = 16,
+	IPFIX_HAS_INTERVAL = 32,
+	IPFIX_HAS_SPACE = 64,
+};
+
 /* What a record holds beyond struct l7_record. */
 struct ipfix_extra {
 	uint64_t app_id;    /* applicationId as sent, engine and all, 0 if absent */
 	const uint8_t *app; /* applicationName, within the message; NULL if absent */
 	size_t app_len;
+	uint8_t has;       /* IPFIX_HAS_* */
+	uint64_t init_ms;  /* systemInitTimeMilliseconds: when sysUpTime was 0 */
+	uint32_t up_start; /* flowStartSysUpTime, flowEndSysUpTime: ms, modulo 2^32 */
+	uint32_t up_end;
+	uint32_t ago_start; /* flowStartDeltaMicroseconds, flowEndDeltaMicroseconds: before the export time */
+	uint32_t ago_end;
+	uint32_t interval; /* samplingPacketInterval: packets taken in a row */
+	uint32_t space;    /* samplingPacketSpace: packets left out after them */
 };
 
 /*
@@ -42,7 +61,8 @@ int ipfix_plan_make(struct ipfix_plan **out, struct wire *w, size_t n_fields, ui
 
 /*
  * Decodes the record at *w into r and x, both zeroed here. Returns false if its octets go past the end. A value that
- * is none (an unknown confidence, text beyond the room) is left unmarked. On success l7_record_check() holds but for
+ * is none (an unknown confidence, text beyond the room) is left unmarked. Elements of other exporters that say in another form
+ * what a row of ours does are read as that row; what needs more than the record to be understood is in x. On success l7_record_check() holds but for
  * ip_version, which is 0 if there was no address.
  */
 bool ipfix_plan_decode(const struct ipfix_plan *p, struct wire *w, struct l7_record *r, struct ipfix_extra *x);

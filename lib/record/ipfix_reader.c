@@ -15,14 +15,18 @@
 #define IPFIX_SET_DATA 256
 #define IPFIX_LATE_SPAN 10000u /* records; further back it is a new start */
 #define IPFIX_LATE_MAX 16      /* messages in a row; more are a new start */
+#define IPFIX_AFTER_MIN 3      /* messages that have to say that the sequence numbers are those after them */
 
 /* One message on its way through. */
 struct ipfix_message {
 	struct ipfix_session *s;
 	struct ipfix_domain *domain;
 	const struct ipfix_reader_sink *sink;
-	uint32_t n_records; /* data records, options too */
-	bool uncounted;     /* some records could not be counted */
+	uint64_t export_ms;
+	struct ipfix_count n; /* records */
+	bool uncounted;       /* some records could not be counted */
+	uint64_t lost;
+	uint64_t no_template;
 };
 
 void ipfix_session_init(struct ipfix_session *s, struct ipfix_counters *counters, const char *peer, uint32_t pen,
@@ -217,32 +221,70 @@ static struct ipfix_domain *ipfix_domain(struct ipfix_session *s, uint32_t id)
 	return d;
 }
 
+/* In order, but for n records that are missing, and those that were in doubt. */
+static bool ipfix_sequence_lost(struct ipfix_message *m, uint32_t n)
+{
+	m->domain->late = m->domain->n_after = 0;
+	m->lost += (uint64_t)n + m->domain->doubt;
+	m->domain->doubt = 0;
+	return true;
+}
+
 /*
- * The sequence number counts the data records sent before this message (RFC 7011 section 3.1), modulo 2^32. Returns
- * false if the message is out of its order, so that the number to expect stays.
+ * Whether the sequence numbers may be those after the messages. Where that and what the standard says would differ by records that
+ * are missing, these are in doubt until there is more to go by.
+ */
+static bool ipfix_sequence_after(const struct ipfix_message *m, uint32_t step)
+{
+	struct ipfix_domain *d = m->domain;
+
+	if (d->after || m->uncounted || step != m->n.data)
+		return false;
+	if (step > d->last.all)
+		d->doubt += step - d->last.all;
+	d->after = ++d->n_after >= IPFIX_AFTER_MIN;
+	if (d->after)
+		d->doubt = 0;
+	return true;
+}
+
+/*
+ * The sequence number counts the data records sent before this message (RFC 7011 section 3.1), modulo 2^32. Some exporters
+ * leave options records out, some count those of the message itself. Returns false if the message is out of its order, so that the
+ * number to go by stays.
  */
 static bool ipfix_sequence(struct ipfix_message *m, uint32_t sequence)
 {
 	struct ipfix_domain *d = m->domain;
 	struct ipfix_counters *c = m->s->counters;
-	uint32_t ahead = sequence - d->expected;
-	uint32_t back = d->expected - sequence;
+	uint32_t step = sequence - d->sequence;
+	uint32_t expected = d->after ? m->n.data : d->last.all;
+	uint32_t ahead = step - expected, back = expected - step;
 
-	if (!d->known || ahead == 0) {
+	if (!d->known || (d->after && m->uncounted)) {
 		d->late = 0;
 		return true;
 	}
-	if (ahead < UINT32_C(1) << 31) {
-		c->lost += ahead;
+	if (ahead == 0 && step != m->n.data)
+		return ipfix_sequence_lost(m, 0); /* by the standard, and only by that */
+	if (d->after && step == d->last.all) {
+		d->after = false;
+		return ipfix_sequence_lost(m, 0);
+	}
+	if (ahead == 0 || step == d->last.data || ipfix_sequence_after(m, step)) {
 		d->late = 0;
 		return true;
 	}
+	if (ahead < UINT32_C(1) << 31)
+		return ipfix_sequence_lost(m, ahead);
 	if (sequence != 0 && back <= IPFIX_LATE_SPAN && ++d->late <= IPFIX_LATE_MAX) {
 		c->late++;
 		return false;
 	}
 	c->restarts++;
-	d->late = 0;
+	d->late = d->n_after = 0;
+	d->after = false;
+	d->doubt = 0;
 	return true;
 }
 
@@ -305,9 +347,57 @@ static void ipfix_name_put(struct ipfix_session *s, uint32_t domain, const struc
 
 /* ---- data ---- */
 
+/* One packet of how many is seen, 0 if the record does not say. */
+static uint32_t ipfix_sampling(const struct l7_record *r, const struct ipfix_extra *x)
+{
+	uint64_t taken = x->interval, all = taken + x->space;
+
+	if (l7_has(r, L7_F_samplingInterval))
+		return r->sampling;
+	if (!(x->has & IPFIX_HAS_INTERVAL) || taken == 0)
+		return 0;
+	all = (all + taken / 2) / taken;
+	return all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
+}
+
+/* `ago` in ms, before the message was sent. */
+static void ipfix_time(const struct ipfix_message *m, struct l7_record *r, enum l7_field f, uint32_t ago)
+{
+	if (l7_has(r, f))
+		return;
+	*(uint64_t *)(void *)((char *)r + l7_fields[f].offset) = m->export_ms > ago ? m->export_ms - ago : 0;
+	l7_mark(r, f);
+}
+
+/*
+ * Times that count from when the exporter was started, modulo 2^32 ms, or back from when the message was sent. If nobody says when
+ * it was started, the flow ended when it was sent.
+ */
+static void ipfix_times(const struct ipfix_message *m, struct l7_record *r, const struct ipfix_extra *x)
+{
+	const uint8_t up = IPFIX_HAS_UP_START | IPFIX_HAS_UP_END;
+	uint64_t init = x->has & IPFIX_HAS_INIT ? x->init_ms : m->domain->init_ms;
+	uint32_t now = init ? (uint32_t)(m->export_ms - init) : x->up_end;
+
+	if ((x->has & up) == up) {
+		ipfix_time(m, r, L7_F_flowStartMilliseconds, now - x->up_start);
+		ipfix_time(m, r, L7_F_flowEndMilliseconds, now - x->up_end);
+	}
+	if (x->has & IPFIX_HAS_AGO_START)
+		ipfix_time(m, r, L7_F_flowStartMilliseconds, x->ago_start / 1000);
+	if (x->has & IPFIX_HAS_AGO_END)
+		ipfix_time(m, r, L7_F_flowEndMilliseconds, x->ago_end / 1000);
+}
+
 static void ipfix_options_record(struct ipfix_message *m, const struct l7_record *r, const struct ipfix_extra *x)
 {
+	uint32_t sampling = ipfix_sampling(r, x);
+
 	m->s->counters->options++;
+	if (sampling)
+		m->domain->sampling = sampling;
+	if (x->has & IPFIX_HAS_INIT)
+		m->domain->init_ms = x->init_ms;
 	if (x->app_id && x->app)
 		ipfix_name_put(m->s, m->domain->id, x);
 	if (l7_has(r, L7_F_exporterName))
@@ -321,6 +411,15 @@ static void ipfix_data_record(struct ipfix_message *m, struct l7_record *r, cons
 	if (r->ip_version == 0) {
 		m->s->counters->no_address++;
 		return;
+	}
+	if (x->has)
+		ipfix_times(m, r, x);
+	if (!l7_has(r, L7_F_samplingInterval)) {
+		uint32_t sampling = ipfix_sampling(r, x);
+
+		r->sampling = sampling ? sampling : d->sampling;
+		if (r->sampling)
+			l7_mark(r, L7_F_samplingInterval);
 	}
 	if (!x->app && x->app_id) {
 		const struct ipfix_name *n = ipfix_name_find(m->s, d->id, x->app_id);
@@ -344,7 +443,7 @@ static void ipfix_data_set(struct ipfix_message *m, struct wire *w, uint16_t id)
 	struct l7_record r;
 
 	if (!t) {
-		s->counters->no_template++;
+		m->no_template++;
 		m->uncounted = true;
 		return;
 	}
@@ -355,11 +454,13 @@ static void ipfix_data_set(struct ipfix_message *m, struct wire *w, uint16_t id)
 			m->uncounted = true;
 			return;
 		}
-		m->n_records++;
-		if (t->options)
+		m->n.all++;
+		if (t->options) {
 			ipfix_options_record(m, &r, &extra);
-		else
-			ipfix_data_record(m, &r, &extra);
+			continue;
+		}
+		m->n.data++;
+		ipfix_data_record(m, &r, &extra);
 	}
 }
 
@@ -393,28 +494,44 @@ static bool ipfix_set(struct ipfix_message *m, struct wire *w)
 	return true;
 }
 
+/* What is missing goes into the counters, and to who wants to know of whom it is. */
+static void ipfix_missing(const struct ipfix_message *m)
+{
+	char name[IPFIX_NAME_MAX + 1];
+	struct ipfix_missed missed = {.exporter = name, .lost = m->lost, .no_template = m->no_template};
+
+	m->s->counters->lost += m->lost;
+	m->s->counters->no_template += m->no_template;
+	if (!m->sink->missed || m->lost + m->no_template == 0)
+		return;
+	memcpy(name, m->domain->name, m->domain->name_len);
+	name[m->domain->name_len] = '\0';
+	m->sink->missed(m->sink->arg, &missed);
+}
+
 int ipfix_read(struct ipfix_session *s, const void *message, size_t len, const struct ipfix_reader_sink *sink)
 {
 	struct ipfix_message m = {.s = s, .sink = sink};
 	struct wire w = wire_of(message, len);
 	uint32_t sequence;
-	bool in_order;
 
 	if (len < IPFIX_READER_HEADER || ipfix_message_length(message) != (int)len) {
 		s->counters->bad_header++;
 		return -EBADMSG;
 	}
-	(void)wire_take(&w, 8); /* version, length, export time */
+	(void)wire_take(&w, 4); /* version, length */
+	m.export_ms = UINT64_C(1000) * wire_u32(&w);
 	sequence = wire_u32(&w);
 	m.domain = ipfix_domain(s, wire_u32(&w));
 	s->counters->messages++;
-	in_order = ipfix_sequence(&m, sequence);
 	while (wire_left(&w) > 0)
 		if (!ipfix_set(&m, &w))
 			break;
-	if (in_order) {
-		m.domain->expected = sequence + m.n_records;
+	if (ipfix_sequence(&m, sequence)) {
+		m.domain->sequence = sequence;
+		m.domain->last = m.n;
 		m.domain->known = !m.uncounted;
 	}
+	ipfix_missing(&m);
 	return 0;
 }

@@ -57,11 +57,23 @@ struct ipfix_template {
 	bool options;
 };
 
+/* Records of a message, and those of them that are no options. */
+struct ipfix_count {
+	uint32_t all;
+	uint32_t data;
+};
+
 struct ipfix_domain {
 	uint32_t id;
-	uint32_t expected; /* sequence of the next message, where `known` */
+	uint32_t sequence;       /* of the last message in order, where `known` */
+	struct ipfix_count last; /* its records */
 	bool known;
-	uint8_t late; /* messages in a row that came late */
+	bool after;        /* its sequence numbers count the message's own records, as softflowd's do */
+	uint8_t n_after;   /* messages that say so */
+	uint8_t late;      /* messages in a row that came late */
+	uint32_t doubt;    /* records that are missing, unless `after` turns out to be right */
+	uint32_t sampling; /* of an options record: for the records that do not say it; 0 if none has come */
+	uint64_t init_ms;  /* likewise, systemInitTimeMilliseconds */
 	uint64_t used;
 	uint8_t name_len;
 	char name[IPFIX_NAME_MAX]; /* exporter's, told by it or made of address and domain */
@@ -89,10 +101,18 @@ struct ipfix_session {
 	struct ipfix_template templates[IPFIX_TEMPLATES_MAX]; /* by key */
 };
 
+/* What is missing of an exporter, by one message of it; `exporter` is as in its records. */
+struct ipfix_missed {
+	const char *exporter;
+	uint64_t lost;        /* records, by the sequence numbers */
+	uint64_t no_template; /* data sets that nobody has described */
+};
+
 /* Gets each data record, which is valid during the call only. ip_version is 4 or 6. */
 struct ipfix_reader_sink {
 	void (*record)(void *arg, const struct l7_record *r);
 	void *arg;
+	void (*missed)(void *arg, const struct ipfix_missed *m); /* or NULL */
 };
 
 /* counters are kept, peer is copied. */

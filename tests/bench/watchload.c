@@ -196,8 +196,8 @@ int main(int argc, char **argv)
 		lengths[i] = make_message(&m, &sequence, w.wall_ms, i == 0);
 		memcpy(messages[i], m.data, lengths[i]);
 	}
-	reader = run(messages, lengths, (struct ipfix_reader_sink){ignore, &sum}, seconds);
-	all = run(messages, lengths, (struct ipfix_reader_sink){watch_record, &w}, seconds);
+	reader = run(messages, lengths, (struct ipfix_reader_sink){.record = ignore, .arg = &sum}, seconds);
+	all = run(messages, lengths, (struct ipfix_reader_sink){.record = watch_record, .arg = &w}, seconds);
 	printf("{\"records\":%u,\"octets_per_record\":%.0f,\"rules\":%zu,\"hosts\":%u,\"reader_per_s\":%.0f,"
 	       "\"reader_and_rules_per_s\":%.0f,\"alerts\":%llu,\"suppressed\":%llu}\n",
 	       sequence, (double)MESSAGES * MESSAGE / sequence, rules_count(w.rules), HOSTS, reader, all,

@@ -40,7 +40,7 @@ static void fuzz_same(void *arg, const struct l7_record *r)
 static void fuzz_message(void *arg, uint8_t *data, size_t len, uint32_t records)
 {
 	struct fuzz_state *f = arg;
-	struct ipfix_reader_sink sink = {fuzz_same, f};
+	struct ipfix_reader_sink sink = {.record = fuzz_same, .arg = f};
 
 	ipfix_message_stamp(data, f->sequence, 1700000000);
 	f->sequence += records;

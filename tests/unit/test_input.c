@@ -63,7 +63,8 @@ static int start(void **state)
 	f->port = free_port();
 	snprintf(tcp, sizeof(tcp), "ipfix+tcp://[::]:%u", f->port);
 	snprintf(udp, sizeof(udp), "ipfix+udp://[::]:%u", f->port);
-	if (input_init(&f->in, &f->loop, &list, (struct ipfix_reader_sink){got, f}, L7_PEN_OWN, err, sizeof(err))) {
+	if (input_init(&f->in, &f->loop, &list, (struct ipfix_reader_sink){.record = got, .arg = f}, L7_PEN_OWN, err,
+		       sizeof(err))) {
 		print_error("%s\n", err);
 		return -1;
 	}
@@ -290,7 +291,7 @@ static void test_port_in_use(void **state)
 	struct input other;
 	char uri[64], err[256] = "", *items[] = {uri};
 	struct conf_list list = {.items = items, .n = 1};
-	struct ipfix_reader_sink sink = {got, f};
+	struct ipfix_reader_sink sink = {.record = got, .arg = f};
 
 	snprintf(uri, sizeof(uri), "ipfix+tcp://127.0.0.1:%u", f->port);
 	assert_int_equal(input_init(&other, &f->loop, &list, sink, 1, err, sizeof(err)), -EADDRINUSE);

@@ -234,7 +234,7 @@ static void test_own_reader(void **state)
 	struct ipfix_session *session = calloc(1, sizeof(*session));
 	const unsigned n = 700;
 	unsigned next = 0;
-	struct ipfix_reader_sink sink = {reader_check, &next};
+	struct ipfix_reader_sink sink = {.record = reader_check, .arg = &next};
 	struct ipfix_writer *w;
 	uint32_t before = 0;
 	struct profile p;

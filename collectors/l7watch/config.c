@@ -15,7 +15,8 @@
 static const struct conf_row config_rows[] = {
 	{.name = "listen", .letter = 'l', .type = CONF_LIST, AT(listen), .argument = "INPUT",
 	 .otherwise = "ipfix+udp://[::]:4739\nipfix+tcp://[::]:4739",
-	 .help = "where records come from: ipfix+udp://ADDRESS:PORT, ipfix+tcp://ADDRESS:PORT; repeatable"},
+	 .help = "where records come from: ipfix+udp://ADDRESS:PORT, ipfix+tcp://ADDRESS:PORT, ipfix+file:///PATH, "
+		 "json+file:///PATH, json:- (standard input); repeatable; ends with the last file"},
 	{.name = "rules", .letter = 'R', .type = CONF_STRING, AT(rules), .argument = "FILE",
 	 .otherwise = "/etc/l7watch/rules.yaml", .help = "what hosts may speak"},
 	{.name = "alert", .letter = 'a', .type = CONF_LIST, AT(alert), .argument = "OUTPUT", .otherwise = "json:-",

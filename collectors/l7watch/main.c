@@ -115,8 +115,11 @@ static void main_loop(struct main *m)
 
 	while (!m->loop.stop) {
 		uint64_t now = clock_mono_ms();
+		bool more = input_files_step(&m->watch.input);
 
-		(void)loop_run_once(&m->loop, now < next ? (int)(next - now) : 0);
+		if (input_done(&m->watch.input))
+			break;
+		(void)loop_run_once(&m->loop, now < next && !more ? (int)(next - now) : 0);
 		m->watch.wall_ms = clock_wall_ms();
 		if (m->reload)
 			main_reload(m);
@@ -160,7 +163,7 @@ static int main_listen(struct main *m)
 	if (m->config.stats)
 		watch_stats(&m->watch, stderr);
 	input_deinit(&m->watch.input);
-	return m->watch.outputs.n_lost ? MAIN_FAILED : MAIN_DONE;
+	return m->watch.outputs.n_lost || m->watch.input.counters.bad_files ? MAIN_FAILED : MAIN_DONE;
 }
 
 static int main_watch(struct main *m)

@@ -99,6 +99,9 @@ static void watch_stats_refused(const struct watch *w, FILE *out)
 	watch_number(out, "truncated", i->truncated);
 	watch_number(out, "garbage", i->garbage);
 	watch_number(out, "half_messages", i->half_messages);
+	watch_number(out, "netflow", i->netflow_refused);
+	watch_number(out, "lines", i->bad_lines);
+	watch_number(out, "files", i->bad_files);
 	watch_number(out, "connections", i->connections_refused);
 	watch_number(out, "no_descriptors", i->no_descriptors);
 	fputc('}', out);
@@ -110,6 +113,8 @@ void watch_stats(const struct watch *w, FILE *out)
 
 	fprintf(out, "{\"messages\":%llu", (unsigned long long)c->messages);
 	watch_number(out, "records", w->n_records);
+	watch_number(out, "lines", w->input.counters.lines);
+	watch_number(out, "unknown_keys", w->input.counters.unknown_keys);
 	watch_number(out, "options", c->options);
 	watch_number(out, "templates", c->templates);
 	watch_number(out, "withdrawals", c->withdrawals);

@@ -9,7 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -21,7 +24,7 @@
 #define INPUT_BACKLOG 128
 #define INPUT_SAY_MS 10000
 
-void input_say(struct input_log *log, const char *fmt, ...)
+bool input_say(struct input_log *log, const char *fmt, ...)
 {
 	uint64_t now = clock_mono_ms();
 	char line[256];
@@ -29,7 +32,7 @@ void input_say(struct input_log *log, const char *fmt, ...)
 
 	if (now < log->next_ms) {
 		log->silent++;
-		return;
+		return false;
 	}
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
@@ -40,6 +43,7 @@ void input_say(struct input_log *log, const char *fmt, ...)
 		log_warn("%s", line);
 	log->next_ms = now + INPUT_SAY_MS;
 	log->silent = 0;
+	return true;
 }
 
 void input_peer_of(const struct sockaddr_storage *a, struct input_peer *p)
@@ -59,24 +63,66 @@ void input_peer_of(const struct sockaddr_storage *a, struct input_peer *p)
 	addr_format(p->ip, p->text);
 }
 
-/* ---- listeners ---- */
+struct lru_key input_peer_key(const struct input *in, const struct input_peer *p, bool port)
+{
+	size_t len = port ? offsetof(struct input_peer, port) + sizeof(p->port) : sizeof(p->ip);
+	XXH128_hash_t h = XXH3_128bits_withSeed(p, len, in->seed);
 
-static int input_uri(struct uri *u, const char *text, char *err, size_t err_size)
+	return (struct lru_key){h.high64, h.low64};
+}
+
+/* ---- URIs ---- */
+
+enum input_kind { INPUT_TCP, INPUT_UDP, INPUT_IPFIX_FILE, INPUT_JSON_FILE, INPUT_JSON_STDIN, INPUT_KINDS };
+
+/* The schemes and how one is written. */
+static const struct {
+	const char *scheme, *form;
+} input_kinds[INPUT_KINDS] = {
+	[INPUT_TCP] = {"ipfix+tcp", "ipfix+tcp://address:port"},
+	[INPUT_UDP] = {"ipfix+udp", "ipfix+udp://address:port"},
+	[INPUT_IPFIX_FILE] = {"ipfix+file", "ipfix+file:///path"},
+	[INPUT_JSON_FILE] = {"json+file", "json+file:///path"},
+	[INPUT_JSON_STDIN] = {"json", "json:-"},
+};
+
+static enum input_kind input_kind(const char *scheme)
+{
+	int kind = 0;
+
+	while (kind < INPUT_KINDS && strcmp(input_kinds[kind].scheme, scheme) != 0)
+		kind++;
+	return (enum input_kind)kind;
+}
+
+static bool input_form_ok(const struct uri *u, enum input_kind kind)
+{
+	switch (kind) {
+	case INPUT_TCP:
+	case INPUT_UDP:
+		return !*u->path || strcmp(u->path, "/") == 0;
+	case INPUT_JSON_STDIN:
+		return !*u->host && !*u->port && strcmp(u->path, "-") == 0;
+	default:
+		return !*u->host && !*u->port && u->path[0] == '/';
+	}
+}
+
+static int input_uri(struct uri *u, enum input_kind *kind, const char *text, char *err, size_t err_size)
 {
 	static const char *const options[] = {NULL};
 	int rc = uri_parse(u, text, err, err_size);
 
 	if (rc)
 		return rc;
-	rc = uri_check_options(u, options, err, err_size);
-	if (!rc && strcmp(u->scheme, "ipfix+tcp") != 0 && strcmp(u->scheme, "ipfix+udp") != 0) {
-		snprintf(err, err_size,
-			 "%s: an input is ipfix+tcp://address:port or ipfix+udp://address:port; %s is "
-			 "not supported yet",
-			 text, u->scheme);
-		rc = -EINVAL;
-	} else if (!rc && *u->path && strcmp(u->path, "/") != 0) {
-		snprintf(err, err_size, "%s: an input has no path", text);
+	*kind = input_kind(u->scheme);
+	rc = *kind < INPUT_KINDS ? uri_check_options(u, options, err, err_size) : -EINVAL;
+	if (*kind == INPUT_KINDS) {
+		snprintf(err, err_size, "%s: there is no input %s; there are %s, %s, %s, %s and %s", text, u->scheme,
+			 input_kinds[0].form, input_kinds[1].form, input_kinds[2].form, input_kinds[3].form,
+			 input_kinds[4].form);
+	} else if (!rc && !input_form_ok(u, *kind)) {
+		snprintf(err, err_size, "%s: this input is written %s", text, input_kinds[*kind].form);
 		rc = -EINVAL;
 	}
 	if (rc)
@@ -86,22 +132,39 @@ static int input_uri(struct uri *u, const char *text, char *err, size_t err_size
 
 int input_check(const struct conf_list *uris, size_t *which, char *err, size_t err_size)
 {
+	unsigned standard_input = 0;
+
 	if (uris->n == 0 || uris->n > INPUT_LISTENERS_MAX) {
 		*which = uris->n;
 		snprintf(err, err_size, "%zu inputs; from 1 to %d are possible", uris->n, INPUT_LISTENERS_MAX);
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < uris->n; i++) {
+		enum input_kind kind;
 		struct uri u;
-		int rc = input_uri(&u, uris->items[i], err, err_size);
+		int rc = input_uri(&u, &kind, uris->items[i], err, err_size);
 
 		*which = i;
 		if (rc)
 			return rc;
 		uri_deinit(&u);
+		if (kind == INPUT_JSON_STDIN && standard_input++) {
+			snprintf(err, err_size, "%s: standard input can be read once", uris->items[i]);
+			return -EINVAL;
+		}
 	}
 	return 0;
 }
+
+bool input_is_replay(const struct conf_list *uris)
+{
+	for (size_t i = 0; i < uris->n; i++)
+		if (strncmp(uris->items[i], "ipfix+tcp:", 10) == 0 || strncmp(uris->items[i], "ipfix+udp:", 10) == 0)
+			return false;
+	return uris->n > 0;
+}
+
+/* ---- listeners ---- */
 
 static void input_socket_options(int fd, const struct addrinfo *a, bool tcp)
 {
@@ -162,18 +225,14 @@ static int input_open(const struct uri *u, bool tcp, const char **why)
 	return fd;
 }
 
-static int input_listen(struct input *in, const char *text, char *err, size_t err_size)
+static int input_listen(struct input *in, const struct uri *u, bool tcp, char *err, size_t err_size)
 {
 	struct input_listener *l = &in->listeners[in->n_listeners];
 	const char *why = "";
-	struct uri u;
-	int fd, rc = input_uri(&u, text, err, err_size);
+	int fd, rc;
 
-	if (rc)
-		return rc;
-	*l = (struct input_listener){.input = in, .tcp = strcmp(u.scheme, "ipfix+tcp") == 0, .uri = strdup(text)};
-	fd = input_open(&u, l->tcp, &why);
-	uri_deinit(&u);
+	*l = (struct input_listener){.input = in, .tcp = tcp, .uri = strdup(u->text)};
+	fd = input_open(u, l->tcp, &why);
 	rc = fd < 0 ? fd : !l->uri ? -ENOMEM : 0;
 	if (!rc && !l->tcp && !in->datagrams)
 		rc = input_udp_init(in);
@@ -184,25 +243,47 @@ static int input_listen(struct input *in, const char *text, char *err, size_t er
 		in->n_listeners++;
 		return 0;
 	}
-	snprintf(err, err_size, "cannot listen on %s: %s", text, *why ? why : strerror(-rc));
+	snprintf(err, err_size, "cannot listen on %s: %s", u->text, *why ? why : strerror(-rc));
 	if (fd >= 0)
 		close(fd);
 	free(l->uri);
 	return rc;
 }
 
+static int input_add(struct input *in, const char *text, char *err, size_t err_size)
+{
+	enum input_kind kind;
+	struct uri u;
+	int rc = input_uri(&u, &kind, text, err, err_size);
+
+	if (rc)
+		return rc;
+	if (kind == INPUT_TCP || kind == INPUT_UDP)
+		rc = input_listen(in, &u, kind == INPUT_TCP, err, err_size);
+	else
+		rc = input_file_open(in, kind == INPUT_JSON_STDIN ? "" : u.path, kind != INPUT_IPFIX_FILE, err,
+				     err_size);
+	uri_deinit(&u);
+	return rc;
+}
+
 int input_init(struct input *in, struct loop *loop, const struct conf_list *uris, struct ipfix_reader_sink sink,
 	       uint32_t pen, char *err, size_t err_size)
 {
-	int rc = 0;
+	int rc;
 
 	memset(in, 0, sizeof(*in));
 	in->loop = loop;
 	in->sink = sink;
 	in->pen = pen;
 	in->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (getrandom(&in->seed, sizeof(in->seed), 0) != sizeof(in->seed))
+		in->seed = clock_wall_ms();
+	rc = lru_init(&in->netflow, INPUT_NETFLOW_PEERS, sizeof(bool), NULL);
+	if (rc)
+		snprintf(err, err_size, "no memory");
 	for (size_t i = 0; i < uris->n && !rc; i++)
-		rc = input_listen(in, uris->items[i], err, err_size);
+		rc = input_add(in, uris->items[i], err, err_size);
 	if (rc)
 		input_deinit(in);
 	return rc;
@@ -218,6 +299,8 @@ void input_deinit(struct input *in)
 	}
 	in->n_listeners = 0;
 	input_udp_deinit(in);
+	input_files_deinit(in);
+	lru_deinit(&in->netflow);
 	if (in->reserve >= 0)
 		close(in->reserve);
 	in->reserve = -1;

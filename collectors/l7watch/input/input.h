@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where records come from: any number of listeners, any number of probes. Nobody is trusted and nobody delays the others: a
- * wake-up reads a bounded amount from one peer; buffers, connections and sessions have maxima; who breaks the protocol is
- * closed and counted.
+ * Where records come from: any number of listeners, any number of probes, and files. Nobody is trusted and nobody delays the
+ * others: a wake-up reads a bounded amount from one peer or file; buffers, connections and sessions have maxima; who breaks the
+ * protocol is closed and counted.
  */
 #ifndef WATCH_INPUT_H
 #define WATCH_INPUT_H
@@ -16,13 +16,16 @@
 #include "record/ipfix_reader.h"
 #include "state/lru.h"
 
-#define INPUT_LISTENERS_MAX 32
+#define INPUT_LISTENERS_MAX 32     /* with files */
 #define INPUT_CONNECTIONS_MAX 1024 /* TCP, all listeners together */
 #define INPUT_CONNECTIONS_PER_ADDRESS 64
 #define INPUT_UDP_SESSIONS_MAX 1024 /* the least recently heard one goes */
 #define INPUT_BUFFER 65536          /* octets per connection; a message has 65535 at most */
 #define INPUT_HALF_MS 30000         /* for the rest of a message that has begun */
 #define INPUT_BATCH 32              /* datagrams per wake-up */
+#define INPUT_FILE_MESSAGES 64      /* of a file in one step */
+#define INPUT_FILE_LINES 512
+#define INPUT_NETFLOW_PEERS 256 /* that have been told; the one heard longest ago may be told again */
 
 /* Counters beside those of the reader: name and what it counts. */
 #define INPUT_COUNTERS(X)                                                                                              \
@@ -32,7 +35,12 @@
 	X(half_messages, "connections closed in the middle of a message, or that did not end one in time")             \
 	X(no_descriptors, "times that no connection could be accepted")                                                \
 	X(kernel_drops, "datagrams that the kernel had no room for")                                                   \
-	X(truncated, "datagrams longer than a message can be")
+	X(truncated, "datagrams longer than a message can be")                                                         \
+	X(netflow_refused, "datagrams and connections of NetFlow v5 and v9")                                           \
+	X(lines, "lines of JSON")                                                                                      \
+	X(bad_lines, "lines that are no flow record")                                                                  \
+	X(unknown_keys, "keys of them that no field has, each once for a file")                                        \
+	X(bad_files, "files that could not be read to their end, or that have no flow record")
 
 struct input_counters {
 #define INPUT_COUNTER(name, text) uint64_t name;
@@ -48,6 +56,7 @@ struct input_log {
 
 struct input_connection;
 struct input_datagrams;
+struct input_file;
 struct input;
 
 struct input_listener {
@@ -67,25 +76,43 @@ struct input {
 	struct input_counters counters;
 	size_t n_listeners;
 	struct input_listener listeners[INPUT_LISTENERS_MAX];
+	size_t n_files;
+	struct input_file *files[INPUT_LISTENERS_MAX]; /* owned */
 	size_t n_connections;
 	struct input_connection *connections; /* list */
 	struct lru sessions;                  /* UDP: struct ipfix_session * by peer */
-	uint64_t session_seed;
-	struct input_datagrams *datagrams; /* owned; buffers, made with the first UDP listener */
-	int reserve;                       /* a descriptor to give up when there is no other */
-	uint64_t retry_ms;                 /* when to accept again */
-	struct input_log log_garbage, log_half, log_refused, log_descriptors;
+	struct lru netflow;                   /* peers that send NetFlow; bool: it was said */
+	uint64_t seed;                        /* keeps strangers from choosing addresses that fall into one slot */
+	struct input_datagrams *datagrams;    /* owned; buffers, made with the first UDP listener */
+	int reserve;                          /* a descriptor to give up when there is no other */
+	uint64_t retry_ms;                    /* when to accept again */
+	struct input_log log_garbage, log_half, log_refused, log_descriptors, log_netflow;
 };
 
 /* Checks the URIs and opens nothing. Returns 0, or -EINVAL with a sentence; *which is wrong, uris->n: the list as a whole. */
 int input_check(const struct conf_list *uris, size_t *which, char *err, size_t err_size);
 
-/* Listens on all. Returns 0, or a negative errno with a sentence. loop and the sink's argument are kept. */
+/*
+ * Whether all inputs are files or standard input: there is an end, and the time is that of the records. True also of pipes that
+ * are written while they are read. The URIs have passed input_check().
+ */
+bool input_is_replay(const struct conf_list *uris);
+
+/* Listens on all and opens files. Returns 0, or a negative errno with a sentence. loop and the sink's argument are kept. */
 int input_init(struct input *in, struct loop *loop, const struct conf_list *uris, struct ipfix_reader_sink sink,
 	       uint32_t pen, char *err, size_t err_size);
 void input_deinit(struct input *in);
 
 /* Deadlines; to be called about every second. */
 void input_tick(struct input *in, uint64_t now_ms);
+
+/*
+ * Reads some of what files have, of each INPUT_FILE_MESSAGES or INPUT_FILE_LINES at most; to be called in each turn of the loop,
+ * which cannot wait for regular files. Returns true if there is more already: the loop should not wait.
+ */
+bool input_files_step(struct input *in);
+
+/* Whether nothing can come any more: all inputs are files, and all have been read to their end. */
+bool input_done(const struct input *in);
 
 #endif

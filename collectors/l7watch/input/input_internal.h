@@ -15,8 +15,20 @@ struct input_peer {
 
 void input_peer_of(const struct sockaddr_storage *a, struct input_peer *p);
 
-/* Says a line unless one of its kind was said within the last seconds. */
-__attribute__((format(printf, 2, 3))) void input_say(struct input_log *log, const char *fmt, ...);
+/* Says a line unless one of its kind was said within the last seconds. Returns whether it did. */
+__attribute__((format(printf, 2, 3))) bool input_say(struct input_log *log, const char *fmt, ...);
+
+/* A key made of the address and, if wanted, the port. */
+struct lru_key input_peer_key(const struct input *in, const struct input_peer *p, bool port);
+
+/* ---- input_netflow.c ---- */
+/* Whether these octets begin a message of NetFlow v5 or v9. If so it is counted, and each peer is told of once. */
+bool input_netflow(struct input *in, const struct input_peer *p, const uint8_t *data, size_t len);
+
+/* ---- input_file.c ---- */
+/* Opens a file, standard input if path is "". Returns 0, or a negative errno with a sentence. */
+int input_file_open(struct input *in, const char *path, bool json, char *err, size_t err_size);
+void input_files_deinit(struct input *in);
 
 /* ---- input_tcp.c ---- */
 void input_tcp_ready(struct loop_handler *h, uint32_t events);

@@ -43,6 +43,18 @@ static void input_close(struct input_connection *c)
 	free(c);
 }
 
+/* What stands at `at` is no message: the rest cannot be read. */
+static void input_refuse(struct input_connection *c, size_t at)
+{
+	struct input *in = c->input;
+
+	in->counters.garbage++;
+	if (input_netflow(in, &c->peer, c->buffer + at, c->have - at))
+		return;
+	in->ipfix.bad_header++;
+	input_say(&in->log_garbage, "%s sent what is no IPFIX over TCP; its connection is closed", c->peer.text);
+}
+
 /* Reads the whole messages in the buffer. Returns false if the connection is out of step. */
 static bool input_messages(struct input_connection *c)
 {
@@ -52,13 +64,12 @@ static bool input_messages(struct input_connection *c)
 		int len = ipfix_message_length(c->buffer + at);
 
 		if (len < 0) {
-			c->input->ipfix.bad_header++;
+			input_refuse(c, at);
 			return false;
 		}
 		if ((size_t)len > c->have - at)
 			break;
-		if (ipfix_read(&c->session, c->buffer + at, (size_t)len, &c->input->sink))
-			return false;
+		(void)ipfix_read(&c->session, c->buffer + at, (size_t)len, &c->input->sink);
 		at += (size_t)len;
 		c->since_ms = 0;
 	}
@@ -87,11 +98,8 @@ static void input_connection_ready(struct loop_handler *h, uint32_t events)
 		return;
 	}
 	c->have += (size_t)n;
-	if (input_messages(c))
-		return;
-	in->counters.garbage++;
-	input_say(&in->log_garbage, "%s sent what is no IPFIX over TCP; its connection is closed", c->peer.text);
-	input_close(c);
+	if (!input_messages(c))
+		input_close(c);
 }
 
 static bool input_welcome(struct input *in, const struct input_peer *peer)

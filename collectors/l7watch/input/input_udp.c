@@ -3,12 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/uio.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
-#include "base/clock.h"
 #include "input/input_internal.h"
 
 struct input_datagrams {
@@ -30,9 +26,6 @@ static void input_drop_session(void *value)
 
 int input_udp_init(struct input *in)
 {
-	/* The seed keeps strangers from choosing addresses that fall into one slot. */
-	if (getrandom(&in->session_seed, sizeof(in->session_seed), 0) != sizeof(in->session_seed))
-		in->session_seed = clock_wall_ms();
 	in->datagrams = malloc(sizeof(*in->datagrams));
 	if (!in->datagrams)
 		return -ENOMEM;
@@ -49,20 +42,15 @@ void input_udp_deinit(struct input *in)
 }
 
 /* The session of a peer, made if it is new. */
-static struct ipfix_session *input_session(struct input *in, const struct sockaddr_storage *from)
+static struct ipfix_session *input_session(struct input *in, const struct input_peer *peer)
 {
-	struct ipfix_session **s;
-	struct input_peer peer;
-	XXH128_hash_t h;
 	bool fresh;
+	struct ipfix_session **s = lru_get(&in->sessions, input_peer_key(in, peer, true), &fresh);
 
-	input_peer_of(from, &peer);
-	h = XXH3_128bits_withSeed(&peer, offsetof(struct input_peer, port) + sizeof(peer.port), in->session_seed);
-	s = lru_get(&in->sessions, (struct lru_key){h.high64, h.low64}, &fresh);
 	if (!*s) {
 		*s = malloc(sizeof(**s));
 		if (*s)
-			ipfix_session_init(*s, &in->ipfix, peer.text, in->pen, true);
+			ipfix_session_init(*s, &in->ipfix, peer->text, in->pen, true);
 	}
 	return *s;
 }
@@ -98,12 +86,15 @@ static void input_kernel_drops(struct input_listener *l, struct msghdr *m)
 static void input_datagram(struct input *in, const struct sockaddr_storage *from, const uint8_t *data, size_t len)
 {
 	struct ipfix_session *s;
+	struct input_peer peer;
 
+	input_peer_of(from, &peer);
 	if (len < IPFIX_READER_HEADER || ipfix_message_length(data) != (int)len) {
-		in->ipfix.bad_header++;
+		if (!input_netflow(in, &peer, data, len))
+			in->ipfix.bad_header++;
 		return;
 	}
-	s = input_session(in, from);
+	s = input_session(in, &peer);
 	if (s)
 		(void)ipfix_read(s, data, len, &in->sink);
 }

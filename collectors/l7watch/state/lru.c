@@ -123,3 +123,8 @@ void *lru_get(struct lru *l, struct lru_key key, bool *fresh)
 	lru_link_newest(l, i);
 	return e + 1;
 }
+
+void *lru_at(const struct lru *l, uint32_t i)
+{
+	return lru_entry(l, i) + 1;
+}

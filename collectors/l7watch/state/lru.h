@@ -31,5 +31,7 @@ void lru_deinit(struct lru *l);
 void *lru_find(struct lru *l, struct lru_key key);
 /* The same; a value that was not there is made, and *fresh set. */
 void *lru_get(struct lru *l, struct lru_key key, bool *fresh);
+/* Value number i of the n there are, in no order; its age stays. */
+void *lru_at(const struct lru *l, uint32_t i);
 
 #endif

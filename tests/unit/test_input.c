@@ -177,6 +177,30 @@ static void test_garbage_is_closed(void **state)
 	close(good);
 }
 
+/* Each peer is told once; what is counted is every message. */
+static void test_netflow(void **state)
+{
+	static const uint8_t v5[72] = {0, 5, 0, 1}, v9[20] = {0, 9, 0, 1}, v8[20] = {0, 8, 0, 1};
+	struct fixture *f = *state;
+	int udp = peer(f, SOCK_DGRAM), tcp = peer(f, SOCK_STREAM);
+
+	for (int i = 0; i < 10; i++)
+		put(udp, i % 2 ? v5 : v9, i % 2 ? sizeof(v5) : sizeof(v9));
+	put(udp, v8, sizeof(v8));
+	put(udp, v9, 15); /* not even a header */
+	put(tcp, v9, sizeof(v9));
+	run(f);
+	assert_int_equal(f->in.counters.netflow_refused, 11);
+	assert_int_equal(f->in.counters.garbage, 1);
+	assert_int_equal(f->in.ipfix.bad_header, 2);
+	assert_int_equal(f->in.netflow.n, 1);
+	assert_int_equal(f->in.sessions.n, 0);
+	assert_true(f->in.log_netflow.next_ms > 0 && f->in.log_netflow.silent == 0); /* said, and not tried again */
+	assert_true(is_closed(tcp));
+	close(udp);
+	close(tcp);
+}
+
 static void test_half_a_message(void **state)
 {
 	struct fixture *f = *state;
@@ -326,6 +350,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_tcp),
 		T(test_garbage_is_closed),
+		T(test_netflow),
 		T(test_half_a_message),
 		T(test_too_many_of_one_address),
 		T(test_no_descriptors),

@@ -260,13 +260,25 @@ static int reader_text(struct reader_line *l, const struct reader_pair *p)
 	return 0;
 }
 
+/* Octets of a text that a record takes: no character is cut in two. */
+static size_t reader_text_len(const char *s, size_t len)
+{
+	if (len <= L7_STRING_MAX)
+		return len;
+	len = L7_STRING_MAX;
+	while (len && ((unsigned char)s[len] & 0xc0) == 0x80)
+		len--;
+	return len;
+}
+
 static void reader_put_text(const struct reader_line *l, const struct reader_pair *p)
 {
-	if (p->row == L7_F_applicationName || p->row == L7_F_masterName || p->row == L7_F_applicationPart ||
-	    json_string_length(p->value) == 0)
+	const char *s = json_string_value(p->value);
+	size_t len = reader_text_len(s, json_string_length(p->value));
+
+	if (p->row == L7_F_applicationName || p->row == L7_F_masterName || p->row == L7_F_applicationPart || len == 0)
 		return;
-	if (l7_record_text(l->r, l7_text_of(l->r, p->row), json_string_value(p->value), json_string_length(p->value),
-			   L7_TEXT_MAX))
+	if (l7_record_text(l->r, l7_text_of(l->r, p->row), s, len, L7_TEXT_MAX))
 		l7_mark(l->r, p->row);
 	else
 		l->j->no_room++;
@@ -371,16 +383,18 @@ static void reader_app(struct reader_line *l)
 {
 	char both[2 * L7_STRING_MAX + 2];
 	const json_t *one = l->app ? l->app : l->application ? l->application : l->master;
+	const char *name = json_string_value(one);
+	size_t len = json_string_length(one);
 
-	if (!l->app && l->master && l->application && !json_equal(l->master, l->application)) {
-		int n = snprintf(both, sizeof(both), "%.*s.%.*s", L7_STRING_MAX, json_string_value(l->master),
-				 L7_STRING_MAX, json_string_value(l->application));
-
-		(void)l7_record_set_app(l->r, both, (size_t)n);
+	if (!one)
 		return;
+	if (!l->app && l->master && l->application && !json_equal(l->master, l->application)) {
+		snprintf(both, sizeof(both), "%.*s.%.*s", L7_STRING_MAX, json_string_value(l->master), L7_STRING_MAX,
+			 json_string_value(l->application));
+		name = both;
+		len = strlen(both);
 	}
-	if (one)
-		(void)l7_record_set_app(l->r, json_string_value(one), json_string_length(one));
+	(void)l7_record_set_app(l->r, name, reader_text_len(name, len));
 }
 
 static int reader_object(struct reader_line *l, json_t *object)
@@ -399,7 +413,7 @@ static int reader_object(struct reader_line *l, json_t *object)
 		if (rc)
 			return rc;
 	}
-	reader_app(l);
+	reader_app(l); /* into an empty record: it has room */
 	for (size_t i = 0; i < l->j->n_rows; i++) {
 		struct reader_pair p = {.row = l->j->rows[i]};
 

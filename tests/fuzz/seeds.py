@@ -333,12 +333,29 @@ def uri():
     return {f"{n:02}": line.encode() for n, line in enumerate(lines)}
 
 
+def json_lines():
+    flow = (b'{"flow_id":"18364758544493064720","exporter":"probe1","start_ms":1700000000000,"src_ip":"192.0.2.10",'
+            b'"dst_ip":"149.154.167.220","src_mac":"00:11:22:33:44:55","src_port":40000,"protocol":6,"octets":1500,"end_reason":"end",'
+            b'"biflow_direction":1,"state":"final,last","app":"TLS.Telegram","app_id":185,"category":"Chat","confidence":"dpi",'
+            b'"risks":"1099511627776","sni":"api.telegram.org"}')
+    return {
+        "flow": flow, "ipv6": b'{"src_ip":"2001:db8::1","dst_ip":"::ffff:192.0.2.1","tcp_flags":27}', "lines": flow + b"\n" + flow,
+        "parts": b'{"src_ip":"192.0.2.1","master":"TLS","application":"Viber"}', "turned": b'{"src_ip":"192.0.2.1","biflow_direction":2}',
+        "large": b'{"src_ip":"192.0.2.1","octets":18446744073709551615,"packets":1e3,"x":1e999}',
+        "escapes": b'{"src_ip":"192.0.2.1","sni":"\\u0000\\ud83d\\udc1f\\"\\\\\\/\\n","app":"\xc3\xa9"}', "half": flow[:-9],
+        "nested": b'{"src_ip":"192.0.2.1","x":' + b"[" * 31 + b"]" * 31 + b"}", "deep": b"[" * 40, "twice": b'{"app":"a","app":"b"}',
+        "unknown": b'{"src_ip":"192.0.2.1","src_prt":null,"":[true,false]}', "words": b'{"src_ip":"192.0.2.1","state":"final,late"}',
+        "wrong": b'{"src_port":65536}\n{"src_port":-1}\n{"src_port":"1"}\n{"flow_id":"1x"}\n{"src_mac":"0:1"}\n{"confidence":"sure"}',
+        "long": b'{"src_ip":"192.0.2.1","sni":"' + "\u00e9".encode() * 200 + b'","app":"' + "\u20ac".encode() * 99 + b'"}',
+    }
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
     for target, inputs in (("fuzz_ipfix", ipfix()), ("fuzz_yaml", yaml()), ("fuzz_rules", rules()),
                            ("fuzz_record", record_slot()), ("fuzz_decode", decode()), ("fuzz_flow", flow()),
                            ("fuzz_framer", framer()), ("fuzz_profile", profile()), ("fuzz_protocols", protocols()),
-                           ("fuzz_categories", categories()), ("fuzz_uri", uri())):
+                           ("fuzz_categories", categories()), ("fuzz_uri", uri()), ("fuzz_json", json_lines())):
         os.makedirs(os.path.join(folder, target), exist_ok=True)
         for name, octets in inputs.items():
             with open(os.path.join(folder, target, name), "wb") as f:

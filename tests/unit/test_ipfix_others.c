@@ -132,8 +132,8 @@ static void test_counts(void **state)
 	r = ONE(f, {0, 85, 8, 1500}, {0, 1, 8, 70}, {0, 2, 4, 7}, {0, 86, 4, 3});
 	assert_int_equal(r->octets, 70);
 	assert_int_equal(r->packets, 7);
-	r = ONE(f, {0, 85, 9, 1500}, {0, 86, 8, 5}); /* no length that a counter has */
-	assert_false(l7_has(r, L7_F_octetDeltaCount));
+	r = ONE(f, {0, 150, 3, 1500}, {0, 86, 8, 5}); /* no length that a time has */
+	assert_false(l7_has(r, L7_F_flowStartMilliseconds));
 	assert_int_equal(r->packets, 5);
 }
 

@@ -155,8 +155,11 @@ static int main_listen(struct main *m)
 		return MAIN_FAILED;
 	}
 	log_info("rules in force: %zu, from %s", rules_count(m->watch.rules), m->config.rules);
-	for (size_t i = 0; i < m->config.listen.n; i++)
-		log_info("listening on %s", m->config.listen.items[i]);
+	for (size_t i = 0; i < m->config.listen.n; i++) {
+		const struct conf_list one = {.items = &m->config.listen.items[i], .n = 1};
+
+		log_info("%s %s", input_is_replay(&one) ? "reading" : "listening on", one.items[0]);
+	}
 	main_loop(m);
 	main_drain(m);
 	alert_outputs_deinit(&m->watch.outputs);

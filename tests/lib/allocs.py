@@ -76,7 +76,8 @@ class Place:
                            ("watch.yaml", f"rules: {self.folder}/rules.yaml\nstats: true\n")):
             with open(f"{self.folder}/{name}", "w", encoding="utf-8") as f:
                 f.write(text)
-        done = l7.run([L7PROBE, "-r", l7.STORY, "-o", f"ipfix+file://{self.folder}/story.ipfix?early=1"])
+        done = l7.run([L7PROBE, "-r", l7.STORY, "-o", f"ipfix+file://{self.folder}/story.ipfix?early=1",
+                       "-o", f"json+file://{self.folder}/story.json"])
         if done.status:
             raise AssertionError(done.err)
         with open(f"{self.folder}/story.ipfix", "rb") as f:
@@ -104,6 +105,9 @@ class Place:
             **({"live": lambda out, env: self.live(env, out)} if l7.is_root() else {}),
             "watch": lambda out, env: self.watch(env, out, "tcp", "-R", self.folder + "/rules.yaml"),
             "watch-udp": lambda out, env: self.watch(env, out, "udp", "-c", self.folder + "/watch.yaml"),
+            "watch-files": lambda out, env: ended(env, out, L7WATCH, "-c", self.folder + "/watch.yaml", "-l",
+                                                  f"ipfix+file://{self.folder}/story.ipfix", "-l",
+                                                  f"json+file://{self.folder}/story.json", "-a", f"json+file://{out}/out"),
             "watch-check": lambda out, env: ended(env, out, L7WATCH, "--check", "-c", self.folder + "/watch.yaml"),
         }
 

@@ -288,7 +288,7 @@ class Watch(Process):
     def ready(self):
         if self.child.poll() is not None:
             raise AssertionError(f"l7watch ended with {self.child.returncode}: {self.err}")
-        return self.err.count("listening on") == 1 + self.more.count("-l")
+        return self.err.count("listening on") + self.err.count(": reading ") == 1 + self.more.count("-l")
 
     def __exit__(self, *unused):
         super().__exit__()

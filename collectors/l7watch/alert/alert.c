@@ -244,6 +244,7 @@ static void alert_json_reason(struct buf *out, const struct alert *al)
 	alert_reason(&reason, al->v, al->r, al->flows);
 	json_key(out, "reason");
 	buf_json(out, reason.data ? reason.data : "", reason.len);
+	out->failed |= reason.failed; /* half a reason is no alert */
 	buf_deinit(&reason);
 }
 

@@ -161,27 +161,20 @@ static bool plan_bit(const uint64_t bits[2], int row)
 	return bits[row >> 6] >> (row & 63) & 1;
 }
 
-/* The row's own element comes after a foreign one of the same meaning: that one is read no more. */
-static void plan_forget(struct ipfix_plan *p, struct plan_seen *seen, int row)
-{
-	for (size_t i = 0; p && i < p->n_steps; i++)
-		if (p->steps[i].row == row && p->steps[i].op != OP_SKIP && p->steps[i].op != OP_SKIP_VAR)
-			p->steps[i].op = p->steps[i].len ? OP_SKIP : OP_SKIP_VAR;
-	seen->foreign[row >> 6] &= ~(UINT64_C(1) << (row & 63));
-}
-
-/* Row of a field, -1 for one that is not ours or was there before: the first of several is the one that counts. */
-static int plan_row(struct ipfix_plan *p, struct plan_field f, uint32_t own_pen, struct plan_seen *seen)
+/*
+ * Row of a field, -1 for one that is not ours or was there before: the first of several is the one that counts. One that comes
+ * after a foreign element of the same meaning overwrites what that has said.
+ */
+static int plan_row(struct plan_field f, uint32_t own_pen, struct plan_seen *seen)
 {
 	int row = f.pen == 0 && f.ie == IPFIX_OBSERVATION_DOMAIN_NAME
 			  ? L7_F_exporterName
 			  : plan_meaning(l7_field_by_element(f.pen, f.ie, own_pen));
 
-	if (row >= 0 && plan_bit(seen->foreign, row))
-		plan_forget(p, seen, row);
-	else if (row < 0 || plan_bit(seen->rows, row))
+	if (row < 0 || (plan_bit(seen->rows, row) && !plan_bit(seen->foreign, row)))
 		return -1;
 	l7_want(seen->rows, (enum l7_field)row);
+	seen->foreign[row >> 6] &= ~(UINT64_C(1) << (row & 63));
 	return row;
 }
 
@@ -194,10 +187,10 @@ static const struct plan_foreign *plan_foreigner(struct plan_field f)
 }
 
 /* The step for a field: its row's, or that of an element which means the same. */
-static struct ipfix_step plan_step(struct ipfix_plan *p, struct plan_field f, uint32_t own_pen, struct plan_seen *seen)
+static struct ipfix_step plan_step(struct plan_field f, uint32_t own_pen, struct plan_seen *seen)
 {
 	struct ipfix_step s = {.op = OP_SKIP, .len = f.len == L7_VARLEN ? 0 : f.len};
-	int row = plan_row(p, f, own_pen, seen);
+	int row = plan_row(f, own_pen, seen);
 	const struct plan_foreign *x = row < 0 ? plan_foreigner(f) : NULL;
 
 	if (row >= 0) {
@@ -234,7 +227,7 @@ int ipfix_plan_make(struct ipfix_plan **out, struct wire *w, size_t n_fields, ui
 		p->n_steps = 0;
 	for (size_t i = 0; i < n_fields && wire_ok(w); i++) {
 		struct plan_field f = plan_field(w);
-		struct ipfix_step s = plan_step(p, f, own_pen, &seen);
+		struct ipfix_step s = plan_step(f, own_pen, &seen);
 
 		min_len += f.len == L7_VARLEN ? 1 : f.len;
 		if (p && f.len > 0)

@@ -15,6 +15,7 @@
 #define IPFIX_SET_DATA 256
 #define IPFIX_LATE_SPAN 10000u /* records; further back it is a new start */
 #define IPFIX_LATE_MAX 16      /* messages in a row; more are a new start */
+#define IPFIX_AHEAD_MS 60000u  /* that a flow may end after its message was sent */
 #define IPFIX_AFTER_MIN 3      /* messages that have to say that the sequence numbers are those after them */
 
 /* One message on its way through. */
@@ -360,12 +361,18 @@ static uint32_t ipfix_sampling(const struct l7_record *r, const struct ipfix_ext
 	return all < UINT32_MAX ? (uint32_t)all : UINT32_MAX;
 }
 
-/* `ago` in ms, before the message was sent. */
+/*
+ * `ago` in ms, before the message was sent, modulo 2^32. The time of sending is in whole seconds, so that it may be a little before what
+ * the message tells of.
+ */
 static void ipfix_time(const struct ipfix_message *m, struct l7_record *r, enum l7_field f, uint32_t ago)
 {
+	uint32_t ahead = -ago;
+	uint64_t before = m->export_ms > ago ? m->export_ms - ago : 0;
+
 	if (l7_has(r, f))
 		return;
-	*(uint64_t *)(void *)((char *)r + l7_fields[f].offset) = m->export_ms > ago ? m->export_ms - ago : 0;
+	*(uint64_t *)(void *)((char *)r + l7_fields[f].offset) = ahead < IPFIX_AHEAD_MS ? m->export_ms + ahead : before;
 	l7_mark(r, f);
 }
 

@@ -187,6 +187,10 @@ static void test_up_times(void **state)
 	send_message(f);
 	assert_int_equal(r->start_ms, EXPORT_MS - 105000);
 	assert_int_equal(r->end_ms, EXPORT_MS - 100000);
+	/* The second in which it is sent: later than its own time, which has no milliseconds. */
+	r = ONE(f, {0, 22, 4, 99900}, {0, 21, 4, 100700}, {0, 160, 8, EXPORT_MS - 100000});
+	assert_int_equal(r->start_ms, EXPORT_MS - 100);
+	assert_int_equal(r->end_ms, EXPORT_MS + 700);
 }
 
 static void test_sampling(void **state)

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/quantity.h"
 #include "base/utf8.h"
 #include "l7/fields.h"
 
@@ -73,22 +74,6 @@ __attribute__((format(printf, 4, 5))) static void exporters_tell(struct exporter
 	x->all->tell(x->all->arg, what, x->name, on, sentence);
 }
 
-/* "90 seconds", "5 minutes", "3 hours", "2 days". */
-static const char *exporters_duration(uint64_t ms, char out[32])
-{
-	static const struct {
-		uint64_t ms;
-		const char *name;
-	} units[] = {{86400000, "day"}, {3600000, "hour"}, {60000, "minute"}, {1000, "second"}};
-	size_t i = 0;
-
-	while (i < 3 && ms < 2 * units[i].ms && ms != units[i].ms)
-		i++;
-	ms /= units[i].ms;
-	snprintf(out, 32, "%llu %s%s", (unsigned long long)ms, units[i].name, ms == 1 ? "" : "s");
-	return out;
-}
-
 /* ---- the table ---- */
 
 /* Pushed out by others: nothing more will be said of it. */
@@ -134,7 +119,7 @@ static struct exporters_entry *exporters_get(struct exporters *e, const char *na
 
 static void exporters_clock(struct exporters_entry *x, int64_t skew_ms)
 {
-	char text[32];
+	char text[QUANTITY_MAX];
 
 	if (skew_ms == 0) {
 		x->wrong = 0;
@@ -145,12 +130,12 @@ static void exporters_clock(struct exporters_entry *x, int64_t skew_ms)
 	x->right = 0;
 	x->skewed++;
 	x->skew_ms = skew_ms;
-	if (++x->wrong >= EXPORTERS_SKEW_RECORDS)
-		exporters_tell(
-			x, EXPORTERS_SKEW, true,
-			"has a clock that is %s %s ours: set it, its records are not given the time that they say",
-			exporters_duration(skew_ms < 0 ? -(uint64_t)skew_ms : (uint64_t)skew_ms, text),
-			skew_ms < 0 ? "behind" : "ahead of");
+	if (++x->wrong < EXPORTERS_SKEW_RECORDS)
+		return;
+	quantity_duration(text, skew_ms < 0 ? -(uint64_t)skew_ms : (uint64_t)skew_ms);
+	exporters_tell(x, EXPORTERS_SKEW, true,
+		       "has a clock that is %s %s ours: set it, its records are not given the time that they say", text,
+		       skew_ms < 0 ? "behind" : "ahead of");
 }
 
 static void exporters_sampling(struct exporters_entry *x, uint32_t sampling)
@@ -230,11 +215,12 @@ void exporters_tick(struct exporters *e, uint64_t wall_ms)
 {
 	for (uint32_t i = 0; i < e->table.n; i++) {
 		struct exporters_entry *x = lru_at(&e->table, i);
-		char text[32];
+		char text[QUANTITY_MAX];
 
-		if (e->silent_ms && x->records && wall_ms >= x->heard_ms + e->silent_ms)
-			exporters_tell(x, EXPORTERS_SILENT, true, "has sent no record for %s",
-				       exporters_duration(wall_ms - x->heard_ms, text));
+		if (e->silent_ms && x->records && wall_ms >= x->heard_ms + e->silent_ms) {
+			quantity_duration(text, wall_ms - x->heard_ms);
+			exporters_tell(x, EXPORTERS_SILENT, true, "has sent no record for %s", text);
+		}
 		if (x->on[EXPORTERS_LOST] && wall_ms >= x->lost_ms + EXPORTERS_LOST_QUIET_MS)
 			exporters_tell(x, EXPORTERS_LOST, false, "has lost no record for 5 minutes");
 	}

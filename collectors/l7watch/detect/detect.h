@@ -46,4 +46,17 @@ size_t detect_save(struct detect *d, struct store *store, size_t room);
 uint64_t detect_evicted(const struct detect *d);
 uint64_t detect_rule_evicted(const struct detect *d, uint32_t rule);
 
+struct detect_counters {
+	uint64_t no_memory; /* records that could not be counted */
+	uint64_t too_old;   /* records from before the window, which count no more */
+	uint64_t set_back;  /* groups begun anew, since the time of the records was set back */
+	uint64_t damaged;   /* saved groups that were left out: no l7watch can have written them */
+	uint64_t stale;     /* saved groups that were left out: the rule counts something else now */
+};
+
+const struct detect_counters *detect_counters(const struct detect *d);
+size_t detect_groups(const struct detect *d);
+/* Octets of all groups; there is a maximum, beyond which groups have to go before their rule has max_keys of them. */
+size_t detect_memory(const struct detect *d);
+
 #endif

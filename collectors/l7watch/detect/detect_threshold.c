@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Type threshold, all measures but distinct: sums over a sliding window. A group has up to 25 slices; a slice begins with the
- * first record that none of them has, takes what comes within a 24th of the window, and goes as a whole when its beginning is a window
- * old. So nothing older than the window ever counts, what is younger than 23/24 of it always does, and records that are a 24th
- * or more apart are counted to the millisecond. 456 octets a group.
+ * Type threshold, all measures but distinct: sums over a sliding window. A group has up to 25 slices; a slice begins with the first
+ * record that none of them has, takes what comes within a 24th of the window, and goes as a whole when its beginning is a window
+ * old. So nothing older than the window ever counts, what is younger than 23/24 of it does, and records that are a 24th or more apart
+ * are counted to the millisecond. Records out of order may make more slices than there are; two are then joined, and what counts is at
+ * least younger than 10/12. 456 octets a group.
  */
 #include "detect/detect_internal.h"
 
@@ -50,23 +51,45 @@ static void sum_expire(struct sum_group *g, uint64_t window_ms)
 		sum_remove(g, old);
 }
 
+/* Makes one of the two slices that together are the shortest. */
+static void sum_join(struct sum_group *g)
+{
+	struct sum_slice *s = g->slices, *best = s;
+
+	for (uint64_t i = 1; i + 2 < g->n; i++)
+		if (s[i + 2].start_ms - s[i].start_ms < best[2].start_ms - best[0].start_ms)
+			best = &s[i];
+	best[0].sum = best[1].sum > SUM_MAX - best[0].sum ? SUM_MAX : best[0].sum + best[1].sum;
+	memmove(best + 1, best + 2, (size_t)(s + g->n - (best + 2)) * sizeof(*s));
+	g->n--;
+}
+
+/* Slices that begin not later. */
+static uint64_t sum_find(const struct sum_group *g, uint64_t now_ms)
+{
+	uint64_t n = g->n;
+
+	while (n && g->slices[n - 1].start_ms > now_ms)
+		n--;
+	return n;
+}
+
 static void sum_add(struct sum_group *g, uint64_t window_ms, uint64_t now_ms, uint64_t amount)
 {
-	uint64_t after = g->n; /* slices that begin not later */
+	uint64_t after = sum_find(g, now_ms);
 	struct sum_slice *s;
 
-	while (after && g->slices[after - 1].start_ms > now_ms)
-		after--;
-	s = &g->slices[after ? after - 1 : 0];
-	if (after == 0 || now_ms - s->start_ms >= window_ms / SUM_SLICES) {
-		if (g->n <= SUM_SLICES) {
-			s = &g->slices[after];
-			memmove(s + 1, s, (g->n - after) * sizeof(*s));
-			*s = (struct sum_slice){.start_ms = now_ms};
-			g->n++;
-		} else if (after == 0) {
-			s->start_ms = now_ms; /* it goes earlier for that */
+	if (after == 0 || now_ms - g->slices[after - 1].start_ms >= window_ms / SUM_SLICES) {
+		if (g->n > SUM_SLICES) {
+			sum_join(g);
+			after = sum_find(g, now_ms);
 		}
+		s = &g->slices[after];
+		memmove(s + 1, s, (g->n - after) * sizeof(*s));
+		*s = (struct sum_slice){.start_ms = now_ms};
+		g->n++;
+	} else {
+		s = &g->slices[after - 1];
 	}
 	s->sum = amount > SUM_MAX - s->sum ? SUM_MAX : s->sum + amount;
 }

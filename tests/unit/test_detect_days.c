@@ -7,7 +7,7 @@
 #include "detect_rig.h"
 
 #define C2 9999u
-#define DAYS_EACH 60u /* of each of five profiles */
+#define DAYS_EACH 42u /* of each of five profiles */
 
 /* One host's day through the rule. */
 struct watched {
@@ -111,15 +111,14 @@ static void test_ordinary_days(void **state)
 		days += r.days;
 		records += r.records;
 	}
-	assert_int_equal(days, 300);
-	assert_true(records > 1000000);
-	assert_true(wrong <= 3); /* one in a hundred */
+	assert_true(days >= 200 && records > 1000000);
+	assert_true(wrong <= 2); /* one in a hundred */
 }
 
 static void found_in_days(double seconds, double jitter, double missing)
 {
 	for (unsigned p = 0; p < DAYS_PROFILES; p++) {
-		struct result r = watch_days(p, 12, seconds, jitter, missing);
+		struct result r = watch_days(p, 6, seconds, jitter, missing);
 
 		print_message("%s: every %.0f s: %u of %u found, the last at contact %u\n", days_profile_name(p),
 			      seconds, r.found, r.days, r.first);

@@ -155,6 +155,7 @@ static void test_not_contacts(void **state)
 	for (unsigned i = 0; i < 100; i++) {
 		/* Active timeout, second exporter, idle timeout in a connection that is kept alive. */
 		SILENT(&rig, .at = NOW + i * MINUTE, .known = i > 0, .start_ms = NOW - 30);
+		SILENT(&rig, .at = NOW + i * MINUTE, .known = true); /* and nobody knows since when */
 		SILENT(&rig, .at = NOW + i * MINUTE, .twin = true);
 		SILENT(&rig, .at = NOW + i * MINUTE, .mid = true);
 		SILENT(&rig, .at = NOW + i * MINUTE, .tcp_flags = 0x10);

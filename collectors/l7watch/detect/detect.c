@@ -86,6 +86,7 @@ static void detect_rule_free(struct detect_rule *r)
 {
 	if (!r)
 		return;
+	r->gone = true;
 	detect_table_deinit(&r->groups);
 	detect_table_deinit(&r->hosts);
 	free(r);

@@ -2,7 +2,7 @@
 /*
  * Type beacon: contacts at regular intervals. A contact is the beginning of a flow; later records of a flow, other exporters' views, and TCP
  * flows that begin without a SYN (a connection that a timeout has cut, or that was there before the probe) are none. Contacts
- * closer than half the rule's least interval, but not more than 2 s, are one. A group keeps the last 64, 320 octets.
+ * closer than half the rule's least interval, but not more than 2 s, are one. A group keeps the last 64, 336 octets.
  *
  * It is regular if four of five intervals differ from the median by no more than max_jitter of it: that leaves room for one contact in
  * ten that is missing or too many, and for nights when the host is off. Where several flows make one contact (the gaps fall in two
@@ -31,6 +31,8 @@ struct beacon_group {
 	bool regular;
 	uint32_t at[BEACON_CONTACTS]; /* ms since base_ms, in order; the first is 0 */
 };
+
+_Static_assert(sizeof(struct detect_group) + sizeof(struct beacon_group) == 336, "as the comment above says");
 
 /* ---- contacts ---- */
 

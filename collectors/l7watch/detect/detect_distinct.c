@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Type threshold, measure distinct. Any record brings its value, not only the first of a flow: that a value is still there is as good
- * as that it came. 240 octets a group with 12 values, then 5 octets for each of up to 1024 cells if `over` is at most
+ * as that it came. 216 octets a group with 12 values, then 5 octets for each of up to 1024 cells if `over` is at most
  * 700 (exact up to 768), else of up to 4096 (exact up to 3072).
  */
 #include "detect/detect_internal.h"
@@ -18,6 +18,8 @@ struct distinct_group {
 	uint64_t seed; /* of its hashes: nobody can choose values which are not counted */
 	struct sketch sketch;
 };
+
+_Static_assert(sizeof(struct detect_group) + sizeof(struct distinct_group) == 216, "as the comment above says");
 
 static uint32_t distinct_cells(const struct rule *rule)
 {

@@ -21,6 +21,9 @@ struct seen_host {
 	bool learned;
 };
 
+_Static_assert(sizeof(struct detect_group) + sizeof(struct seen_key) == 56, "as the comment above says");
+_Static_assert(sizeof(struct detect_group) + sizeof(struct seen_host) == 72, "as the comment above says");
+
 /* Writes of times alone are far apart: what is lost by that is small against what is forgotten. */
 static uint64_t seen_save_ms(const struct rule *rule)
 {

@@ -25,6 +25,7 @@ struct detect_rule {
 	const struct rule *rule;
 	uint32_t id;
 	uint32_t fingerprint; /* of what must be the same for its groups to stay */
+	bool gone;            /* its groups are not forgotten one by one */
 	bool recheck;         /* the store may have groups that are not here */
 	struct detect_table groups;
 	struct detect_table hosts; /* first_seen: learners; threshold of scores: flows; else not used */

@@ -28,7 +28,7 @@ static bool detect_drop_later(struct detect_rule *r, struct lru_key key)
 
 void detect_forget(struct detect_rule *r, const struct detect_group *g)
 {
-	if (g->saved)
+	if (g->saved && !r->gone)
 		detect_drop_later(r, g->key);
 }
 

@@ -33,6 +33,8 @@ struct sum_flow {
 	uint32_t score;
 };
 
+_Static_assert(sizeof(struct detect_group) + sizeof(struct sum_group) == 456, "as the comment above says");
+
 /* ---- the window ---- */
 
 static void sum_remove(struct sum_group *g, uint64_t n)

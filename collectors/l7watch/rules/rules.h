@@ -16,7 +16,7 @@
 #include "l7/record.h"
 #include "rules/names.h"
 
-#define RULES_MAX 1024 /* rules of a file */
+#define RULES_MAX 1024 /* rules of all files together */
 #define RULES_VERDICTS_MAX 64
 
 enum rules_type {
@@ -110,15 +110,20 @@ struct rules_ports {
 	struct rules_range *ranges; /* owned */
 };
 
-/* Texts from the network, such as server names: "example.org" is that name, "*.example.org" whatever is below it too. */
+/*
+ * Texts from the network, letter case free. Server names: "example.org" is that name, "*.example.org" whatever is below it too.
+ * Exporters: "probe-*" is what begins so. Lists may be long: names are found by hash.
+ */
 struct rules_words {
 	bool given;
 	bool positive;
 	size_t n;
-	struct {
+	struct rules_word_item {
 		char *text; /* owned, small letters */
 		bool negated;
-	} * items; /* owned */
+	} * items;       /* owned */
+	uint32_t *slots; /* owned; item + 1, 0 free; made when all items are there */
+	uint32_t mask;   /* slots - 1 */
 };
 
 struct rules_macs {
@@ -127,6 +132,7 @@ struct rules_macs {
 	size_t n;
 	struct {
 		uint8_t mac[6];
+		uint8_t octets; /* 6, or 3: the maker */
 		bool negated;
 	} * items; /* owned */
 };
@@ -192,20 +198,22 @@ enum rules_match_key {
 
 /* Keys of `match` and of an entry of `except`; a record matches if all that are given do. */
 struct rules_match {
-	struct rules_place place[RULES_MATCH_KEY_COUNT]; /* line 0: not given */
+	uint32_t given;                                  /* bit per key */
+	struct rules_place place[RULES_MATCH_KEY_COUNT]; /* of the keys given */
+	char *asks[RULES_MATCH_KEY_COUNT]; /* owned; their values as written, for explanations; else NULL */
 	struct rules_hosts host, client, server, peer;
 	struct rules_macs mac; /* of the host */
 	uint8_t sides;         /* enum rules_side */
 	struct rules_names app, master, category;
 	struct rules_ports port, vlan; /* ranges of numbers */
 	bool l4_given;
-	uint64_t l4[4];     /* bit per IP protocol */
-	uint8_t confidence; /* names need this much, enum l7_confidence */
-	bool risk_given;
-	uint64_t risks, no_risks; /* nDPI's bits: one of these if there are any, and none of those */
+	uint64_t l4[4];           /* bit per IP protocol */
+	uint8_t confidence;       /* names need this much, enum l7_confidence */
+	bool risk_positive;       /* some risk is not negated */
+	uint64_t risks, no_risks; /* nDPI's bits: one of these if risk_positive, and none of those */
 	struct rules_amount score, bytes, packets, duration_ms; /* bytes, packets, duration: of the flow so far */
 	struct rules_words sni, alpn, exporter;
-	struct rules_amount tls_version; /* as on the wire */
+	struct rules_amount tls_version; /* as on the wire in TLS; DTLS counts as the TLS that it is made of */
 	bool answered_given, answered;
 	uint8_t directions; /* enum rules_direction; 0: not given */
 	struct rules_time time;

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files that load rules share. */
+/* What the files that load, match and explain rules share. */
 #ifndef WATCH_RULES_INTERNAL_H
 #define WATCH_RULES_INTERNAL_H
+
+#include <sys/types.h>
+#include <time.h>
 
 #include "base/prefix.h"
 #include "base/yaml.h"
 #include "rules/rules.h"
 
+#define RULES_DAY_MS UINT64_C(86400000)
+
 /*
- * For each class of addresses and each name, the rules that may be broken; bit per rule, `words` words each. What is
+ * For each class of addresses, each name, port and so on, the rules that may be broken; bit per rule, `words` words each. What is
  * not here is not broken; what is here is looked at.
  */
 struct rules_index {
@@ -17,6 +22,19 @@ struct rules_index {
 	uint64_t *app_app, *app_master, *app_category; /* key app: by the record's application, master, category */
 	uint64_t *master;                              /* key master: by the record's master */
 	uint64_t *category;                            /* key category: by the record's category */
+	uint64_t *port;                                /* key port: by the class of the server's port */
+	uint64_t *traits;                              /* by what the record has or lacks, see rules_index.c */
+	uint16_t *port_class;                          /* 65536 */
+};
+
+/* A file that was read, as it was then. */
+struct rules_file {
+	char *path;  /* owned */
+	bool exists; /* false for what was parsed from memory */
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec changed;
 };
 
 struct rule_set {
@@ -24,8 +42,17 @@ struct rule_set {
 	size_t n;
 	struct names_table names;
 	struct prefix_map prefixes;
+	struct rules_hosts home;
 	size_t words; /* 64-bit words of a mask */
 	struct rules_index index;
+	struct rules_file **files; /* owned, as are the files: their paths are in places */
+	size_t n_files;
+};
+
+/* A named list, or the map of them, and the file it is in. */
+struct rules_list {
+	const struct yaml *yaml;
+	const struct yaml_node *node;
 };
 
 /* Prefix set of a named list: made when the list is first used for addresses. */
@@ -34,21 +61,36 @@ struct rules_list_set {
 	uint32_t set;
 };
 
+/* What rules have that do not say otherwise. */
+struct rules_defaults {
+	struct rules_dedup dedup;
+	bool dedup_keys; /* its keys were given */
+	uint64_t release_ms;
+	uint64_t mute_after, mute_ms;
+};
+
 struct rules_loader {
-	const struct yaml *yaml;
-	const struct yaml_node *lists; /* map of named lists, or NULL */
+	const struct yaml *yaml;      /* the file that is being read */
+	const char *file;             /* its name, owned by the set */
+	struct rules_list main_lists; /* map of named lists of the main file, which win; or node NULL */
+	struct rules_list own_lists;  /* the same of a check */
 	struct rule_set *set;
 	struct rules_warnings warnings;
 	struct prefix_item *items; /* owned */
-	size_t n_items, items_cap;
+	size_t n_items;
 	uint32_t n_sets;
 	struct rules_list_set *list_sets; /* owned */
 	size_t n_list_sets;
-	uint64_t dedup_ms; /* defaults */
-	uint32_t dedup_keys;
+	struct rules_defaults defaults;
 	char *err;
 	size_t err_size;
 };
+
+/* ---- rules_files.c: the files of a set ---- */
+
+/* Remembers a file as it is now. Its path stays valid as long as the set; NULL if there is no memory. */
+const char *rules_file_add(struct rule_set *set, const char *path);
+void rules_files_deinit(struct rule_set *set);
 
 /* ---- rules_values.c: values of any kind ---- */
 
@@ -57,8 +99,11 @@ struct rules_item {
 	const char *text;
 	bool negated;
 	const struct yaml *where; /* the file, for messages */
-	struct yaml_node at;      /* the place */
+	struct yaml_node at;      /* the place; line 0: the file as a whole */
 };
+
+/* Room for one more of size `size` in an array of n that grows by doubling; NULL if there is no memory. */
+void *rules_room(void *array, size_t n, size_t size);
 
 /* Says what is wrong with an item. Always returns -EINVAL. */
 __attribute__((format(printf, 3, 4))) int rules_item_error(struct rules_loader *l, const struct rules_item *i,
@@ -72,45 +117,166 @@ __attribute__((format(printf, 3, 4))) void rules_warn_item(struct rules_loader *
 /* A function that takes the items of a value one by one; 0 or a negative errno, which ends it. */
 typedef int rules_each_fn(struct rules_loader *l, const struct rules_item *item, void *arg);
 
-/* Items of a scalar, a list, {file: PATH} or "@list" within them. */
-int rules_each(struct rules_loader *l, const struct yaml_node *value, rules_each_fn *fn, void *arg);
+/*
+ * Items of a scalar, a list, {file: PATH} or "@list" within them. *positive is set (it may be NULL) if the value asks for something: an
+ * item that is not negated, be it a list without items, which nothing is in.
+ */
+int rules_each(struct rules_loader *l, const struct yaml_node *value, bool *positive, rules_each_fn *fn, void *arg);
 /* Items of a list or {file: PATH}, without "@list". */
 int rules_each_plain(struct rules_loader *l, const struct yaml_node *value, rules_each_fn *fn, void *arg);
+/* The same of a named list, which may be in another file. */
+int rules_each_listed(struct rules_loader *l, const struct rules_list *list, rules_each_fn *fn, void *arg);
 /* An error if an item of a named list is a list or negated. */
 int rules_plain_item(struct rules_loader *l, const struct rules_item *item);
-/* The named list that an item "@name" or "!@name" means, or NULL with an error. */
-const struct yaml_node *rules_named_list(struct rules_loader *l, const struct rules_item *i);
+/* The named list that an item "@name" or "!@name" means. Returns 0 or -EINVAL with an error. */
+int rules_named_list(struct rules_loader *l, const struct rules_item *i, struct rules_list *out);
 
-/* Keys of a map must be among names; `later` names what is to come. Both end with NULL. */
-int rules_check_keys(struct rules_loader *l, const struct yaml_node *map, const char *const *names,
-		     const char *const *later, const char *what);
+/* Keys of a map must be among names, which ends with NULL. */
+int rules_check_keys(struct rules_loader *l, const struct yaml_node *map, const char *const *names, const char *what);
 /* A scalar's text, or NULL with an error. */
 const char *rules_text(struct rules_loader *l, const struct yaml_node *node, const char *what);
+/* Digits alone, at most max. */
+bool rules_digits(const char *text, uint64_t max, uint64_t *out);
 int rules_number(struct rules_loader *l, const struct yaml_node *node, const char *what, uint64_t max, uint64_t *out);
 int rules_duration(struct rules_loader *l, const struct yaml_node *node, const char *what, uint64_t *ms);
+/* The same, but not 0. */
+int rules_time_span(struct rules_loader *l, const struct yaml_node *node, const char *what, uint64_t *ms);
+/* "500", "10k", "2GiB". */
+int rules_size(struct rules_loader *l, const struct yaml_node *node, const char *what, uint64_t *out);
 /* "2027-01-31": the end of that day, UTC. */
 int rules_date(struct rules_loader *l, const struct yaml_node *node, uint64_t *end_ms);
 /* Index of a word among n, or a negative errno with an error that names the nearest. */
 int rules_word(struct rules_loader *l, const struct yaml_node *node, const char *what, const char *const *words,
 	       size_t n);
+int rules_bool(struct rules_loader *l, const struct yaml_node *node, const char *what, bool *out);
+/* The same for an item. */
+int rules_item_word(struct rules_loader *l, const struct rules_item *item, const char *what, const char *const *words,
+		    size_t n);
+struct rules_place rules_place_of(const struct rules_loader *l, const struct yaml_node *at);
 
-/* ---- rules_keys.c: keys of match and except, and lists of names ---- */
+/* ---- values of keys, by kind ---- */
 
-int rules_load_match(struct rules_loader *l, const struct yaml_node *map, struct rules_match *m);
-/* `allow`: names that may be spoken; no negation. */
-int rules_load_names(struct rules_loader *l, const struct yaml_node *value, bool allow, struct rules_names *out);
-void rules_match_deinit(struct rules_match *m);
+/* rules_load_hosts.c */
+int rules_load_hosts(struct rules_loader *l, const struct yaml_node *value, struct rules_hosts *h);
+int rules_load_home(struct rules_loader *l, const struct conf_list *list);
+
+/* rules_load_names.c. Names that may be spoken take no negation. */
+enum rules_names_key { RULES_NAMES_APP, RULES_NAMES_ALLOW, RULES_NAMES_MASTER, RULES_NAMES_CATEGORY };
+int rules_load_names(struct rules_loader *l, const struct yaml_node *value, enum rules_names_key key,
+		     struct rules_names *out);
+/* One name such as TLS, TLS.* or TLS.Telegram. */
+int rules_load_name(struct rules_loader *l, const struct yaml_node *key, struct rules_pattern *out);
 void rules_names_deinit(struct rules_names *n);
 
-/* ---- rules_rule.c: one rule ---- */
+/* rules_load_numbers.c */
+int rules_load_ports(struct rules_loader *l, const struct yaml_node *value, struct rules_ports *out);
+int rules_load_vlans(struct rules_loader *l, const struct yaml_node *value, struct rules_ports *out);
+int rules_load_l4(struct rules_loader *l, const struct yaml_node *value, struct rules_match *m);
+int rules_load_risk(struct rules_loader *l, const struct yaml_node *value, struct rules_match *m);
+int rules_load_direction(struct rules_loader *l, const struct yaml_node *value, struct rules_match *m);
+/* A number, or {min: A, max: B}; read(l, node, what, out) reads one. */
+typedef int rules_read_fn(struct rules_loader *l, const struct yaml_node *node, const char *what, uint64_t *out);
+int rules_load_amount(struct rules_loader *l, const struct yaml_node *value, const char *what, rules_read_fn *read,
+		      struct rules_amount *out);
+int rules_load_score(struct rules_loader *l, const struct yaml_node *node, const char *what, uint64_t *out);
+int rules_load_tls_version(struct rules_loader *l, const struct yaml_node *value, struct rules_amount *out);
+
+/* rules_load_texts.c */
+int rules_load_sni(struct rules_loader *l, const struct yaml_node *value, struct rules_words *out);
+int rules_load_alpn(struct rules_loader *l, const struct yaml_node *value, struct rules_words *out);
+int rules_load_exporter(struct rules_loader *l, const struct yaml_node *value, struct rules_words *out);
+int rules_load_macs(struct rules_loader *l, const struct yaml_node *value, struct rules_macs *out);
+void rules_words_deinit(struct rules_words *w);
+/* Item of a text in small letters, or -1. */
+int64_t rules_words_find(const struct rules_words *w, const char *text, size_t len);
+
+/* rules_load_time.c */
+int rules_load_time(struct rules_loader *l, const struct yaml_node *value, struct rules_time *out);
+
+/* ---- rules_keys.c: keys of match and except ---- */
+
+int rules_load_match(struct rules_loader *l, const struct yaml_node *map, struct rules_match *m);
+void rules_match_deinit(struct rules_match *m);
+const char *rules_match_key_name(enum rules_match_key key);
+
+static inline bool rules_match_gives(const struct rules_match *m, enum rules_match_key key)
+{
+	return m->given >> key & 1;
+}
+
+/* ---- rules_property.c: words such as subject and app ---- */
+
+/* A word or a list of them; bits are added to *keys. `what` is the key they are of. */
+int rules_load_properties(struct rules_loader *l, const struct yaml_node *value, const char *what, uint32_t *keys);
+/* Names of the properties, joined by commas. */
+void rules_properties_say(struct buf *out, uint32_t keys);
+
+/* ---- rules_rule.c: one rule; rules_types.c: what only some types have ---- */
 
 int rules_load_rule(struct rules_loader *l, const struct yaml_node *map, struct rule *r);
-int rules_load_dedup(struct rules_loader *l, const struct yaml_node *node, uint32_t *keys, uint64_t *for_ms);
+int rules_load_defaults(struct rules_loader *l, const struct yaml_node *node);
 void rules_rule_deinit(struct rule *r);
+/* A key that a rule needs; `of` is what it is needed for, "a rule" or "a rule of type beacon". */
+int rules_need(struct rules_loader *l, const struct yaml_node *map, const char *of, const char *key,
+	       const struct yaml_node **value);
+/* Sets the type, and refuses a key that no rule has or only rules of another type. */
+int rules_check_rule_keys(struct rules_loader *l, const struct yaml_node *map, struct rule *r);
+/* All but what every type has. */
+int rules_load_type(struct rules_loader *l, const struct yaml_node *map, struct rule *r);
+
+/* ---- rules_conditions.c: what a record is asked, for matching and for explaining alike ---- */
+
+/* A record, seen by the rules. */
+struct rules_view {
+	const struct rule_set *set;
+	const struct rules_input *in;
+	struct names_record names;
+	uint32_t src, dst; /* classes of the addresses */
+	bool final;
+	bool over;        /* last record of the flow */
+	bool sides_known; /* who is client and who is server */
+	bool midstream;
+	bool from_server; /* what servers alone send, from their port: the source is the server */
+};
+
+/* What a rule asks besides its keys; bits. */
+enum {
+	RULES_NEEDS_FINAL = 1,
+	RULES_NEEDS_SIDES = 2,     /* who is client and who is server */
+	RULES_NEEDS_ANSWER = 4,    /* the server answered */
+	RULES_NEEDS_BEGINNING = 8, /* the flow's first packet was seen */
+	RULES_NEEDS_SCORE = 16,    /* type risk: score_min is reached */
+	RULES_NEEDS_ALL = 31
+};
+
+bool rules_hosts_have(const struct rule_set *set, const struct rules_hosts *h, uint32_t class);
+void rules_view_init(struct rules_view *v, const struct rule_set *set, const struct rules_input *in);
+bool rules_key_matches(const struct rules_view *v, const struct rules_match *m, enum rules_match_key key,
+		       enum rules_side side);
+/* The exception that applies, or NULL. In an exception `host` is either side. */
+const struct rules_exception *rules_excepted(const struct rules_view *v, const struct rule *r);
+unsigned rules_needs(const struct rule *r, enum rules_side side);
+/* Those of `needs` that the record does not meet. */
+unsigned rules_lacks(const struct rules_view *v, const struct rule *r, unsigned needs);
+/* Name asked for: TLS, else HTTP, else DNS. */
+struct l7_text rules_server_name(const struct l7_record *r);
+/* What a list of servers says of the one at `side`. */
+enum rules_server { RULES_SERVER_OTHER /* serves nothing of the list */, RULES_SERVER_LISTED, RULES_SERVER_WRONG };
+enum rules_server rules_server_listed(const struct rules_view *v, const struct rule *r, enum rules_side side);
 
 /* ---- rules_match.c ---- */
 
-bool rules_hosts_have(const struct rule_set *set, const struct rules_hosts *h, uint32_t class);
+/* Keys whose answer `sides` below has. */
+#define RULES_KEYS_OF_SIDES                                                                                            \
+	(1u << RULES_MATCH_host | 1u << RULES_MATCH_client | 1u << RULES_MATCH_server | 1u << RULES_MATCH_peer |       \
+	 1u << RULES_MATCH_side)
+/* Verdicts of one rule, whose host may be on `sides` by the keys above; at most 2. */
+size_t rules_judge_sides(const struct rules_view *v, const struct rule *r, unsigned sides, struct rules_verdict *out,
+			 size_t room);
+/* What a rule of type allow says of a name on out->side, as names_allow(). */
+enum names_answer rules_allows(const struct rules_view *v, const struct rule *r, enum rules_side side);
+/* Kind of the verdict on out->side when keys, needs and exceptions are met. False: nothing to say. */
+bool rules_decide(const struct rules_view *v, struct rules_verdict *out);
 
 /* ---- rules_index.c ---- */
 

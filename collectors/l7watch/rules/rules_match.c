@@ -1,130 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which rules does a record break? The index leaves those whose hosts and names the record may concern; only they are
+ * Which rules does a record break? The index leaves those whose hosts, names and so on the record may concern; only they are
  * looked at one by one.
  */
-#include <stdlib.h>
-#include <string.h>
-
-#include "l7/fields.h"
 #include "rules/rules_internal.h"
 
-/* A record, seen by the rules. */
-struct rules_view {
-	const struct rule_set *set;
-	const struct rules_input *in;
-	struct names_record names;
-	uint32_t src, dst; /* classes of the addresses */
-	bool final;
-	bool over;        /* last record of the flow */
-	bool sides_known; /* who is client and who is server */
-	bool midstream;
-};
-
-/* ---- addresses ---- */
-
-bool rules_hosts_have(const struct rule_set *set, const struct rules_hosts *h, uint32_t class)
+/* A rule that names a server and no host is about the server, as is one that counts by server. */
+static bool rules_server_first(const struct rule *r)
 {
-	bool found = !h->positive;
+	const struct rules_match *m = &r->match;
 
-	if (!h->given)
-		return true;
-	for (size_t i = 0; i < h->n; i++) {
-		bool in = prefix_map_has(&set->prefixes, class, h->sets[i].set);
-
-		if (in && h->sets[i].negated)
-			return false;
-		found |= in;
-	}
-	return found;
+	if (r->keys & (RULES_KEY_SUBJECT | RULES_KEY_CLIENT))
+		return m->server.given && !m->host.given && !m->client.given && !(r->keys & RULES_KEY_CLIENT);
+	return (r->keys & RULES_KEY_SERVER) || (m->server.given && !m->host.given && !m->client.given);
 }
 
-/* ---- the other keys ---- */
-
-static bool rules_port_matches(const struct rules_ports *p, uint16_t port)
+/* Either side of a record is judged for itself. */
+static bool rules_per_side(const struct rule *r)
 {
-	bool found = !p->positive;
+	const uint32_t of_host = RULES_KEY_SUBJECT | RULES_KEY_PEER | RULES_KEY_SIDE;
 
-	for (size_t i = 0; i < p->n; i++) {
-		bool in = port >= p->ranges[i].first && port <= p->ranges[i].last;
-
-		if (in && p->ranges[i].negated)
-			return false;
-		found |= in;
-	}
-	return found;
+	return r->type == RULES_ALLOW || (r->type == RULES_FIRST_SEEN && (r->keys & of_host));
 }
 
-static bool rules_names_match(const struct rules_view *v, const struct rules_match *m)
+enum names_answer rules_allows(const struct rules_view *v, const struct rule *r, enum rules_side side)
 {
-	struct names_record trusted;
+	struct names_record trusted = names_trusted(&v->names, r->match.confidence);
 
-	if (!m->app.given && !m->master.given && !m->category.given)
-		return true;
-	trusted = names_trusted(&v->names, m->confidence);
-	if (m->app.given && !names_match(&m->app, &trusted, &v->names))
-		return false;
-	if (m->master.given && !names_match_one(&m->master, trusted.master, v->names.master))
-		return false;
-	if (!m->category.given)
-		return true;
-	if (trusted.service && trusted.dotted) /* the category of the name asked for */
-		trusted.category = NAME_UNKNOWN;
-	return names_match_one(&m->category, trusted.category, v->names.category);
+	return names_allow(side == RULES_CLIENT ? &r->allow_client : &r->allow_server, &trusted, &v->names);
 }
 
-/* All keys but the addresses. */
-static bool rules_rest_matches(const struct rules_view *v, const struct rules_match *m)
+static bool rules_decide_allow(const struct rules_view *v, struct rules_verdict *out)
 {
-	const struct l7_record *r = v->in->record;
-
-	if (m->l4_given && !(m->l4[r->protocol / 64] >> (r->protocol % 64) & 1))
-		return false;
-	if (m->port.given && !rules_port_matches(&m->port, r->dst_port))
-		return false;
-	return rules_names_match(v, m);
-}
-
-static bool rules_addresses_match(const struct rules_view *v, const struct rules_match *m, enum rules_side side)
-{
-	uint32_t host = side == RULES_CLIENT ? v->src : v->dst, peer = side == RULES_CLIENT ? v->dst : v->src;
-
-	return (m->sides & side) && rules_hosts_have(v->set, &m->host, host) &&
-	       rules_hosts_have(v->set, &m->peer, peer) && rules_hosts_have(v->set, &m->client, v->src) &&
-	       rules_hosts_have(v->set, &m->server, v->dst);
-}
-
-/* In an exception `host` is either side. */
-static bool rules_excepted(const struct rules_view *v, const struct rule *r)
-{
-	for (size_t i = 0; i < r->n_except; i++) {
-		const struct rules_exception *e = &r->except[i];
-
-		if (e->until_ms && v->in->now_ms >= e->until_ms)
-			continue;
-		if ((rules_addresses_match(v, &e->match, RULES_CLIENT) ||
-		     rules_addresses_match(v, &e->match, RULES_SERVER)) &&
-		    rules_rest_matches(v, &e->match))
-			return true;
-	}
-	return false;
-}
-
-/* ---- verdicts ---- */
-
-/* Returns false if the allow rule has nothing to say of the record. */
-static bool rules_judge_allow(const struct rules_view *v, const struct rule *r, struct rules_verdict *out)
-{
-	const struct rules_names *list = out->side == RULES_CLIENT ? &r->allow_client : &r->allow_server;
-	struct names_record trusted;
+	const struct rule *r = out->rule;
 	enum names_answer answer;
 
-	if (!v->final || !list->given || !v->sides_known)
+	if (!(out->side == RULES_CLIENT ? &r->allow_client : &r->allow_server)->given)
 		return false;
-	if (out->side == RULES_SERVER && (!v->in->answered || v->midstream))
-		return false;
-	trusted = names_trusted(&v->names, r->match.confidence);
-	answer = names_allow(list, &trusted, &v->names);
+	answer = rules_allows(v, r, out->side);
 	if (answer == NAMES_ALLOWED)
 		return false;
 	if (answer == NAMES_NOT_KNOWN) {
@@ -136,37 +49,58 @@ static bool rules_judge_allow(const struct rules_view *v, const struct rule *r, 
 	return true;
 }
 
+bool rules_decide(const struct rules_view *v, struct rules_verdict *out)
+{
+	switch (out->rule->type) {
+	case RULES_ALLOW:
+		return rules_decide_allow(v, out);
+	case RULES_RISK:
+		out->kind = RULES_RISKY;
+		return true;
+	case RULES_SERVER_LIST:
+		out->kind = RULES_WRONG_SERVER;
+		return rules_server_listed(v, out->rule, out->side) == RULES_SERVER_WRONG;
+	case RULES_FIRST_SEEN:
+	case RULES_THRESHOLD:
+	case RULES_BEACON:
+		out->kind = RULES_CANDIDATE;
+		return true;
+	case RULES_DENY:
+	case RULES_TYPES:
+	default:
+		out->kind = RULES_DENIED;
+		return true;
+	}
+}
+
 static bool rules_judge(const struct rules_view *v, const struct rule *r, enum rules_side side,
 			struct rules_verdict *out)
 {
-	*out = (struct rules_verdict){.rule = r, .kind = RULES_DENIED, .side = side};
-	if (!rules_rest_matches(v, &r->match) || (r->n_except && rules_excepted(v, r)))
-		return false;
-	return r->type == RULES_DENY || rules_judge_allow(v, r, out);
+	*out = (struct rules_verdict){.rule = r, .side = side};
+	for (uint32_t left = r->match.given & ~RULES_KEYS_OF_SIDES; left; left &= left - 1)
+		if (!rules_key_matches(v, &r->match, (enum rules_match_key)__builtin_ctz(left), side))
+			return false;
+	return !rules_lacks(v, r, rules_needs(r, side)) && rules_decide(v, out) &&
+	       !(r->n_except && rules_excepted(v, r));
 }
 
-static void rules_view_init(struct rules_view *v, const struct rule_set *set, const struct rules_input *in)
+size_t rules_judge_sides(const struct rules_view *v, const struct rule *r, unsigned sides, struct rules_verdict *out,
+			 size_t room)
 {
-	const struct l7_record *r = in->record;
-	bool stated = l7_has(r, L7_F_recordState);
+	enum rules_side first = rules_server_first(r) && !rules_per_side(r) ? RULES_SERVER : RULES_CLIENT;
+	enum rules_side second = first == RULES_CLIENT ? RULES_SERVER : RULES_CLIENT;
+	size_t n = 0;
 
-	v->set = set;
-	v->in = in;
-	names_of_record(&set->names, r, &v->names);
-	v->src = prefix_map_class(&set->prefixes, r->src_ip);
-	v->dst = prefix_map_class(&set->prefixes, r->dst_ip);
-	v->final = stated ? r->state & L7_STATE_FINAL : r->end_reason != L7_END_ACTIVE;
-	v->over = stated ? r->state & L7_STATE_LAST : r->end_reason != L7_END_ACTIVE;
-	v->midstream = (stated && (r->state & L7_STATE_MIDSTREAM)) ||
-		       (l7_has(r, L7_F_biflowDirection) && r->biflow == L7_BIFLOW_ARBITRARY);
-	/* Of a flow picked up in the middle a well-known port tells the server from the client. */
-	v->sides_known = !v->midstream || (r->dst_port < 1024 && r->src_port >= 1024);
-}
-
-/* A rule that names a server and no host is about the server. */
-static bool rules_server_first(const struct rules_match *m)
-{
-	return m->server.given && !m->host.given && !m->client.given;
+	if (r->type == RULES_SERVER_LIST)
+		sides &= v->from_server ? RULES_CLIENT : RULES_SERVER;
+	if ((sides & first) && n < room && rules_judge(v, r, first, &out[n]))
+		n++;
+	/* One verdict, not one per side; and what the first side fails for, the second does too, but for these. */
+	if ((sides & first) && !rules_per_side(r) && (n || !r->match.mac.given))
+		return n;
+	if ((sides & second) && n < room && rules_judge(v, r, second, &out[n]))
+		n++;
+	return n;
 }
 
 size_t rules_match(const struct rule_set *set, const struct rules_input *in, struct rules_verdict *out, size_t room)
@@ -183,17 +117,10 @@ size_t rules_match(const struct rule_set *set, const struct rules_input *in, str
 		server &= names;
 		for (uint64_t left = client | server; left; left &= left - 1) {
 			unsigned bit = (unsigned)__builtin_ctzll(left);
-			const struct rule *r = &set->rules[w * 64 + bit];
-			bool is_client = client >> bit & 1, is_server = server >> bit & 1;
+			unsigned sides =
+				(client >> bit & 1 ? RULES_CLIENT : 0) | (server >> bit & 1 ? RULES_SERVER : 0);
 
-			if (r->type == RULES_DENY && is_client && is_server) { /* one alert, not one per side */
-				is_client = !rules_server_first(&r->match);
-				is_server = !is_client;
-			}
-			if (n < room && is_client && rules_judge(&v, r, RULES_CLIENT, &out[n]))
-				n++;
-			if (n < room && is_server && rules_judge(&v, r, RULES_SERVER, &out[n]))
-				n++;
+			n += rules_judge_sides(&v, &set->rules[w * 64 + bit], sides, out + n, room - n);
 		}
 	}
 	return n;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A rule: what every type has. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,8 @@
 #include "rules/rules_internal.h"
 
 #define RULES_WINDOW_MS UINT64_C(3600000)
+#define RULES_GROUPS 100000
+#define RULES_MUTE_MAX 1000000
 
 static const char *const rules_severities[RULES_SEVERITIES + 1] = {"info", "low", "medium", "high", "critical", NULL};
 
@@ -14,11 +17,23 @@ const char *rules_severity_name(enum rules_severity severity)
 	return severity < RULES_SEVERITIES ? rules_severities[severity] : "?";
 }
 
-static int rules_need(struct rules_loader *l, const struct yaml_node *map, const char *key,
-		      const struct yaml_node **value)
+/* nDPI's scores are 10, 50, 100 and 250 for a risk that is low, medium, high and severe (later versions say 150); a flow's are added. */
+enum rules_severity rules_severity_of(const struct rule *rule, const struct l7_record *r)
+{
+	if (rule->severity != RULES_FROM_SCORE)
+		return rule->severity;
+	if (r->risk_score < 50)
+		return RULES_LOW;
+	if (r->risk_score < 100)
+		return RULES_MEDIUM;
+	return r->risk_score < 200 ? RULES_HIGH : RULES_CRITICAL;
+}
+
+int rules_need(struct rules_loader *l, const struct yaml_node *map, const char *of, const char *key,
+	       const struct yaml_node **value)
 {
 	*value = yaml_get(map, key);
-	return *value ? 0 : rules_error(l, map, "a rule needs the key %s", key);
+	return *value ? 0 : rules_error(l, map, "%s needs the key %s", of, key);
 }
 
 static int rules_copy(struct rules_loader *l, const struct yaml_node *node, const char *what, char **out)
@@ -34,7 +49,7 @@ static int rules_copy(struct rules_loader *l, const struct yaml_node *node, cons
 static int rules_add_text(struct rules_loader *l, const struct rules_item *item, void *arg)
 {
 	struct rules_texts *t = arg;
-	char **items = realloc(t->items, (t->n + 1) * sizeof(char *));
+	char **items = rules_room(t->items, t->n, sizeof(char *));
 
 	if (items)
 		t->items = items;
@@ -46,88 +61,44 @@ static int rules_add_text(struct rules_loader *l, const struct rules_item *item,
 	return 0;
 }
 
-/* ---- dedup ---- */
+/* ---- what `defaults` may have too ---- */
 
-static int rules_add_key(struct rules_loader *l, const struct rules_item *item, void *arg)
+static int rules_load_dedup(struct rules_loader *l, const struct yaml_node *node, struct rules_dedup *d, bool *keys)
 {
-	static const char *const words[] = {"rule",        "subject", "peer",     "side", "app",
-					    "application", "master",  "category", "port"};
-	uint32_t *keys = arg;
-	struct yaml_node at = item->at;
-	int i;
-
-	at.kind = YAML_SCALAR;
-	at.value = (char *)item->text;
-	i = rules_word(l, &at, "dedup key", words, sizeof(words) / sizeof(words[0]));
-	if (i < 0)
-		return i;
-	*keys |= 1u << i;
-	return 0;
-}
-
-int rules_load_dedup(struct rules_loader *l, const struct yaml_node *node, uint32_t *keys, uint64_t *for_ms)
-{
-	static const char *const names[] = {"key", "for", NULL}, *const later[] = {NULL};
+	static const char *const names[] = {"key", "for", NULL};
 	const struct yaml_node *value;
 	int rc;
 
 	if (node->kind == YAML_SCALAR)
-		return rules_duration(l, node, "dedup", for_ms);
-	rc = rules_check_keys(l, node, names, later, "dedup");
+		return rules_duration(l, node, "dedup", &d->for_ms);
+	rc = rules_check_keys(l, node, names, "dedup");
 	value = yaml_get(node, "for");
 	if (!rc && value)
-		rc = rules_duration(l, value, "for", for_ms);
+		rc = rules_duration(l, value, "for", &d->for_ms);
 	value = yaml_get(node, "key");
 	if (!rc && value) {
-		*keys = RULES_KEY_RULE; /* two rules never share an alert */
-		rc = rules_each_plain(l, value, rules_add_key, keys);
+		d->keys = RULES_KEY_RULE; /* two rules never share an alert */
+		*keys = true;
+		rc = rules_load_properties(l, value, "dedup key", &d->keys);
 	}
 	return rc;
 }
 
-/* ---- the parts of a rule ---- */
-
-static int rules_load_type(struct rules_loader *l, const struct yaml_node *map, struct rule *r)
+static int rules_load_mute(struct rules_loader *l, const struct yaml_node *node, uint64_t *after, uint64_t *within)
 {
-	static const char *const words[] = {"allow",     "deny",   "risk",       "first_seen",
-					    "threshold", "beacon", "server_list"};
-	const struct yaml_node *node;
-	int i = rules_need(l, map, "type", &node);
+	static const char *const names[] = {"after", "within", NULL};
+	const struct yaml_node *value;
+	int rc = rules_check_keys(l, node, names, "mute");
 
-	if (i)
-		return i;
-	i = rules_word(l, node, "type", words, sizeof(words) / sizeof(words[0]));
-	if (i < 0)
-		return i;
-	if (i > RULES_DENY)
-		return rules_error(l, node, "type %s is not supported yet", words[i]);
-	r->type = (enum rules_type)i;
-	return 0;
-}
-
-static int rules_load_severity(struct rules_loader *l, const struct yaml_node *map, struct rule *r)
-{
-	const struct yaml_node *node;
-	int i = rules_need(l, map, "severity", &node);
-
-	if (i)
-		return i;
-	if (node->kind == YAML_SCALAR && strcmp(node->value, "from_score") == 0)
-		return rules_error(l, node, "severity from_score is for rules of type risk");
-	i = rules_word(l, node, "severity", rules_severities, RULES_SEVERITIES);
-	if (i < 0)
-		return i;
-	r->severity = (enum rules_severity)i;
-	return 0;
-}
-
-static int rules_load_enabled(struct rules_loader *l, const struct yaml_node *node, struct rule *r)
-{
-	static const char *const words[] = {"false", "true"};
-	int i = rules_word(l, node, "enabled", words, 2);
-
-	r->enabled = i == 1;
-	return i < 0 ? i : 0;
+	if (!rc && node->n == 0)
+		return rules_error(l, node, "mute needs after, within or both");
+	value = yaml_get(node, "after");
+	if (!rc && value)
+		rc = rules_number(l, value, "after", RULES_MUTE_MAX, after);
+	value = yaml_get(node, "within");
+	if (!rc && value)
+		rc = rules_time_span(l, value, "within", within);
+	return rc;
 }
 
 static int rules_load_actions(struct rules_loader *l, const struct yaml_node *node)
@@ -139,6 +110,46 @@ static int rules_load_actions(struct rules_loader *l, const struct yaml_node *no
 	return rules_error(l, item, "the only action yet is log");
 }
 
+int rules_load_defaults(struct rules_loader *l, const struct yaml_node *node)
+{
+	static const char *const names[] = {"dedup", "release_after", "mute", "actions", NULL};
+	struct rules_defaults *d = &l->defaults;
+	const struct yaml_node *value;
+	int rc = rules_check_keys(l, node, names, "defaults");
+
+	if (!rc && (value = yaml_get(node, "dedup")))
+		rc = rules_load_dedup(l, value, &d->dedup, &d->dedup_keys);
+	if (!rc && (value = yaml_get(node, "release_after")))
+		rc = rules_time_span(l, value, "release_after", &d->release_ms);
+	if (!rc && (value = yaml_get(node, "mute")))
+		rc = rules_load_mute(l, value, &d->mute_after, &d->mute_ms);
+	if (!rc && (value = yaml_get(node, "actions")))
+		rc = rules_load_actions(l, value);
+	return rc;
+}
+
+/* ---- the parts of a rule ---- */
+
+static int rules_load_severity(struct rules_loader *l, const struct yaml_node *map, struct rule *r)
+{
+	const struct yaml_node *node;
+	int i = rules_need(l, map, "a rule", "severity", &node);
+
+	if (i)
+		return i;
+	if (node->kind == YAML_SCALAR && strcmp(node->value, "from_score") == 0) {
+		r->severity = RULES_FROM_SCORE;
+		if (r->type != RULES_RISK)
+			return rules_error(l, node, "severity from_score is for rules of type risk");
+		return 0;
+	}
+	i = rules_word(l, node, "severity", rules_severities, RULES_SEVERITIES);
+	if (i < 0)
+		return i;
+	r->severity = (enum rules_severity)i;
+	return 0;
+}
+
 /* `until` apart, an exception is a match. */
 static int rules_load_exception(struct rules_loader *l, const struct yaml_node *node, struct rules_exception *e)
 {
@@ -147,6 +158,7 @@ static int rules_load_exception(struct rules_loader *l, const struct yaml_node *
 	size_t n = 0;
 	int rc = -ENOMEM;
 
+	e->place = rules_place_of(l, node);
 	if (node->kind != YAML_MAP || node->n == (until ? 1 : 0))
 		return rules_error(l, node, "an exception is a map with keys of match");
 	if (until) {
@@ -183,90 +195,36 @@ static int rules_load_except(struct rules_loader *l, const struct yaml_node *nod
 	return rc;
 }
 
-static int rules_load_unknown(struct rules_loader *l, const struct yaml_node *node, struct rule *r)
-{
-	static const char *const names[] = {"alert_after", NULL}, *const later[] = {NULL};
-	const struct yaml_node *value = yaml_get(node, "alert_after");
-	int rc = rules_check_keys(l, node, names, later, "on_unknown");
-
-	if (rc)
-		return rc;
-	if (!value)
-		return rules_error(l, node, "on_unknown needs the key alert_after");
-	rc = rules_number(l, value, "alert_after", 1000000, &r->unknown_after);
-	if (!rc && r->unknown_after == 0)
-		return rules_error(l, value, "alert_after is 0; leave on_unknown out to never alert");
-	return rc;
-}
-
-static int rules_load_allow(struct rules_loader *l, const struct yaml_node *node, struct rule *r)
-{
-	static const char *const names[] = {"client", "server", NULL}, *const later[] = {NULL};
-	const struct yaml_node *value;
-	int rc = rules_check_keys(l, node, names, later, "allow");
-
-	if (rc)
-		return rc;
-	if (node->n == 0)
-		return rules_error(l, node, "allow needs client, server or both");
-	value = yaml_get(node, "client");
-	if (value)
-		rc = rules_load_names(l, value, true, &r->allow_client);
-	value = yaml_get(node, "server");
-	if (value && !rc)
-		rc = rules_load_names(l, value, true, &r->allow_server);
-	return rc;
-}
-
-/* The keys that only one type has, and what a rule may not be without. */
-static int rules_load_by_type(struct rules_loader *l, const struct yaml_node *map, struct rule *r)
-{
-	const struct yaml_node *match = yaml_get(map, "match"), *allow = yaml_get(map, "allow");
-	const struct yaml_node *unknown = yaml_get(map, "on_unknown");
-	int rc = rules_need(l, map, "match", &match);
-
-	if (!rc)
-		rc = rules_load_match(l, match, &r->match);
-	if (rc)
-		return rc;
-	if (r->type == RULES_DENY) {
-		if (allow || unknown)
-			return rules_error(l, allow ? allow : unknown, "%s is for rules of type allow",
-					   allow ? "allow" : "on_unknown");
-		if (match->n == 0)
-			return rules_error(l, match, "a deny rule with an empty match would alert on every flow");
-		return 0;
-	}
-	rc = rules_need(l, map, "allow", &allow);
-	if (!rc)
-		rc = rules_load_allow(l, allow, r);
-	if (!rc && unknown)
-		rc = rules_load_unknown(l, unknown, r);
-	return rc;
-}
-
 static int rules_load_id(struct rules_loader *l, const struct yaml_node *map, struct rule *r)
 {
 	const struct yaml_node *node;
 	uint64_t id = 0;
-	int rc = rules_need(l, map, "id", &node);
+	int rc = rules_need(l, map, "a rule", "id", &node);
 
 	if (!rc)
 		rc = rules_number(l, node, "id", UINT32_MAX, &id);
 	r->id = (uint32_t)id;
-	for (size_t i = 0; !rc && i < l->set->n; i++)
-		if (l->set->rules[i].id == r->id)
-			return rules_error(l, node, "id %u is that of \"%s\" already", r->id, l->set->rules[i].name);
+	for (size_t i = 0; !rc && i < l->set->n; i++) {
+		const struct rule *other = &l->set->rules[i];
+
+		if (other->id != r->id)
+			continue;
+		if (other->place.file == l->file)
+			return rules_error(l, node, "id %u is that of \"%s\" already", r->id, other->name);
+		return rules_error(l, node, "id %u is that of \"%s\" already, %s:%d", r->id, other->name,
+				   other->place.file, other->place.line);
+	}
 	return rc;
 }
 
 static int rules_load_optional(struct rules_loader *l, const struct yaml_node *map, struct rule *r)
 {
 	const struct yaml_node *node;
+	bool keys = l->defaults.dedup_keys;
 	int rc = 0;
 
 	if ((node = yaml_get(map, "enabled")))
-		rc = rules_load_enabled(l, node, r);
+		rc = rules_bool(l, node, "enabled", &r->enabled);
 	if (!rc && (node = yaml_get(map, "description")))
 		rc = rules_copy(l, node, "description", &r->description);
 	if (!rc && (node = yaml_get(map, "tags")))
@@ -277,44 +235,53 @@ static int rules_load_optional(struct rules_loader *l, const struct yaml_node *m
 		rc = rules_load_actions(l, node);
 	if (!rc && (node = yaml_get(map, "except")))
 		rc = rules_load_except(l, node, r);
-	if (!rc && (node = yaml_get(map, "window")))
-		rc = rules_duration(l, node, "window", &r->window_ms);
 	if (!rc && (node = yaml_get(map, "dedup")))
-		rc = rules_load_dedup(l, node, &r->dedup.keys, &r->dedup.for_ms);
+		rc = rules_load_dedup(l, node, &r->dedup, &keys);
+	if (!rc && (node = yaml_get(map, "release_after")))
+		rc = rules_time_span(l, node, "release_after", &r->release_ms);
+	if (!rc && (node = yaml_get(map, "mute")))
+		rc = rules_load_mute(l, node, &r->mute_after, &r->mute_ms);
+	if (!keys)
+		r->dedup.keys = 0; /* the type has its own */
 	return rc;
+}
+
+static void rules_rule_init(const struct rules_loader *l, const struct yaml_node *map, struct rule *r)
+{
+	const struct rules_defaults *d = &l->defaults;
+
+	r->enabled = true;
+	r->place = rules_place_of(l, map);
+	r->window_ms = RULES_WINDOW_MS;
+	r->max_keys = RULES_GROUPS;
+	r->dedup = d->dedup;
+	r->release_ms = d->release_ms;
+	r->mute_after = d->mute_after;
+	r->mute_ms = d->mute_ms;
 }
 
 int rules_load_rule(struct rules_loader *l, const struct yaml_node *map, struct rule *r)
 {
-	static const char *const names[] = {"id",          "name",   "type",       "severity", "enabled", "match",
-					    "except",      "window", "dedup",      "actions",  "tags",    "mitre",
-					    "description", "allow",  "on_unknown", NULL};
-	static const char *const later[] = {"group_by", "score_min", "key",      "learn",      "sum",     "over",
-					    "distinct", "min_count", "interval", "max_jitter", "servers", NULL};
 	const struct yaml_node *name;
 	int rc;
 
-	r->enabled = true;
-	r->window_ms = RULES_WINDOW_MS;
-	r->dedup = (struct rules_dedup){.keys = l->dedup_keys, .for_ms = l->dedup_ms};
+	rules_rule_init(l, map, r);
 	if (map->kind != YAML_MAP)
 		return rules_error(l, map, "a rule is a map of keys and values");
-	rc = yaml_get(map, "type") ? rules_load_type(l, map, r) : 0;
-	if (!rc)
-		rc = rules_check_keys(l, map, names, later, "a rule");
+	rc = rules_check_rule_keys(l, map, r);
 	if (!rc)
 		rc = rules_load_id(l, map, r);
 	if (!rc)
-		rc = rules_need(l, map, "name", &name);
+		rc = rules_need(l, map, "a rule", "name", &name);
 	if (!rc)
 		rc = rules_copy(l, name, "name", &r->name);
 	if (!rc)
-		rc = rules_load_type(l, map, r);
+		rc = rules_need(l, map, "a rule", "type", &name);
 	if (!rc)
 		rc = rules_load_severity(l, map, r);
 	if (!rc)
 		rc = rules_load_optional(l, map, r);
-	return rc ? rc : rules_load_by_type(l, map, r);
+	return rc ? rc : rules_load_type(l, map, r);
 }
 
 static void rules_texts_deinit(struct rules_texts *t)
@@ -336,4 +303,9 @@ void rules_rule_deinit(struct rule *r)
 	free(r->except);
 	rules_names_deinit(&r->allow_client);
 	rules_names_deinit(&r->allow_server);
+	for (size_t i = 0; i < r->n_servers; i++) {
+		free(r->servers[i].text);
+		free(r->servers[i].hosts.sets);
+	}
+	free(r->servers);
 }

@@ -11,7 +11,19 @@
 
 #define RULES_LINE_MAX 256 /* octets of a line in a list's file */
 #define RULES_LINES_MAX 1000000
-#define RULES_DAY_MS UINT64_C(86400000)
+#define RULES_TIME_MAX 1000000 /* of any unit */
+
+void *rules_room(void *array, size_t n, size_t size)
+{
+	if (n & (n - 1))
+		return array;
+	return realloc(array, (n ? n * 2 : 1) * size);
+}
+
+struct rules_place rules_place_of(const struct rules_loader *l, const struct yaml_node *at)
+{
+	return (struct rules_place){.file = l->file, .line = at->line};
+}
 
 int rules_error(struct rules_loader *l, const struct yaml_node *at, const char *fmt, ...)
 {
@@ -32,7 +44,7 @@ int rules_item_error(struct rules_loader *l, const struct rules_item *i, const c
 	va_start(ap, fmt);
 	vsnprintf(sentence, sizeof(sentence), fmt, ap);
 	va_end(ap);
-	return yaml_error(i->where, &i->at, l->err, l->err_size, "%s", sentence);
+	return yaml_error(i->where, i->at.line ? &i->at : NULL, l->err, l->err_size, "%s", sentence);
 }
 
 void rules_warn_item(struct rules_loader *l, const struct rules_item *i, const char *fmt, ...)
@@ -51,7 +63,7 @@ void rules_warn_item(struct rules_loader *l, const struct rules_item *i, const c
 
 int rules_no_memory(struct rules_loader *l)
 {
-	snprintf(l->err, l->err_size, "%s: no memory", l->yaml->file);
+	snprintf(l->err, l->err_size, "%s: no memory", l->yaml ? l->yaml->file : "rules");
 	return -ENOMEM;
 }
 
@@ -91,19 +103,21 @@ static int rules_line(struct rules_loader *l, struct rules_item *item, char *lin
 
 static int rules_file(struct rules_loader *l, const struct yaml_node *node, rules_each_fn *fn, void *arg)
 {
-	static const char *const keys[] = {"file", NULL}, *const later[] = {NULL};
+	static const char *const keys[] = {"file", NULL};
 	const struct yaml_node *name = yaml_get(node, "file");
 	struct yaml where = {0};
 	struct rules_item item = {.where = &where, .at = {.line = 0, .column = 1}};
 	char line[RULES_LINE_MAX];
 	FILE *in;
-	int rc = rules_check_keys(l, node, keys, later, "a list");
+	int rc = rules_check_keys(l, node, keys, "a list");
 
 	if (rc || !rules_text(l, name ? name : node, "file") || !name)
 		return -EINVAL;
 	where.file = rules_beside(l, name->value);
-	if (!where.file)
+	if (!where.file || !rules_file_add(l->set, where.file)) {
+		free(where.file);
 		return rules_no_memory(l);
+	}
 	in = fopen(where.file, "re");
 	if (!in)
 		rc = rules_error(l, name, "%s: %s", where.file, strerror(errno));
@@ -149,30 +163,50 @@ int rules_each_plain(struct rules_loader *l, const struct yaml_node *value, rule
 	return rc;
 }
 
-static const char *rules_list_name(const void *arg, size_t i)
+int rules_each_listed(struct rules_loader *l, const struct rules_list *list, rules_each_fn *fn, void *arg)
 {
-	const struct yaml_node *lists = arg;
+	const struct yaml *was = l->yaml;
+	int rc;
 
-	return lists->keys[i]->value;
+	l->yaml = list->yaml;
+	rc = rules_each_plain(l, list->node, fn, arg);
+	l->yaml = was;
+	return rc;
 }
 
-const struct yaml_node *rules_named_list(struct rules_loader *l, const struct rules_item *i)
+/* Names of the lists of both maps. */
+static const char *rules_list_name(const void *arg, size_t i)
 {
-	const struct yaml_node *list = l->lists ? yaml_get(l->lists, i->text + 1) : NULL;
-	const char *near;
+	const struct rules_loader *l = arg;
+	size_t n = l->main_lists.node ? l->main_lists.node->n : 0;
 
-	if (list)
-		return list;
-	near = l->lists ? nearest_name(i->text + 1, rules_list_name, l->lists, l->lists->n) : NULL;
-	rules_item_error(l, i, "there is no list %s%s%s%s", i->text + 1, near ? "; did you mean @" : "",
-			 near ? near : "", near ? "?" : "");
-	return NULL;
+	return i < n ? l->main_lists.node->keys[i]->value : l->own_lists.node->keys[i - n]->value;
+}
+
+int rules_named_list(struct rules_loader *l, const struct rules_item *i, struct rules_list *out)
+{
+	const struct rules_list *maps[] = {&l->main_lists, &l->own_lists};
+	const char *near;
+	size_t n = 0;
+
+	for (size_t k = 0; k < 2; k++) {
+		if (!maps[k]->node)
+			continue;
+		n += maps[k]->node->n;
+		*out = (struct rules_list){.yaml = maps[k]->yaml, .node = yaml_get(maps[k]->node, i->text + 1)};
+		if (out->node)
+			return 0;
+	}
+	near = nearest_name(i->text + 1, rules_list_name, l, n);
+	return rules_item_error(l, i, "there is no list %s%s%s%s", i->text + 1, near ? "; did you mean @" : "",
+				near ? near : "", near ? "?" : "");
 }
 
 /* Passes an item on, or the items of the list that it names. */
 struct rules_expansion {
 	rules_each_fn *fn;
 	void *arg;
+	bool *positive;
 	bool negated;
 };
 
@@ -196,21 +230,24 @@ static int rules_expand_one(struct rules_loader *l, const struct rules_item *ite
 static int rules_expand(struct rules_loader *l, const struct rules_item *item, void *arg)
 {
 	struct rules_expansion e = *(struct rules_expansion *)arg;
-	const struct yaml_node *list;
+	struct rules_list list;
 
+	if (e.positive && !item->negated)
+		*e.positive = true;
 	if (*item->text != '@')
 		return e.fn(l, item, e.arg);
-	list = rules_named_list(l, item);
-	if (!list)
+	if (rules_named_list(l, item, &list))
 		return -EINVAL;
 	e.negated = item->negated;
-	return rules_each_plain(l, list, rules_expand_one, &e);
+	return rules_each_listed(l, &list, rules_expand_one, &e);
 }
 
-int rules_each(struct rules_loader *l, const struct yaml_node *value, rules_each_fn *fn, void *arg)
+int rules_each(struct rules_loader *l, const struct yaml_node *value, bool *positive, rules_each_fn *fn, void *arg)
 {
-	struct rules_expansion e = {.fn = fn, .arg = arg};
+	struct rules_expansion e = {.fn = fn, .arg = arg, .positive = positive};
 
+	if (positive && value->kind == YAML_MAP)
+		*positive = true;
 	return rules_each_plain(l, value, rules_expand, &e);
 }
 
@@ -233,8 +270,7 @@ static bool rules_has_name(const char *const *names, const char *name)
 	return false;
 }
 
-int rules_check_keys(struct rules_loader *l, const struct yaml_node *map, const char *const *names,
-		     const char *const *later, const char *what)
+int rules_check_keys(struct rules_loader *l, const struct yaml_node *map, const char *const *names, const char *what)
 {
 	if (map->kind != YAML_MAP)
 		return rules_error(l, map, "%s is a map of keys and values", what);
@@ -244,8 +280,6 @@ int rules_check_keys(struct rules_loader *l, const struct yaml_node *map, const 
 
 		if (rules_has_name(names, key))
 			continue;
-		if (rules_has_name(later, key))
-			return rules_error(l, map->keys[i], "key %s is not supported yet", key);
 		near = nearest_string(key, names, rules_count_names(names));
 		return rules_error(l, map->keys[i], "unknown key %s in %s%s%s%s", key, what,
 				   near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
@@ -261,16 +295,28 @@ const char *rules_text(struct rules_loader *l, const struct yaml_node *node, con
 	return NULL;
 }
 
+bool rules_digits(const char *text, uint64_t max, uint64_t *out)
+{
+	unsigned long long n;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (*end || errno || n > max)
+		return false;
+	*out = n;
+	return true;
+}
+
 int rules_number(struct rules_loader *l, const struct yaml_node *node, const char *what, uint64_t max, uint64_t *out)
 {
 	const char *text = rules_text(l, node, what);
-	char *end;
 
 	if (!text)
 		return -EINVAL;
-	errno = 0;
-	*out = strtoull(text, &end, 10);
-	if (*text < '0' || *text > '9' || *end || errno || *out > max)
+	if (!rules_digits(text, max, out))
 		return rules_error(l, node, "%s is \"%s\", not a number up to %llu", what, text,
 				   (unsigned long long)max);
 	return 0;
@@ -289,13 +335,60 @@ int rules_duration(struct rules_loader *l, const struct yaml_node *node, const c
 	if (!text)
 		return -EINVAL;
 	n = strtoul(text, &end, 10);
-	if (*text >= '0' && *text <= '9' && n <= 1000000 && *end && !end[1])
+	if (*text >= '0' && *text <= '9' && n <= RULES_TIME_MAX && *end && !end[1])
 		for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
 			if (units[i].unit == *end) {
 				*ms = n * units[i].ms;
 				return 0;
 			}
 	return rules_error(l, node, "%s is \"%s\", not a time such as 30s, 15m, 1h or 7d", what, text);
+}
+
+int rules_time_span(struct rules_loader *l, const struct yaml_node *node, const char *what, uint64_t *ms)
+{
+	int rc = rules_duration(l, node, what, ms);
+
+	return !rc && *ms == 0 ? rules_error(l, node, "%s is no time at all", what) : rc;
+}
+
+/* What stands behind the digits of a size; 0 if that is nothing known. */
+static uint64_t rules_unit(const char *text)
+{
+	static const char letters[] = "kMGT";
+	const char *letter = *text ? strchr(letters, *text == 'K' ? 'k' : *text) : NULL;
+	uint64_t step = 1000, unit = 1;
+
+	if (!*text || strcmp(text, "B") == 0)
+		return 1;
+	if (!letter)
+		return 0;
+	text++;
+	if (*text == 'i') {
+		step = 1024;
+		text++;
+	}
+	if (*text && strcmp(text, "B") != 0)
+		return 0;
+	for (const char *l = letters; l <= letter; l++)
+		unit *= step;
+	return unit;
+}
+
+int rules_size(struct rules_loader *l, const struct yaml_node *node, const char *what, uint64_t *out)
+{
+	const char *text = rules_text(l, node, what);
+	unsigned long long n;
+	uint64_t unit;
+	char *end;
+
+	if (!text)
+		return -EINVAL;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	unit = *text >= '0' && *text <= '9' && !errno ? rules_unit(end) : 0;
+	if (unit && !__builtin_mul_overflow(n, unit, out))
+		return 0;
+	return rules_error(l, node, "%s is \"%s\", not a number such as 500, 10k, 500MB or 2GiB", what, text);
 }
 
 int rules_date(struct rules_loader *l, const struct yaml_node *node, uint64_t *end_ms)
@@ -340,4 +433,28 @@ int rules_word(struct rules_loader *l, const struct yaml_node *node, const char 
 	if (near)
 		return rules_error(l, node, "%s is \"%s\"; did you mean %s?", what, text, near);
 	return rules_error(l, node, "%s is \"%s\", not one of %s", what, text, list);
+}
+
+int rules_bool(struct rules_loader *l, const struct yaml_node *node, const char *what, bool *out)
+{
+	static const char *const words[] = {"false", "true"};
+	int i = rules_word(l, node, what, words, 2);
+
+	*out = i == 1;
+	return i < 0 ? i : 0;
+}
+
+int rules_item_word(struct rules_loader *l, const struct rules_item *item, const char *what, const char *const *words,
+		    size_t n)
+{
+	struct yaml_node at = item->at;
+	const struct yaml *was = l->yaml;
+	int i;
+
+	at.kind = YAML_SCALAR;
+	at.value = (char *)item->text; /* only read */
+	l->yaml = item->where;
+	i = rules_word(l, &at, what, words, n);
+	l->yaml = was;
+	return i;
 }

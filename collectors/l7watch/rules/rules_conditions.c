@@ -15,6 +15,16 @@ static bool view_from_server(const struct l7_record *r)
 	       ((r->src_port == 67 && r->dst_port == 68) || (r->src_port == 547 && r->dst_port == 546));
 }
 
+static uint8_t view_traits(const struct rules_view *v)
+{
+	const struct l7_record *r = v->in->record;
+
+	return (uint8_t)((v->final ? RULES_TRAIT_FINAL : 0) | (v->in->answered ? RULES_TRAIT_ANSWERED : 0) |
+			 (r->risks ? RULES_TRAIT_RISKS : 0) | (r->risk_score ? RULES_TRAIT_SCORE : 0) |
+			 (rules_server_name(r).len ? RULES_TRAIT_NAME : 0) | (r->alpn.len ? RULES_TRAIT_ALPN : 0) |
+			 (r->tls_version ? RULES_TRAIT_TLS : 0));
+}
+
 void rules_view_init(struct rules_view *v, const struct rule_set *set, const struct rules_input *in)
 {
 	const struct l7_record *r = in->record;
@@ -32,6 +42,7 @@ void rules_view_init(struct rules_view *v, const struct rule_set *set, const str
 	/* Of a flow picked up in the middle a well-known port tells the server from the client. */
 	v->sides_known = !v->midstream || (r->dst_port < 1024 && r->src_port >= 1024);
 	v->from_server = view_from_server(r);
+	v->traits = view_traits(v);
 }
 
 /* ---- addresses ---- */
@@ -52,17 +63,13 @@ bool rules_hosts_have(const struct rule_set *set, const struct rules_hosts *h, u
 	return found;
 }
 
-static bool rules_direction_matches(const struct rules_view *v, uint8_t directions)
+uint8_t rules_direction(const struct rules_view *v)
 {
-	bool from_home = rules_hosts_have(v->set, &v->set->home, v->src);
 	bool to_home = rules_hosts_have(v->set, &v->set->home, v->dst);
-	uint8_t is = 0; /* from elsewhere to elsewhere */
 
-	if (from_home)
-		is = to_home ? RULES_DIRECTION_INTERNAL : RULES_DIRECTION_OUT;
-	else if (to_home)
-		is = RULES_DIRECTION_IN;
-	return directions & is;
+	if (rules_hosts_have(v->set, &v->set->home, v->src))
+		return to_home ? RULES_DIRECTION_INTERNAL : RULES_DIRECTION_OUT;
+	return to_home ? RULES_DIRECTION_IN : 0;
 }
 
 /* What has no hardware address stated is nobody's. */
@@ -109,21 +116,28 @@ static bool rules_risk_matches(const struct l7_record *r, const struct rules_mat
 	return (!m->risk_positive || (r->risks & m->risks)) && !(r->risks & m->no_risks);
 }
 
-/* DTLS counts down: 1.0 (which is made of TLS 1.1) is feff, 1.2 fefd, 1.3 fefc. */
-static bool rules_tls_version_matches(const struct l7_record *r, const struct rules_amount *a)
+uint16_t rules_tls_version(const struct l7_record *r)
 {
 	uint16_t version = r->tls_version;
 
-	if (version == 0)
-		return false;
-	if (version == 0xfeff)
-		version = 0x0302;
-	else if (version >= 0xfe00)
-		version = (uint16_t)(0x0300 | (0x100 - (version & 0xff)));
-	return rules_amount_has(a, version);
+	switch (version) {
+	case 0xfeff: /* DTLS 1.0 is made of TLS 1.1 */
+		return 0x0302;
+	case 0xfefd:
+		return 0x0303;
+	case 0xfefc:
+		return 0x0304;
+	default:
+		return version;
+	}
 }
 
-static uint64_t rules_lasted(const struct rules_input *in)
+static bool rules_tls_version_matches(const struct l7_record *r, const struct rules_amount *a)
+{
+	return r->tls_version && rules_amount_has(a, rules_tls_version(r));
+}
+
+uint64_t rules_lasted(const struct rules_input *in)
 {
 	return in->record->end_ms > in->start_ms ? in->record->end_ms - in->start_ms : 0;
 }
@@ -300,7 +314,7 @@ bool rules_key_matches(const struct rules_view *v, const struct rules_match *m, 
 	case RULES_MATCH_answered:
 		return in->answered == m->answered;
 	case RULES_MATCH_direction:
-		return rules_direction_matches(v, m->directions);
+		return m->directions & rules_direction(v);
 	case RULES_MATCH_time:
 		return rules_time_holds(&m->time, in->now_ms);
 	case RULES_MATCH_confidence: /* says how sure the names have to be */

@@ -22,8 +22,10 @@ struct rules_index {
 	uint64_t *app_app, *app_master, *app_category; /* key app: by the record's application, master, category */
 	uint64_t *master;                              /* key master: by the record's master */
 	uint64_t *category;                            /* key category: by the record's category */
+	uint64_t *l4;                                  /* key l4: by the record's IP protocol */
 	uint64_t *port;                                /* key port: by the class of the server's port */
-	uint64_t *traits;                              /* by what the record has or lacks, see rules_index.c */
+	uint64_t *traits;                              /* by enum rules_traits, all that a record has together */
+	size_t n_ports;                                /* classes of ports: those that all rules treat alike */
 	uint16_t *port_class;                          /* 65536 */
 };
 
@@ -35,6 +37,18 @@ struct rules_file {
 	ino_t inode;
 	off_t size;
 	struct timespec changed;
+};
+
+/* What a record has or has not, and rules ask for; bits. */
+enum rules_traits {
+	RULES_TRAIT_FINAL = 1,
+	RULES_TRAIT_ANSWERED = 2,
+	RULES_TRAIT_RISKS = 4,
+	RULES_TRAIT_SCORE = 8, /* above 0 */
+	RULES_TRAIT_NAME = 16, /* of a server */
+	RULES_TRAIT_ALPN = 32,
+	RULES_TRAIT_TLS = 64, /* a version */
+	RULES_TRAITS = 128
 };
 
 struct rule_set {
@@ -173,6 +187,8 @@ int rules_load_ports(struct rules_loader *l, const struct yaml_node *value, stru
 int rules_load_vlans(struct rules_loader *l, const struct yaml_node *value, struct rules_ports *out);
 int rules_load_l4(struct rules_loader *l, const struct yaml_node *value, struct rules_match *m);
 int rules_load_risk(struct rules_loader *l, const struct yaml_node *value, struct rules_match *m);
+/* Short name of a risk by its bit, or NULL. */
+const char *rules_risk_word(unsigned bit);
 int rules_load_direction(struct rules_loader *l, const struct yaml_node *value, struct rules_match *m);
 /* A number, or {min: A, max: B}; read(l, node, what, out) reads one. */
 typedef int rules_read_fn(struct rules_loader *l, const struct yaml_node *node, const char *what, uint64_t *out);
@@ -237,6 +253,7 @@ struct rules_view {
 	bool sides_known; /* who is client and who is server */
 	bool midstream;
 	bool from_server; /* what servers alone send, from their port: the source is the server */
+	uint8_t traits;   /* enum rules_traits */
 };
 
 /* What a rule asks besides its keys; bits. */
@@ -258,6 +275,10 @@ const struct rules_exception *rules_excepted(const struct rules_view *v, const s
 unsigned rules_needs(const struct rule *r, enum rules_side side);
 /* Those of `needs` that the record does not meet. */
 unsigned rules_lacks(const struct rules_view *v, const struct rule *r, unsigned needs);
+uint8_t rules_direction(const struct rules_view *v); /* one bit, or 0: neither end is home */
+/* 0: none; of DTLS the TLS that it is made of. */
+uint16_t rules_tls_version(const struct l7_record *r);
+uint64_t rules_lasted(const struct rules_input *in); /* the flow so far, ms */
 /* Name asked for: TLS, else HTTP, else DNS. */
 struct l7_text rules_server_name(const struct l7_record *r);
 /* What a list of servers says of the one at `side`. */
@@ -266,13 +287,19 @@ enum rules_server rules_server_listed(const struct rules_view *v, const struct r
 
 /* ---- rules_match.c ---- */
 
-/* Keys whose answer `sides` below has. */
+/* Keys that ask for addresses and sides. */
 #define RULES_KEYS_OF_SIDES                                                                                            \
 	(1u << RULES_MATCH_host | 1u << RULES_MATCH_client | 1u << RULES_MATCH_server | 1u << RULES_MATCH_peer |       \
 	 1u << RULES_MATCH_side)
-/* Verdicts of one rule, whose host may be on `sides` by the keys above; at most 2. */
+/* Keys whose answer depends on which side the rule's host is. */
+#define RULES_KEYS_OF_A_SIDE                                                                                           \
+	(1u << RULES_MATCH_host | 1u << RULES_MATCH_peer | 1u << RULES_MATCH_side | 1u << RULES_MATCH_mac)
+
+/* Verdicts of one rule, whose host may be on `sides` as far as RULES_KEYS_OF_SIDES say; at most 2. */
 size_t rules_judge_sides(const struct rules_view *v, const struct rule *r, unsigned sides, struct rules_verdict *out,
 			 size_t room);
+/* Sides that are worth a word about a record, whatever the addresses. */
+unsigned rules_sides_asked(const struct rules_view *v, const struct rule *r);
 /* What a rule of type allow says of a name on out->side, as names_allow(). */
 enum names_answer rules_allows(const struct rules_view *v, const struct rule *r, enum rules_side side);
 /* Kind of the verdict on out->side when keys, needs and exceptions are met. False: nothing to say. */
@@ -303,6 +330,17 @@ static inline uint64_t rules_index_names(const struct rule_set *set, const struc
 
 	return (x->app_app[app] | x->app_master[master] | x->app_category[category]) & x->master[master] &
 	       x->category[category];
+}
+
+/* Rules of word w whose protocol of layer 4, port and traits may be the record's. */
+static inline uint64_t rules_index_rest(const struct rules_view *v, size_t w)
+{
+	const struct rules_index *x = &v->set->index;
+	const struct l7_record *r = v->in->record;
+	size_t words = v->set->words;
+
+	return x->l4[r->protocol * words + w] & x->port[x->port_class[r->dst_port] * words + w] &
+	       x->traits[v->traits * words + w];
 }
 
 #endif

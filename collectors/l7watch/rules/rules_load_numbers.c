@@ -117,6 +117,14 @@ static const struct {
 #undef RISK
 };
 
+const char *rules_risk_word(unsigned bit)
+{
+	for (size_t i = 0; i < RULES_COUNT(rules_risks); i++)
+		if (rules_risks[i].bit == bit)
+			return rules_risks[i].word;
+	return NULL;
+}
+
 /* Letter case is free, and so is - for _. */
 static bool rules_risk_is(size_t i, const char *text)
 {

@@ -84,11 +84,15 @@ static bool rules_judge(const struct rules_view *v, const struct rule *r, enum r
 	       !(r->n_except && rules_excepted(v, r));
 }
 
+static enum rules_side rules_first_side(const struct rule *r)
+{
+	return rules_server_first(r) && !rules_per_side(r) ? RULES_SERVER : RULES_CLIENT;
+}
+
 size_t rules_judge_sides(const struct rules_view *v, const struct rule *r, unsigned sides, struct rules_verdict *out,
 			 size_t room)
 {
-	enum rules_side first = rules_server_first(r) && !rules_per_side(r) ? RULES_SERVER : RULES_CLIENT;
-	enum rules_side second = first == RULES_CLIENT ? RULES_SERVER : RULES_CLIENT;
+	enum rules_side first = rules_first_side(r), second = first == RULES_CLIENT ? RULES_SERVER : RULES_CLIENT;
 	size_t n = 0;
 
 	if (r->type == RULES_SERVER_LIST)
@@ -103,6 +107,20 @@ size_t rules_judge_sides(const struct rules_view *v, const struct rule *r, unsig
 	return n;
 }
 
+unsigned rules_sides_asked(const struct rules_view *v, const struct rule *r)
+{
+	unsigned sides = r->match.sides;
+
+	if (r->type == RULES_SERVER_LIST)
+		return sides & (v->from_server ? RULES_CLIENT : RULES_SERVER);
+	if (r->type == RULES_ALLOW)
+		return sides &
+		       ((r->allow_client.given ? RULES_CLIENT : 0) | (r->allow_server.given ? RULES_SERVER : 0));
+	if (!rules_per_side(r) && !(r->match.given & RULES_KEYS_OF_A_SIDE))
+		return rules_first_side(r);
+	return sides;
+}
+
 size_t rules_match(const struct rule_set *set, const struct rules_input *in, struct rules_verdict *out, size_t room)
 {
 	struct rules_view v;
@@ -112,6 +130,7 @@ size_t rules_match(const struct rule_set *set, const struct rules_input *in, str
 	for (size_t w = 0; w < set->words; w++) {
 		uint64_t names = rules_index_names(set, &v.names, w), client, server;
 
+		names &= rules_index_rest(&v, w);
 		rules_index_hosts(set, v.src, v.dst, w, &client, &server);
 		client &= names;
 		server &= names;

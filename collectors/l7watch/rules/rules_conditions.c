@@ -348,6 +348,15 @@ const struct rules_exception *rules_excepted(const struct rules_view *v, const s
 
 /* ---- what the type asks ---- */
 
+bool rules_of_server(const struct rule *r)
+{
+	const struct rules_match *m = &r->match;
+
+	if (r->keys & (RULES_KEY_SUBJECT | RULES_KEY_CLIENT))
+		return m->server.given && !m->host.given && !m->client.given && !(r->keys & RULES_KEY_CLIENT);
+	return (r->keys & RULES_KEY_SERVER) || (m->server.given && !m->host.given && !m->client.given);
+}
+
 /* Some name that is asked for is one that it must not be. */
 static bool rules_negates(const struct rules_names *names)
 {
@@ -368,8 +377,11 @@ unsigned rules_needs(const struct rule *r, enum rules_side side)
 	const struct rules_match *m = &r->match;
 
 	switch (r->type) {
-	case RULES_ALLOW:
 	case RULES_FIRST_SEEN:
+		if (rules_of_server(r))
+			return RULES_NEEDS_FINAL | RULES_NEEDS_SIDES | server;
+		/* fall through */
+	case RULES_ALLOW:
 		return RULES_NEEDS_FINAL | RULES_NEEDS_SIDES | (side == RULES_SERVER ? server : 0);
 	case RULES_SERVER_LIST:
 		return RULES_NEEDS_FINAL | (side == RULES_SERVER ? server : 0);

@@ -272,6 +272,8 @@ bool rules_key_matches(const struct rules_view *v, const struct rules_match *m, 
 		       enum rules_side side);
 /* The exception that applies, or NULL. In an exception `host` is either side. */
 const struct rules_exception *rules_excepted(const struct rules_view *v, const struct rule *r);
+/* A rule that names a server and no host is about the server, as is one that counts by server. */
+bool rules_of_server(const struct rule *r);
 unsigned rules_needs(const struct rule *r, enum rules_side side);
 /* Those of `needs` that the record does not meet. */
 unsigned rules_lacks(const struct rules_view *v, const struct rule *r, unsigned needs);

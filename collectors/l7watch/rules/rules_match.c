@@ -5,16 +5,6 @@
  */
 #include "rules/rules_internal.h"
 
-/* A rule that names a server and no host is about the server, as is one that counts by server. */
-static bool rules_server_first(const struct rule *r)
-{
-	const struct rules_match *m = &r->match;
-
-	if (r->keys & (RULES_KEY_SUBJECT | RULES_KEY_CLIENT))
-		return m->server.given && !m->host.given && !m->client.given && !(r->keys & RULES_KEY_CLIENT);
-	return (r->keys & RULES_KEY_SERVER) || (m->server.given && !m->host.given && !m->client.given);
-}
-
 /* Either side of a record is judged for itself. */
 static bool rules_per_side(const struct rule *r)
 {
@@ -86,7 +76,7 @@ static bool rules_judge(const struct rules_view *v, const struct rule *r, enum r
 
 static enum rules_side rules_first_side(const struct rule *r)
 {
-	return rules_server_first(r) && !rules_per_side(r) ? RULES_SERVER : RULES_CLIENT;
+	return rules_of_server(r) && !rules_per_side(r) ? RULES_SERVER : RULES_CLIENT;
 }
 
 size_t rules_judge_sides(const struct rules_view *v, const struct rule *r, unsigned sides, struct rules_verdict *out,

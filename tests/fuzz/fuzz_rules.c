@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A rule file and a record: what is taken is asked about a few records and alerts in words, what is refused has a
- * sentence. The record's name is the input's last word, so that it may be one of the rules.
+ * A rule file and a record: what is taken is asked about the record, explained and told in words, what is refused has a
+ * sentence. The record's name, and the server's, is the input's last word, so that it may be one of the rules.
  */
 #include <string.h>
 
@@ -31,10 +31,35 @@ static struct l7_record fuzz_record(const uint8_t *data, size_t size)
 	for (size_t i = size - n; i < size; i++)
 		if (strchr(" #\n\"'", data[i]))
 			n = size - i - 1;
+	r.risks = UINT64_C(1) << mix % 64;
+	r.risk_score = mix;
+	r.vlan_id = mix;
+	r.tls_version = (uint16_t)(0x300 + mix % 8);
 	l7_record_set_app(&r, (const char *)data + size - n, n);
+	l7_record_text(&r, &r.sni, (const char *)data + size - n, n, L7_TEXT_MAX);
+	l7_record_text(&r, &r.alpn, (const char *)data + size - n, n, L7_TEXT_MAX);
 	if (l7_record_text(&r, &r.category, categories[mix % 3], strlen(categories[mix % 3]), L7_TEXT_MAX))
 		l7_mark(&r, L7_F_applicationCategoryName);
 	return r;
+}
+
+/* A rule is explained as it was judged. */
+static void fuzz_explain(const struct rule_set *set, const struct rules_input *in, const struct rules_verdict *v,
+			 size_t n)
+{
+	struct buf words;
+
+	for (size_t i = 0; i < rules_count(set) && i < 8; i++) {
+		const struct rule *rule = rules_at(set, i);
+		bool fires = false;
+
+		for (size_t k = 0; k < n; k++)
+			fires |= v[k].rule == rule;
+		buf_init(&words, 1 << 18);
+		FUZZ_CHECK(rules_explain(set, rule, in, &words) == fires || n == RULES_VERDICTS_MAX);
+		FUZZ_CHECK(words.len > 20);
+		buf_deinit(&words);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -58,9 +83,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < n; i++) {
 		buf_init(&words, 1 << 16);
 		alert_reason(&words, &v[i], &r, 3);
+		rules_key_octets(&words, v[i].rule->dedup.keys, &v[i], &r);
 		FUZZ_CHECK(words.len > 20);
 		buf_deinit(&words);
 	}
+	fuzz_explain(set, &in, v, n);
 	rules_free(set);
 	return 0;
 }

@@ -265,6 +265,28 @@ def rules():
         "category": head + b"- {id: 4, name: n, type: allow, severity: high, match: {category: [Web, Chat]},\n"
                            b"   allow: {server: ['category:Web', '!category:Chat']}, window: 1h}\n# HTTP",
         "category-wrong": head + b"- {id: 5, name: n, type: deny, severity: low, match: {category: [Wob, 'category:Web']}}\n#TLS",
+        "types": b"""version: 1
+home_nets: [192.0.2.0/24]
+lists: {r: [192.0.2.53]}
+defaults: {release_after: 5m, mute: {after: 5, within: 1m}}
+rules:
+- {id: 1, name: n, type: risk, severity: from_score, match: {risk: [malicious_ja3, "!5"]}, score_min: 1}
+- {id: 2, name: n, type: first_seen, severity: low, match: {}, key: [host, side, app], learn: {for: 7d, min_flows: 2}}
+- {id: 3, name: n, type: threshold, severity: low, match: {direction: out}, group_by: [client], sum: bytes, over: 2GiB,
+   window: 1h}
+- {id: 4, name: n, type: threshold, severity: low, match: {app: "!SSH"}, group_by: vlan, distinct: server, over: 1,
+   window: 1m, max_keys: 9}
+- {id: 5, name: n, type: beacon, severity: low, match: {}, group_by: [client, sni], min_count: 3, window: 1h,
+   interval: {min: 1s, max: 1h}, max_jitter: 0.15}
+- {id: 6, name: n, type: server_list, severity: low, match: {}, servers: {DNS: "@r", TLS.*: []}}
+# TLS""",
+        "values": b"""version: 1
+rules:
+- {id: 1, name: n, type: deny, severity: low, match: {score: {max: 99}, sni: ["*.org", "!a.org"], alpn: h2, vlan: 1-99}}
+- {id: 2, name: n, type: deny, severity: low, match: {tls_version: {min: 1.0}, exporter: "e*", bytes: 1k, packets: {min: 1}}}
+- {id: 3, name: n, type: deny, severity: low, match: {duration: 1s, answered: true, mac: 02:00:5e}}
+- {id: 4, name: n, type: deny, severity: low, match: {time: {not_between: "22:00-06:00", days: [mon-fri], tz: UTC}}}
+# www.example.org""",
         "defaults": b"version: 1\ndefaults: {dedup: {key: port, for: 5s}}\nrules: []\n",
     }
 

@@ -139,7 +139,8 @@ static char *rules_asks(const struct yaml_node *value)
 		len--;
 	text = words.failed ? NULL : malloc(len + sizeof(" ..."));
 	if (text) {
-		memcpy(text, words.data, len);
+		if (len)
+			memcpy(text, words.data, len);
 		strcpy(text + len, len < words.len ? " ..." : "");
 	}
 	buf_deinit(&words);

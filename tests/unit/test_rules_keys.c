@@ -216,6 +216,27 @@ static void test_tls(void **state)
 	HITS("tls_version: {max: 1.0}");
 }
 
+static void test_ports(void **state)
+{
+	(void)state;
+	begin_with((struct flow){.app = "TLS", .port = 65535});
+	HITS("port: 65535");
+	HITS("port: 1024-65535");
+	MISSES("port: 0-65534");
+	HITS("port: \"!0-65534\"");
+	MISSES("port: [1-65535, \"!65535\"]");
+	HITS("port: [65535, \"!0-65534\", \"!1-2\"]");
+	r.dst_port = 0; /* of a protocol without ports */
+	HITS("port: 0");
+	MISSES("port: 1-65535");
+	HITS("port: \"!1-65535\"");
+	MISSES("port: \"!0\"");
+	r.dst_port = 80;
+	HITS("port: [1-100, 50-90, \"!70-79\", \"!60-79\"]");
+	r.dst_port = 79;
+	MISSES("port: [1-100, 50-90, \"!70-79\", \"!60-79\"]");
+}
+
 static void test_places(void **state)
 {
 	(void)state;
@@ -609,14 +630,14 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_risk),         cmocka_unit_test(test_amounts),
 		cmocka_unit_test(test_server_names), cmocka_unit_test(test_tls),
-		cmocka_unit_test(test_places),       cmocka_unit_test(test_mac),
-		cmocka_unit_test(test_direction),    cmocka_unit_test(test_answered),
-		cmocka_unit_test(test_time),         cmocka_unit_test(test_empty_lists),
-		cmocka_unit_test(test_ipv6),         cmocka_unit_test(test_risk_rule),
-		cmocka_unit_test(test_server_list),  cmocka_unit_test(test_dhcp_server),
-		cmocka_unit_test(test_first_seen),   cmocka_unit_test(test_counting),
-		cmocka_unit_test(test_values),       cmocka_unit_test(test_default_keys),
-		cmocka_unit_test(test_key_octets),
+		cmocka_unit_test(test_ports),        cmocka_unit_test(test_places),
+		cmocka_unit_test(test_mac),          cmocka_unit_test(test_direction),
+		cmocka_unit_test(test_answered),     cmocka_unit_test(test_time),
+		cmocka_unit_test(test_empty_lists),  cmocka_unit_test(test_ipv6),
+		cmocka_unit_test(test_risk_rule),    cmocka_unit_test(test_server_list),
+		cmocka_unit_test(test_dhcp_server),  cmocka_unit_test(test_first_seen),
+		cmocka_unit_test(test_counting),     cmocka_unit_test(test_values),
+		cmocka_unit_test(test_default_keys), cmocka_unit_test(test_key_octets),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

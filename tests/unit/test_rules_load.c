@@ -272,13 +272,36 @@ static void test_outdated(void **state)
 	close_place(&p);
 }
 
+/* A file without an item is a list that nothing is in. */
+static void test_empty_file(void **state)
+{
+	static const char *const keys[] = {"host", "app", "port", "sni", "exporter", "risk", "l4"};
+	struct rule_set *set;
+	struct place p;
+	char rules[256];
+	uint32_t id;
+
+	(void)state;
+	open_place(&p);
+	put(&p, "more.txt", "# nobody yet\n");
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		snprintf(rules, sizeof(rules),
+			 "version: 1\nrules:\n- {id: 1, name: a, type: deny, severity: low, match: {%s: {file: "
+			 "more.txt}}}\n",
+			 keys[i]);
+		put(&p, "main.yaml", rules);
+		assert_int_equal(load(&p, p.main, NONE, NONE, &set), 0);
+		assert_int_equal(matches(set, "192.0.2.10", "TLS", &id), 0);
+		rules_free(set);
+	}
+	close_place(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_together),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_home),
-		cmocka_unit_test(test_outdated),
+		cmocka_unit_test(test_together), cmocka_unit_test(test_refused),    cmocka_unit_test(test_home),
+		cmocka_unit_test(test_outdated), cmocka_unit_test(test_empty_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,13 +25,12 @@ static void explain_begin(struct explain *x, unsigned indent)
 	buf_printf(x->out, "%*s", (int)indent, "");
 }
 
-static bool explain_end(struct explain *x, bool answer)
+static void explain_end(struct explain *x, bool answer)
 {
 	size_t used = x->out->len - x->line;
 
 	buf_printf(x->out, "%*s  %s\n", used < EXPLAIN_COLUMN ? (int)(EXPLAIN_COLUMN - used) : 0, "",
 		   answer ? "yes" : "NO");
-	return answer;
 }
 
 static void explain_place(struct explain *x, const struct rules_place *p)
@@ -226,7 +225,7 @@ static void explain_has(struct buf *out, const struct rules_view *v, const struc
 
 /* ---- the questions ---- */
 
-static bool explain_key(struct explain *x, enum rules_match_key key, enum rules_side side, unsigned indent)
+static void explain_key(struct explain *x, enum rules_match_key key, enum rules_side side, unsigned indent)
 {
 	const struct rules_match *m = &x->rule->match;
 
@@ -235,24 +234,21 @@ static bool explain_key(struct explain *x, enum rules_match_key key, enum rules_
 	explain_place(x, &m->place[key]);
 	buf_str(x->out, ": ");
 	explain_has(x->out, x->v, m, key, side);
-	return explain_end(x, rules_key_matches(x->v, m, key, side));
+	explain_end(x, rules_key_matches(x->v, m, key, side));
 }
 
-static bool explain_keys(struct explain *x, uint32_t keys, enum rules_side side, unsigned indent)
+static void explain_keys(struct explain *x, uint32_t keys, enum rules_side side, unsigned indent)
 {
-	bool all = true;
-
 	for (uint32_t left = x->rule->match.given & keys; left; left &= left - 1)
-		all &= explain_key(x, (enum rules_match_key)__builtin_ctz(left), side, indent);
-	return all;
+		explain_key(x, (enum rules_match_key)__builtin_ctz(left), side, indent);
 }
 
-static bool explain_exceptions(struct explain *x)
+static void explain_exceptions(struct explain *x)
 {
 	const struct rules_exception *e;
 
 	if (x->rule->n_except == 0)
-		return true;
+		return;
 	e = rules_excepted(x->v, x->rule);
 	explain_begin(x, 2);
 	if (e) {
@@ -261,10 +257,10 @@ static bool explain_exceptions(struct explain *x)
 	} else {
 		buf_printf(x->out, "no exception applies: %zu looked at", x->rule->n_except);
 	}
-	return explain_end(x, !e);
+	explain_end(x, !e);
 }
 
-static bool explain_needs(struct explain *x, enum rules_side side)
+static void explain_needs(struct explain *x, enum rules_side side)
 {
 	static const char *const words[] = {"classification is final", "who is client and who is server is known",
 					    "the server answered", "the flow's first packet was seen"};
@@ -282,7 +278,6 @@ static bool explain_needs(struct explain *x, enum rules_side side)
 		buf_printf(x->out, "score_min %u: %u", x->rule->score_min, x->v->in->record->risk_score);
 		explain_end(x, !(lacks & RULES_NEEDS_SCORE));
 	}
-	return lacks == 0;
 }
 
 static void explain_list(struct buf *out, const struct rules_names *list)
@@ -340,33 +335,32 @@ static void explain_servers(struct explain *x, enum rules_side side)
 }
 
 /* What the type asks last; only two types ask something. */
-static bool explain_decision(struct explain *x, enum rules_side side)
+static void explain_decision(struct explain *x, enum rules_side side)
 {
 	struct rules_verdict verdict = {.rule = x->rule, .side = side};
 	bool fires = rules_decide(x->v, &verdict);
 
 	if (x->rule->type != RULES_ALLOW && x->rule->type != RULES_SERVER_LIST)
-		return fires;
+		return;
 	explain_begin(x, 4);
 	if (x->rule->type == RULES_ALLOW)
 		explain_allow(x, side);
 	else
 		explain_servers(x, side);
-	return explain_end(x, fires);
+	explain_end(x, fires);
 }
 
 /* All that is asked of one side. */
-static bool explain_side(struct explain *x, enum rules_side side)
+static void explain_side(struct explain *x, enum rules_side side)
 {
 	const struct l7_record *r = x->v->in->record;
-	bool all;
 
 	buf_printf(x->out, "  as %s ", side == RULES_CLIENT ? "client" : "server");
 	explain_address(x->out, side == RULES_CLIENT ? r->src_ip : r->dst_ip);
 	buf_char(x->out, '\n');
-	all = explain_keys(x, RULES_KEYS_OF_A_SIDE, side, 4);
-	all &= explain_needs(x, side);
-	return explain_decision(x, side) && all;
+	explain_keys(x, RULES_KEYS_OF_A_SIDE, side, 4);
+	explain_needs(x, side);
+	explain_decision(x, side);
 }
 
 /* What comes of it. */

@@ -174,6 +174,15 @@ static void test_server_names(void **state)
 	HITS("sni: \"@bad\"");
 	text(&r.http_host, "good.example"); /* goes before what was asked for */
 	MISSES("sni: \"@bad\"");
+	/* Names that end before they end. */
+	for (int i = 0; i < 256; i++) {
+		char name[14] = "evil.example";
+
+		name[sizeof(name) - 1] = (char)i;
+		begin();
+		assert_true(l7_record_text(&r, &r.sni, name, sizeof(name), L7_TEXT_MAX));
+		MISSES("sni: evil.example");
+	}
 	begin();
 	text(&r.sni, "..");
 	MISSES("sni: \"@bad\"");

@@ -24,7 +24,7 @@ int64_t rules_words_find(const struct rules_words *w, const char *text, size_t l
 	for (uint32_t at = rules_words_hash(text, len) & w->mask; w->slots[at]; at = (at + 1) & w->mask) {
 		const char *item = w->items[w->slots[at] - 1].text;
 
-		if (strncmp(item, text, len) == 0 && !item[len])
+		if (strlen(item) == len && memcmp(item, text, len) == 0) /* which may hold a NUL */
 			return w->slots[at] - 1;
 	}
 	return -1;

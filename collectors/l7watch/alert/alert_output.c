@@ -2,48 +2,69 @@
 #include "alert/alert_output.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "alert/alert_output_kind.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/uri.h"
 
-#define ALERT_DRAIN_MS 2000
+#define OUTPUT_DRAIN_MS 2000
+#define OUTPUT_TEXT_MAX 131072
 
-/* The path of an output's URI, "" for standard output. Returns 0 or -EINVAL. */
-static int output_path(const char *text, char **path, char *err, size_t err_size)
+static const struct alert_output_kind *const output_kinds[] = {
+	&alert_output_json, &alert_output_json_file, &alert_output_text, &alert_output_text_file, &alert_output_syslog};
+
+#define OUTPUT_KINDS (sizeof(output_kinds) / sizeof(output_kinds[0]))
+
+static const struct alert_output_kind *output_kind(const char *scheme)
+{
+	for (size_t i = 0; i < OUTPUT_KINDS; i++)
+		if (strcmp(output_kinds[i]->scheme, scheme) == 0)
+			return output_kinds[i];
+	return NULL;
+}
+
+/* Kind and path of an output's URI. Returns 0 or a negative errno. */
+static int output_parse(struct alert_output *o, const char *text, char *err, size_t err_size)
 {
 	static const char *const options[] = {NULL};
 	struct uri u;
-	bool file;
 	int rc = uri_parse(&u, text, err, err_size);
 
 	if (rc)
 		return rc;
-	*path = NULL;
-	file = strcmp(u.scheme, "json+file") == 0;
+	o->kind = output_kind(u.scheme);
 	rc = uri_check_options(&u, options, err, err_size);
-	if (!rc && !file && strcmp(u.scheme, "json") != 0) {
-		snprintf(err, err_size, "%s: alerts go to json:- or json+file:///path; %s is not supported yet", text,
-			 u.scheme);
+	if (!rc && !o->kind) {
+		snprintf(err, err_size,
+			 "%s: alerts go to json:-, json+file:///path, text:-, text+file:///path or syslog:, not to %s",
+			 text, u.scheme);
 		rc = -EINVAL;
-	} else if (!rc && (*u.host || (file ? u.path[0] != '/' : strcmp(u.path, "-") != 0))) {
-		snprintf(err, err_size, "%s: write %s", text,
-			 file ? "json+file:///path, with three slashes" : "json:-");
+	} else if (!rc && (*u.host || !o->kind->takes(u.path))) {
+		snprintf(err, err_size, "%s: write %s", text, o->kind->example);
 		rc = -EINVAL;
 	}
-	if (!rc)
-		*path = strdup(file ? u.path : "");
-	if (!rc && !*path)
-		rc = -ENOMEM;
+	if (!rc) {
+		o->path = strdup(u.path[0] == '/' ? u.path : "");
+		o->uri = strdup(text);
+		rc = o->path && o->uri ? 0 : -ENOMEM;
+	}
 	uri_deinit(&u);
 	return rc;
+}
+
+static void output_free(struct alert_output *o)
+{
+	buf_deinit(&o->pending);
+	free(o->have);
+	free(o->path);
+	free(o->uri);
+	*o = (struct alert_output){.fd = -1};
 }
 
 int alert_outputs_check(const struct conf_list *uris, size_t *which, char *err, size_t err_size)
@@ -54,32 +75,15 @@ int alert_outputs_check(const struct conf_list *uris, size_t *which, char *err, 
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < uris->n; i++) {
-		char *path;
-		int rc = output_path(uris->items[i], &path, err, err_size);
+		struct alert_output o = {.fd = -1};
+		int rc = output_parse(&o, uris->items[i], err, err_size);
 
+		output_free(&o);
 		*which = i;
 		if (rc)
 			return rc;
-		free(path);
 	}
 	return 0;
-}
-
-static int output_open(const char *path)
-{
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* A reader that does not read must not stop us: a pipe is written without waiting. */
-static void output_never_wait(int fd)
-{
-	struct stat st;
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags >= 0 && fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode)))
-		(void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
 static int output_init(struct alert_output *o, const char *uri, char *err, size_t err_size)
@@ -88,23 +92,13 @@ static int output_init(struct alert_output *o, const char *uri, char *err, size_
 
 	*o = (struct alert_output){.fd = -1};
 	buf_init(&o->pending, ALERT_PENDING_MAX);
-	rc = output_path(uri, &o->path, err, err_size);
+	rc = output_parse(o, uri, err, err_size);
 	if (rc)
 		return rc;
-	o->uri = strdup(uri);
-	if (!o->uri)
-		return -ENOMEM;
-	if (!*o->path) {
-		o->fd = STDOUT_FILENO;
-	} else {
-		o->fd = output_open(o->path);
-		if (o->fd < 0) {
-			snprintf(err, err_size, "cannot open %s for alerts: %s", o->path, strerror(-o->fd));
-			return o->fd;
-		}
-	}
-	output_never_wait(o->fd);
-	return 0;
+	rc = o->kind->open(o);
+	if (rc)
+		snprintf(err, err_size, "cannot open %s for alerts: %s", *o->path ? o->path : o->uri, strerror(-rc));
+	return rc;
 }
 
 int alert_outputs_init(struct alert_outputs *o, const struct conf_list *uris, char *err, size_t err_size)
@@ -120,6 +114,8 @@ int alert_outputs_init(struct alert_outputs *o, const struct conf_list *uris, ch
 	return rc;
 }
 
+/* ---- lines ---- */
+
 static void output_fails(struct alert_outputs *all, struct alert_output *o, uint64_t lines, const char *why)
 {
 	all->n_lost += lines;
@@ -128,85 +124,80 @@ static void output_fails(struct alert_outputs *all, struct alert_output *o, uint
 	o->said = true;
 }
 
-/* Lines that wait, a begun one too. */
-static uint64_t output_waiting(const struct alert_output *o)
-{
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < o->pending.len; i++)
-		n += o->pending.data[i] == '\n';
-	return n;
-}
-
-/* Writes as much as can be; returns the octets taken, or -1 if it fails for another reason than a full pipe. */
-static ssize_t output_write(struct alert_output *o, const char *data, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = write(o->fd, data + done, len - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-			break;
-		if (n < 0) {
-			o->torn |= done > 0;
-			return -1;
-		}
-		done += (size_t)n;
-	}
-	return (ssize_t)done;
-}
-
 static void output_flush(struct alert_outputs *all, struct alert_output *o)
 {
-	ssize_t n;
+	uint64_t lines = 0;
+	const char *why = o->pending.len ? alert_stream_flush(o, &lines) : NULL;
 
-	if (o->pending.len == 0)
-		return;
-	n = output_write(o, o->pending.data, o->pending.len);
-	if (n < 0) {
-		output_fails(all, o, output_waiting(o), strerror(errno));
-		buf_reset(&o->pending);
-		return;
-	}
-	if (n > 0)
-		buf_drop(&o->pending, (size_t)n);
+	if (why)
+		output_fails(all, o, lines, why);
 }
 
-static void output_line(struct alert_outputs *all, struct alert_output *o, const char *line, size_t len)
+static void output_line(struct alert_outputs *all, struct alert_output *o, const struct buf *text)
 {
-	ssize_t n = 0;
+	const char *why;
 
-	if (o->fd < 0) {
-		output_fails(all, o, 1, "it is not open");
+	if (text->failed) {
+		output_fails(all, o, 1, "it cannot be put into words");
 		return;
 	}
 	output_flush(all, o);
-	if (o->pending.len == 0) {
-		if (o->torn && output_write(o, "\n", 1) == 1) /* what follows a broken line is a line again */
-			o->torn = false;
-		n = output_write(o, line, len);
-		if (n < 0) {
-			output_fails(all, o, 1, strerror(errno));
-			return;
-		}
-	}
-	buf_put(&o->pending, line + n, len - (size_t)n);
-	if (o->pending.failed) {
-		o->pending.failed = false;
-		output_fails(all, o, 1, "nobody reads it, and too much waits");
-		return;
-	}
-	if (o->pending.len == 0)
+	why = o->kind->write(o, text->data, text->len);
+	if (why)
+		output_fails(all, o, 1, why);
+	else if (o->pending.len == 0)
 		o->said = false;
+}
+
+/* Outputs that show the same share the work: `text` is what was made last, for that function. */
+static void outputs_write(struct alert_outputs *o, const char *line, size_t len, bool again)
+{
+	bool (*made)(struct buf * out, const char *line, size_t len) = NULL;
+	struct buf text;
+
+	buf_init(&text, OUTPUT_TEXT_MAX);
+	for (size_t i = 0; i < o->n; i++) {
+		struct alert_output *out = &o->list[i];
+
+		if (out->kind->render != made) {
+			buf_reset(&text);
+			text.failed = !out->kind->render(&text, line, len) || text.failed;
+			made = out->kind->render;
+		}
+		if (again && !out->recalled)
+			alert_stream_recall(out);
+		if (!again || text.failed || !alert_stream_has(out, text.data, text.len))
+			output_line(o, out, &text);
+	}
+	buf_deinit(&text);
 }
 
 void alert_outputs_write(struct alert_outputs *o, const char *line, size_t len)
 {
+	outputs_write(o, line, len, false);
+}
+
+void alert_outputs_again(struct alert_outputs *o, const char *line, size_t len)
+{
+	outputs_write(o, line, len, true);
+}
+
+void alert_outputs_again_end(struct alert_outputs *o)
+{
+	for (size_t i = 0; i < o->n; i++) {
+		free(o->list[i].have);
+		o->list[i].have = NULL;
+		o->list[i].n_have = 0;
+		o->list[i].recalled = false;
+	}
+}
+
+bool alert_outputs_waiting(const struct alert_outputs *o)
+{
 	for (size_t i = 0; i < o->n; i++)
-		output_line(o, &o->list[i], line, len);
+		if (o->list[i].pending.len)
+			return true;
+	return false;
 }
 
 void alert_outputs_flush(struct alert_outputs *o)
@@ -217,23 +208,9 @@ void alert_outputs_flush(struct alert_outputs *o)
 
 void alert_outputs_reopen(struct alert_outputs *o)
 {
-	for (size_t i = 0; i < o->n; i++) {
-		struct alert_output *out = &o->list[i];
-		int fd;
-
-		if (!*out->path)
-			continue;
-		fd = output_open(out->path);
-		if (fd < 0) {
-			log_error("cannot open %s again, the old file stays: %s", out->path, strerror(-fd));
-			continue;
-		}
-		output_never_wait(fd);
-		if (out->fd >= 0)
-			close(out->fd);
-		out->fd = fd;
-		out->torn = false;
-	}
+	for (size_t i = 0; i < o->n; i++)
+		if (o->list[i].kind->reopen)
+			o->list[i].kind->reopen(&o->list[i]);
 }
 
 /* Waits until a pipe has taken what waits, for its share of the time. */
@@ -248,22 +225,20 @@ static void output_drain(struct alert_outputs *all, struct alert_output *o, uint
 		output_flush(all, o);
 	}
 	if (o->pending.len)
-		output_fails(all, o, output_waiting(o), "nobody reads it");
+		output_fails(all, o, alert_stream_waiting(o), "nobody reads it");
 }
 
 void alert_outputs_deinit(struct alert_outputs *o)
 {
-	uint64_t until = clock_mono_ms() + ALERT_DRAIN_MS;
+	uint64_t until = clock_mono_ms() + OUTPUT_DRAIN_MS;
 
 	for (size_t i = 0; i < o->n; i++) {
 		struct alert_output *out = &o->list[i];
 
 		output_drain(o, out, until);
-		if (out->fd >= 0 && out->path && *out->path && close(out->fd) < 0)
+		if (out->fd >= 0 && out->fd != STDOUT_FILENO && close(out->fd) < 0)
 			output_fails(o, out, 1, strerror(errno));
-		buf_deinit(&out->pending);
-		free(out->path);
-		free(out->uri);
+		output_free(out);
 	}
 	o->n = 0;
 }

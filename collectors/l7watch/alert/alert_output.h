@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where alerts are written, a line each: json:- and json+file:///path. */
+/*
+ * Where alerts are written: json:-, json+file:///path, text:-, text+file:///path, syslog:. An alert comes as its line of JSON; what an
+ * output makes of that is its kind's. None ever waits for its reader.
+ */
 #ifndef WATCH_ALERT_OUTPUT_H
 #define WATCH_ALERT_OUTPUT_H
 
@@ -13,13 +16,19 @@
 #define ALERT_OUTPUTS_MAX 16
 #define ALERT_PENDING_MAX (4u << 20) /* octets that wait for a reader of a pipe */
 
+struct alert_output_kind;
+
 struct alert_output {
+	const struct alert_output_kind *kind;
 	char *uri;  /* owned */
-	char *path; /* owned; NULL for standard output */
+	char *path; /* owned; "" for standard output */
 	int fd;
 	struct buf pending; /* a pipe that is full: what is still to be written */
 	bool torn;          /* a line was written in part */
 	bool said;          /* that it fails; once, until it works again */
+	bool recalled;      /* `have` is of the file */
+	uint64_t *have;     /* owned; at the start: hashes of the lines at the end of the file, in order */
+	size_t n_have;
 };
 
 struct alert_outputs {
@@ -35,8 +44,14 @@ int alert_outputs_init(struct alert_outputs *o, const struct conf_list *uris, ch
 /* Writes what waits, for at most two seconds, and closes all. */
 void alert_outputs_deinit(struct alert_outputs *o);
 
-/* Writes a line, which ends with a newline, to all. A failure is said once per output, and counted. */
+/* Writes an alert, a line of JSON which ends with a newline, to all. A failure is said once per output, and counted. */
 void alert_outputs_write(struct alert_outputs *o, const char *line, size_t len);
+/* The same for a line that may have been written before the last end: a file that has it among its last 4 MiB does not get it again. */
+void alert_outputs_again(struct alert_outputs *o, const char *line, size_t len);
+/* The last one of those. */
+void alert_outputs_again_end(struct alert_outputs *o);
+/* True if an output has not taken all that was written to it. */
+bool alert_outputs_waiting(const struct alert_outputs *o);
 /* Tries to write what waits; called now and then. */
 void alert_outputs_flush(struct alert_outputs *o);
 /* Opens files anew, after they were moved away. */

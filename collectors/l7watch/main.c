@@ -124,10 +124,13 @@ static void main_loop(struct main *m)
 		if (m->reload)
 			main_reload(m);
 		m->reload = false;
+		alerts_settle(&m->watch.alerts);
 		now = clock_mono_ms();
 		if (now < next)
 			continue;
 		input_tick(&m->watch.input, now);
+		alerts_tick(&m->watch.alerts, m->watch.wall_ms);
+		alerts_settle(&m->watch.alerts);
 		alert_outputs_flush(&m->watch.outputs);
 		next = now + MAIN_TICK_MS;
 	}
@@ -162,6 +165,7 @@ static int main_listen(struct main *m)
 	}
 	main_loop(m);
 	main_drain(m);
+	alerts_settle(&m->watch.alerts);
 	alert_outputs_deinit(&m->watch.outputs);
 	if (m->config.stats)
 		watch_stats(&m->watch, stderr);

@@ -12,11 +12,17 @@
 
 int watch_init(struct watch *w, struct rule_set *rules)
 {
+	char err[256];
+
 	w->rules = rules;
+	w->store = NULL;
 	w->wall_ms = clock_wall_ms();
 	w->flows = calloc(WATCH_FLOWS, sizeof(*w->flows));
-	if (w->flows && alerts_init(&w->alerts, &w->outputs) == 0)
+	if (w->flows && store_open(&w->store, NULL, err, sizeof(err)) == 0 &&
+	    alerts_init(&w->alerts, &w->outputs, w->store) == 0 && alerts_load(&w->alerts, rules) == 0)
 		return 0;
+	alerts_deinit(&w->alerts);
+	store_close(w->store);
 	free(w->flows);
 	rules_free(rules);
 	return -ENOMEM;
@@ -25,12 +31,14 @@ int watch_init(struct watch *w, struct rule_set *rules)
 void watch_deinit(struct watch *w)
 {
 	alerts_deinit(&w->alerts);
+	store_close(w->store);
 	rules_free(w->rules);
 	free(w->flows);
 }
 
 void watch_use_rules(struct watch *w, struct rule_set *rules)
 {
+	alerts_use_rules(&w->alerts, rules);
 	rules_free(w->rules);
 	w->rules = rules;
 }
@@ -73,7 +81,7 @@ void watch_record(void *arg, const struct l7_record *r)
 
 	w->n_records++;
 	for (size_t i = 0; i < n; i++)
-		alerts_take(&w->alerts, &verdicts[i], r, in.now_ms);
+		alerts_take(&w->alerts, &verdicts[i], &in, NULL);
 }
 
 /* ---- statistics ---- */
@@ -127,7 +135,7 @@ void watch_stats(const struct watch *w, FILE *out)
 	fprintf(out, ",\"evicted\":{\"templates\":%llu", (unsigned long long)c->evicted_templates);
 	watch_number(out, "domains", c->evicted_domains);
 	watch_number(out, "udp_sessions", w->input.sessions.evicted);
-	watch_number(out, "dedup_keys", w->alerts.raised.evicted);
+	watch_number(out, "dedup_keys", w->alerts.n_evicted);
 	watch_number(out, "unknown_counts", w->alerts.unknown.evicted);
 	fputc('}', out);
 	watch_number(out, "connections", w->input.counters.connections);

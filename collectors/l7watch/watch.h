@@ -20,6 +20,7 @@ struct watch {
 	struct rule_set *rules; /* owned */
 	struct alerts alerts;
 	struct alert_outputs outputs;
+	struct store *store; /* owned */
 	struct input input;
 	struct watch_flow *flows; /* owned */
 	uint64_t n_records;

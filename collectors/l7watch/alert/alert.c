@@ -3,339 +3,429 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
+#include <strings.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "base/addr.h"
+#include "alert/alert_internal.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "l7/fields.h"
-#include "record/record_json.h"
 
-#define ALERT_KEY_MAX 2048
-#define ALERT_TIME_MAX 40
-#define ALERT_TIME_LAST_MS UINT64_C(253402300799999) /* end of the year 9999; RFC 3339 knows no later one */
+#define ALERT_KEY_MAX 4096
+#define ALERT_GATHERED_MAX (8u << 20)
+#define ALERT_CONFIRM_MS 900000u /* a built-in alert of the run before is over if its cause is not seen in this time */
 
-/* Of a dedup key that has raised an alert. */
-struct alert_raised {
-	uint64_t raised_ms;
-	uint64_t suppressed; /* flows since */
-	uint64_t flow_id;    /* the last one: its other records are not counted again */
-};
-
+/* Of a rule, host and side. */
 struct alert_unknown {
 	uint64_t since_ms;
 	uint64_t flows;
 };
 
-/* An alert on its way out. */
-struct alert {
-	const struct rules_verdict *v;
-	const struct l7_record *r;
-	uint64_t now_ms;
-	uint64_t suppressed;
-	uint64_t flows; /* of unknown protocol */
-	XXH128_hash_t uid;
-};
-
-int alerts_init(struct alerts *a, struct alert_outputs *outputs)
+int alerts_init(struct alerts *a, struct alert_outputs *outputs, struct store *store)
 {
 	memset(a, 0, sizeof(*a));
 	a->outputs = outputs;
+	a->store = store;
+	a->silence_next_ms = ALERT_NEVER;
 	buf_init(&a->line, ALERT_JSON_MAX);
+	buf_init(&a->tail, 2 * ALERT_JSON_MAX);
 	buf_init(&a->key, ALERT_KEY_MAX);
-	if (getrandom(&a->seed, sizeof(a->seed), 0) != sizeof(a->seed))
-		a->seed = clock_wall_ms();
-	if (lru_init(&a->raised, ALERT_KEYS_MAX, sizeof(struct alert_raised), NULL))
-		return -ENOMEM;
-	if (lru_init(&a->unknown, ALERT_KEYS_MAX, sizeof(struct alert_unknown), NULL) == 0)
+	buf_init(&a->gathered, ALERT_GATHERED_MAX);
+	a->silences = calloc(ALERT_SILENCES_MAX, sizeof(*a->silences));
+	if (a->silences && alert_table_init(&a->table) == 0 &&
+	    lru_init(&a->unknown, ALERT_KEYS_MAX, sizeof(struct alert_unknown), NULL) == 0 &&
+	    lru_init(&a->flows, ALERT_FLOWS_MAX, sizeof(uint64_t), NULL) == 0)
 		return 0;
-	lru_deinit(&a->raised);
+	alerts_deinit(a);
 	return -ENOMEM;
 }
 
 void alerts_deinit(struct alerts *a)
 {
-	lru_deinit(&a->raised);
+	if (a->table.list)
+		alert_save(a, SIZE_MAX);
+	alert_table_deinit(&a->table);
 	lru_deinit(&a->unknown);
+	lru_deinit(&a->flows);
 	buf_deinit(&a->line);
+	buf_deinit(&a->tail);
 	buf_deinit(&a->key);
+	buf_deinit(&a->gathered);
+	free(a->rules);
+	free(a->silences);
+	a->rules = NULL;
+	a->silences = NULL;
+	a->n_rules = a->n_silences = 0;
 }
 
-/* ---- keys ---- */
+/* ---- one alert ---- */
 
-static const uint8_t *alert_subject(const struct rules_verdict *v, const struct l7_record *r)
+static struct lru_key alert_hash(const struct buf *key, uint64_t seed)
 {
-	return v->side == RULES_CLIENT ? r->src_ip : r->dst_ip;
-}
-
-static const uint8_t *alert_peer(const struct rules_verdict *v, const struct l7_record *r)
-{
-	return v->side == RULES_CLIENT ? r->dst_ip : r->src_ip;
-}
-
-static void key_text(struct buf *key, const struct l7_record *r, struct l7_text t)
-{
-	if (t.len)
-		buf_put(key, r->text + t.off, t.len);
-	else
-		buf_str(key, "Unknown");
-	buf_char(key, '\0');
-}
-
-static void key_address(struct buf *key, const uint8_t ip[16])
-{
-	char text[ADDR_TEXT_MAX];
-
-	buf_str(key, addr_format(ip, text));
-	buf_char(key, '\0');
-}
-
-/* The dedup key as octets: text, so that every watcher makes the same of it. */
-static void alert_key(struct buf *key, const struct rules_verdict *v, const struct l7_record *r)
-{
-	uint32_t keys = v->rule->dedup.keys;
-	struct l7_text app = alert_app(v, r);
-
-	buf_printf(key, "%u %u", v->rule->id, keys);
-	buf_char(key, '\0');
-	if (keys & RULES_KEY_SUBJECT)
-		key_address(key, alert_subject(v, r));
-	if (keys & RULES_KEY_PEER)
-		key_address(key, alert_peer(v, r));
-	if (keys & RULES_KEY_SIDE)
-		buf_char(key, (char)('0' + v->side));
-	if (keys & RULES_KEY_APP)
-		key_text(key, r, app);
-	if (keys & RULES_KEY_APPLICATION)
-		key_text(key, r, app.len == r->app.len ? r->application : app);
-	if (keys & RULES_KEY_MASTER)
-		key_text(key, r, app.len ? r->master : app);
-	if (keys & RULES_KEY_CATEGORY)
-		key_text(key, r, r->category);
-	if (keys & RULES_KEY_PORT)
-		buf_printf(key, "%u", r->dst_port);
-}
-
-static struct lru_key alert_lru_key(const struct alerts *a, const void *data, size_t len)
-{
-	XXH128_hash_t h = XXH3_128bits_withSeed(data, len, a->seed);
+	XXH128_hash_t h = XXH3_128bits_withSeed(key->data, key->len, seed);
 
 	return (struct lru_key){h.high64, h.low64};
 }
 
-/* ---- the object ---- */
-
-static void json_key(struct buf *out, const char *key)
+void alert_uid(char out[STORE_UID_MAX], struct buf *key, uint64_t epoch)
 {
-	if (out->len && out->data[out->len - 1] != '{')
-		buf_char(out, ',');
-	buf_char(out, '"');
-	buf_str(out, key);
-	buf_str(out, "\":");
+	struct lru_key h;
+
+	buf_char(key, '\0');
+	buf_u64(key, epoch);
+	h = alert_hash(key, 0);
+	snprintf(out, STORE_UID_MAX, "%016llx%016llx", (unsigned long long)h.high, (unsigned long long)h.low);
 }
 
-static void json_text(struct buf *out, const char *key, const char *text)
+/* Not before `for` has passed: so no two alerts of a key engage in the same span, and share a uid. */
+static uint64_t alert_due(const struct alerts *a, const struct alert *al)
 {
-	json_key(out, key);
-	buf_json(out, text, strlen(text));
+	uint64_t quiet = al->last_ms + al->release_ms, span = al->engaged_ms + (al->for_ms ? al->for_ms : 1);
+
+	if (al->kind == ALERT_BUILTIN && al->unconfirmed)
+		return a->loaded_ms + ALERT_CONFIRM_MS;
+	if (al->kind != ALERT_OF_RULE)
+		return ALERT_NEVER;
+	return quiet > span ? quiet : span;
 }
 
-static void json_number(struct buf *out, const char *key, uint64_t n)
+struct alert *alert_engage(struct alerts *a, struct lru_key key, uint64_t now_ms)
 {
-	json_key(out, key);
-	buf_u64(out, n);
-}
+	struct alert *al;
 
-static void json_name(struct buf *out, const char *key, const struct l7_record *r, struct l7_text t)
-{
-	json_key(out, key);
-	if (t.len)
-		buf_json(out, r->text + t.off, t.len);
-	else
-		buf_str(out, "\"Unknown\"");
-}
-
-static void json_time(struct buf *out, const char *key, uint64_t ms)
-{
-	char text[ALERT_TIME_MAX], second[24];
-	time_t s;
-	struct tm tm;
-
-	if (ms > ALERT_TIME_LAST_MS)
-		ms = ALERT_TIME_LAST_MS;
-	s = (time_t)(ms / 1000);
-	if (!gmtime_r(&s, &tm) || strftime(second, sizeof(second), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
-		strcpy(second, "1970-01-01T00:00:00");
-	snprintf(text, sizeof(text), "%s.%03uZ", second, (unsigned)(ms % 1000));
-	json_text(out, key, text);
-}
-
-static void json_texts(struct buf *out, const char *key, const struct rules_texts *t)
-{
-	if (t->n == 0)
-		return;
-	json_key(out, key);
-	for (size_t i = 0; i < t->n; i++) {
-		buf_char(out, i ? ',' : '[');
-		buf_json(out, t->items[i], strlen(t->items[i]));
+	if (a->table.n == ALERT_KEYS_MAX && (al = alert_table_oldest(&a->table))) {
+		a->n_evicted++;
+		alert_release(a, al, "too many alerts at one time");
 	}
-	buf_char(out, ']');
+	al = alert_table_add(&a->table, key);
+	al->engaged_ms = al->last_ms = al->told_ms = now_ms;
+	return al;
 }
 
-static void json_address(struct buf *out, const char *key, const uint8_t ip[16])
+bool alert_use_rule(struct alerts *a, struct alert *al)
 {
-	char text[ADDR_TEXT_MAX];
+	const struct alert_rule *ar = alert_rules_find(a, al->rule);
+	const struct rule *rule = ar && ar->rule ? ar->rule : rules_find(a->set, al->rule);
 
-	json_text(out, key, addr_format(ip, text));
+	if (!rule || !rule->enabled)
+		return false;
+	al->release_ms = rule->release_ms;
+	al->for_ms = rule->dedup.for_ms;
+	return true;
 }
 
-static void alert_json_rule(struct buf *out, const struct rule *rule)
-{
-	json_key(out, "rule");
-	buf_char(out, '{');
-	json_number(out, "id", rule->id);
-	json_text(out, "name", rule->name);
-	json_text(out, "type", rule->type == RULES_ALLOW ? "allow" : "deny");
-	json_texts(out, "tags", &rule->tags);
-	json_texts(out, "mitre", &rule->mitre);
-	buf_char(out, '}');
-	json_text(out, "severity", rules_severity_name(rule->severity));
-}
-
-static void alert_json_hosts(struct buf *out, const struct alert *al)
-{
-	const struct l7_record *r = al->r;
-	bool client = al->v->side == RULES_CLIENT;
-
-	json_key(out, "subject");
-	buf_char(out, '{');
-	json_address(out, "ip", alert_subject(al->v, r));
-	json_text(out, "side", client ? "client" : "server");
-	buf_char(out, '}');
-	json_key(out, "peer");
-	buf_char(out, '{');
-	json_address(out, "ip", alert_peer(al->v, r));
-	json_number(out, "port", client ? r->dst_port : r->src_port);
-	buf_char(out, '}');
-}
-
-static void alert_json_names(struct buf *out, const struct alert *al)
-{
-	const struct l7_record *r = al->r;
-	bool stated = l7_has(r, al->v->master_only ? L7_F_masterConfidence : L7_F_appConfidence);
-
-	json_name(out, "app", r, alert_app(al->v, r));
-	json_name(out, "master", r, r->master);
-	if (r->category.len)
-		json_name(out, "category", r, r->category);
-	if (stated)
-		json_text(out, "confidence",
-			  l7_confidence_name(al->v->master_only ? r->master_confidence : r->confidence));
-}
-
-static void alert_json_reason(struct buf *out, const struct alert *al)
-{
-	struct buf reason;
-
-	buf_init(&reason, ALERT_JSON_MAX / 8);
-	alert_reason(&reason, al->v, al->r, al->flows);
-	json_key(out, "reason");
-	buf_json(out, reason.data ? reason.data : "", reason.len);
-	out->failed |= reason.failed; /* half a reason is no alert */
-	buf_deinit(&reason);
-}
-
-static void alert_json(struct buf *out, const struct alert *al)
-{
-	const struct l7_record *r = al->r;
-	char uid[33];
-
-	snprintf(uid, sizeof(uid), "%016llx%016llx", (unsigned long long)al->uid.high64,
-		 (unsigned long long)al->uid.low64);
-	buf_char(out, '{');
-	json_text(out, "event_type", "alert");
-	json_text(out, "alert_uid", uid);
-	json_text(out, "state", "engaged");
-	json_time(out, "@timestamp", clock_wall_ms());
-	json_time(out, "first_seen", l7_has(r, L7_F_flowStartMilliseconds) ? r->start_ms : al->now_ms);
-	json_time(out, "last_seen", l7_has(r, L7_F_flowEndMilliseconds) ? r->end_ms : al->now_ms);
-	json_number(out, "count", al->flows ? al->flows : 1);
-	json_number(out, "suppressed", al->suppressed);
-	alert_json_rule(out, al->v->rule);
-	alert_json_hosts(out, al);
-	alert_json_names(out, al);
-	alert_json_reason(out, al);
-	json_key(out, "flow");
-	record_json(out, r);
-	buf_str(out, "}\n");
-}
-
-static void alert_raise(struct alerts *a, struct alert *al)
-{
-	uint64_t span = al->v->rule->dedup.for_ms;
-	struct buf *key = &a->key;
-
-	/* All watchers that see it within the same span give it one uid. */
-	buf_printf(key, "%llu", (unsigned long long)(span ? al->now_ms / span : al->now_ms));
-	al->uid = XXH3_128bits(key->data, key->len);
-	buf_reset(&a->line);
-	alert_json(&a->line, al);
-	a->n_raised++;
-	if (a->line.failed)
-		a->outputs->n_lost++;
-	else
-		alert_outputs_write(a->outputs, a->line.data, a->line.len);
-}
+/* ---- a verdict ---- */
 
 /* Counts a flow of unknown protocol; returns how many there were within the rule's window. */
-static uint64_t alert_count_unknown(struct alerts *a, const struct rules_verdict *v, const struct l7_record *r,
-				    uint64_t now_ms)
+static uint64_t alert_count_unknown(struct alerts *a, const struct alert_facts *f)
 {
 	struct {
 		uint32_t rule, side;
 		uint8_t ip[16];
-	} key = {.rule = v->rule->id, .side = v->side};
+	} key = {.rule = f->v->rule->id, .side = f->v->side};
 	struct alert_unknown *u;
+	XXH128_hash_t h;
 	bool fresh;
 
-	memcpy(key.ip, alert_subject(v, r), 16);
-	u = lru_get(&a->unknown, alert_lru_key(a, &key, sizeof(key)), &fresh);
-	if (fresh || now_ms >= u->since_ms + v->rule->window_ms)
-		*u = (struct alert_unknown){.since_ms = now_ms};
+	memcpy(key.ip, alert_subject(f->v, f->in->record), 16);
+	h = XXH3_128bits_withSeed(&key, sizeof(key), a->table.seed);
+	u = lru_get(&a->unknown, (struct lru_key){h.high64, h.low64}, &fresh);
+	if (fresh || f->in->now_ms >= u->since_ms + f->v->rule->window_ms)
+		*u = (struct alert_unknown){.since_ms = f->in->now_ms};
 	return ++u->flows;
 }
 
-void alerts_take(struct alerts *a, const struct rules_verdict *v, const struct l7_record *r, uint64_t now_ms)
+/*
+ * True if an alert has not counted this flow. A flow is what flows.c took together, whatever exporters call it: its addresses, ports
+ * and when it began.
+ */
+static bool alert_new_flow(struct alerts *a, struct lru_key key, const struct rules_input *in)
 {
-	struct alert al = {.v = v, .r = r, .now_ms = now_ms};
-	struct alert_raised *before;
-	struct buf *key = &a->key;
-	bool fresh, again;
+	const struct l7_record *r = in->record;
+	struct {
+		struct lru_key alert;
+		uint64_t start_ms;
+		uint8_t src[16], dst[16];
+		uint16_t ports[2];
+		uint32_t protocol;
+	} flow = {.alert = key, .start_ms = in->start_ms, .ports = {r->src_port, r->dst_port}, .protocol = r->protocol};
+	XXH128_hash_t h;
+	bool fresh;
 
-	if (v->kind == RULES_UNKNOWN_FLOW) {
-		al.flows = alert_count_unknown(a, v, r, now_ms);
-		if (al.flows < v->rule->unknown_after)
-			return;
-	}
-	buf_reset(key);
-	alert_key(key, v, r);
-	if (key->failed) {
-		a->outputs->n_lost++;
+	if (!in->known && r->state & L7_STATE_LAST) /* the only record */
+		return true;
+	memcpy(flow.src, r->src_ip, 16);
+	memcpy(flow.dst, r->dst_ip, 16);
+	h = XXH3_128bits_withSeed(&flow, sizeof(flow), a->table.seed);
+	(void)lru_get(&a->flows, (struct lru_key){h.high64, h.low64}, &fresh);
+	return fresh;
+}
+
+/* The alert in words and figures, in a->line. */
+static void alert_write(struct alerts *a, const struct alert *al, const struct alert_facts *f, enum alert_state state)
+{
+	buf_reset(&a->line);
+	alert_json_head(&a->line, al, state, NULL);
+	alert_json_body(&a->line, al, f);
+}
+
+static bool alert_rule_muted(const struct alerts *a, uint32_t rule)
+{
+	const struct alert_rule *ar = alert_rules_find(a, rule);
+
+	return ar && ar->muted;
+}
+
+static void alert_begin(struct alerts *a, struct lru_key key, struct alert_facts *f, uint64_t now_ms)
+{
+	const struct l7_record *r = f->in->record;
+	const struct rule *rule = f->v->rule;
+	struct l7_text app = alert_app(f->v, r);
+	struct alert *al = alert_engage(a, key, now_ms);
+
+	al->rule = rule->id;
+	al->severity = (uint8_t)rules_severity_of(rule, r);
+	al->release_ms = rule->release_ms;
+	al->for_ms = rule->dedup.for_ms;
+	al->first_ms = l7_has(r, L7_F_flowStartMilliseconds) ? r->start_ms : f->in->now_ms;
+	al->seen_ms = l7_has(r, L7_F_flowEndMilliseconds) ? r->end_ms : f->in->now_ms;
+	al->count = f->flows ? f->flows : 1;
+	al->flow_id = r->flow_id;
+	al->has_subject = true;
+	memcpy(al->subject, alert_subject(f->v, r), 16);
+	al->app[utf8_clean(al->app, sizeof(al->app) - 1, app.len ? r->text + app.off : "Unknown",
+			   app.len ? app.len : strlen("Unknown"))] = '\0';
+	/* All watchers that see it within the same span give it one uid. */
+	alert_uid(al->uid, &a->key, al->for_ms ? now_ms / al->for_ms : now_ms);
+	alert_table_due(&a->table, al, alert_due(a, al));
+	al->silence = alert_silence_of(a, al);
+	if (!al->silence)
+		al->kept_back = alert_rules_mute(a, al, now_ms);
+	else
+		a->n_silenced++;
+	alert_write(a, al, f, ALERT_ENGAGED); /* after the mute, which uses the line */
+	if (al->silence || al->kept_back)
+		alert_keep(a, al);
+	else
+		alert_tell(a, al, ALERT_ENGAGED);
+}
+
+/* True if it is time to tell of an alert again. */
+static bool alert_again(const struct alerts *a, const struct alert *al, bool counted, bool rose, uint64_t now_ms)
+{
+	if (al->silence || alert_rule_muted(a, al->rule))
+		return false;
+	return (rose && al->told) || (now_ms >= al->told_ms + al->for_ms && (counted || al->for_ms));
+}
+
+static void alert_hit(struct alerts *a, struct alert *al, struct alert_facts *f, uint64_t now_ms)
+{
+	const struct l7_record *r = f->in->record;
+	uint8_t severity = (uint8_t)rules_severity_of(f->v->rule, r);
+	uint64_t seen_ms = l7_has(r, L7_F_flowEndMilliseconds) ? r->end_ms : f->in->now_ms;
+	bool counted = alert_new_flow(a, al->key, f->in), rose = severity > al->severity;
+
+	if (counted && l7_has(r, L7_F_flowId) && r->flow_id == al->flow_id && !f->in->known)
+		counted = false; /* known before a restart */
+	alert_table_touch(&a->table, al);
+	al->last_ms = now_ms;
+	al->seen_ms = seen_ms > al->seen_ms ? seen_ms : al->seen_ms;
+	al->severity = rose ? severity : al->severity;
+	al->count += counted;
+	if (counted)
+		al->flow_id = r->flow_id;
+	if (alert_again(a, al, counted, rose, now_ms)) {
+		enum alert_state state = al->told ? ALERT_UPDATED : ALERT_ENGAGED;
+
+		f->flows = f->flows ? al->count : 0;
+		alert_write(a, al, f, state);
+		al->told_ms = now_ms;
+		alert_tell(a, al, state);
 		return;
 	}
-	before = lru_get(&a->raised, alert_lru_key(a, key->data, key->len), &fresh);
-	again = !fresh && l7_has(r, L7_F_flowId) && before->flow_id == r->flow_id;
-	before->flow_id = r->flow_id;
-	if (fresh || (!again && now_ms >= before->raised_ms + v->rule->dedup.for_ms)) {
-		al.suppressed = before->suppressed;
-		before->raised_ms = now_ms;
-		before->suppressed = 0;
-		alert_raise(a, &al);
-	} else if (!again) {
-		before->suppressed++;
-		a->n_suppressed++;
+	al->suppressed += counted;
+	a->n_suppressed += counted;
+	alert_table_soil(&a->table, al);
+}
+
+void alerts_take(struct alerts *a, const struct rules_verdict *v, const struct rules_input *in,
+		 const struct detect_finding *finding)
+{
+	struct alert_facts f = {.v = v, .in = in, .finding = finding};
+	uint64_t now_ms = in->now_ms > a->now_ms ? in->now_ms : a->now_ms;
+	struct lru_key key;
+	struct alert *al;
+
+	if (v->kind == RULES_UNKNOWN_FLOW) {
+		f.flows = alert_count_unknown(a, &f);
+		if (f.flows < v->rule->unknown_after)
+			return;
 	}
+	buf_reset(&a->key);
+	buf_printf(&a->key, "%u %u", v->rule->id, v->rule->dedup.keys);
+	buf_char(&a->key, '\0');
+	rules_key_octets(&a->key, v->rule->dedup.keys, v, in->record);
+	if (a->key.failed) {
+		a->n_lost++;
+		return;
+	}
+	key = alert_hash(&a->key, 0);
+	al = alert_table_find(&a->table, key);
+	if (al) {
+		alert_hit(a, al, &f, now_ms);
+	} else {
+		(void)alert_new_flow(a, key, in);
+		alert_begin(a, key, &f, now_ms);
+	}
+}
+
+/* ---- built-in alerts ---- */
+
+static enum rules_severity alert_health_severity(enum exporters_health what)
+{
+	return what == EXPORTERS_SAMPLED || what == EXPORTERS_NO_L7 ? RULES_LOW : RULES_MEDIUM;
+}
+
+void alerts_health(struct alerts *a, enum exporters_health what, const char *exporter, bool on, const char *sentence,
+		   uint64_t now_ms)
+{
+	const char *name = exporters_health_name(what);
+	struct lru_key key;
+	struct alert *al;
+
+	buf_reset(&a->key);
+	buf_printf(&a->key, "builtin %s ", name);
+	buf_str(&a->key, exporter);
+	if (a->key.failed) {
+		a->n_lost++;
+		return;
+	}
+	key = alert_hash(&a->key, 0);
+	al = alert_table_find(&a->table, key);
+	now_ms = now_ms > a->now_ms ? now_ms : a->now_ms;
+	if (al) {
+		al->unconfirmed = false;
+		al->last_ms = al->seen_ms = now_ms;
+		if (!on)
+			alert_release(a, al, sentence);
+		return;
+	}
+	if (!on)
+		return;
+	al = alert_engage(a, key, now_ms);
+	al->kind = ALERT_BUILTIN;
+	al->severity = (uint8_t)alert_health_severity(what);
+	al->first_ms = al->seen_ms = now_ms;
+	al->count = 1;
+	alert_uid(al->uid, &a->key, now_ms);
+	al->silence = alert_silence_of(a, al);
+	buf_reset(&a->line);
+	alert_json_head(&a->line, al, ALERT_ENGAGED, NULL);
+	alert_json_builtin(&a->line, al, name, exporter, sentence);
+	a->n_silenced += al->silence != 0;
+	if (al->silence)
+		alert_keep(a, al);
+	else
+		alert_tell(a, al, ALERT_ENGAGED);
+}
+
+/* ---- time, rules, silences ---- */
+
+static void alert_release_quiet(struct alerts *a, struct alert *al)
+{
+	struct buf reason;
+
+	buf_init(&reason, 64);
+	if (al->kind == ALERT_BUILTIN) {
+		buf_str(&reason, "not seen since the start");
+	} else {
+		buf_str(&reason, "no flow for ");
+		words_span(&reason, al->release_ms);
+	}
+	buf_char(&reason, '\0');
+	alert_release(a, al, reason.data ? reason.data : "over");
+	buf_deinit(&reason);
+}
+
+void alerts_tick(struct alerts *a, uint64_t now_ms)
+{
+	struct alert *al;
+
+	if (now_ms > a->now_ms)
+		a->now_ms = now_ms;
+	if (!a->loaded_ms)
+		a->loaded_ms = a->now_ms;
+	while ((al = alert_table_next(&a->table)) && al->due_ms <= a->now_ms) {
+		uint64_t due = alert_due(a, al);
+
+		if (due > a->now_ms)
+			alert_table_due(&a->table, al, due);
+		else
+			alert_release_quiet(a, al);
+	}
+	alert_rules_tick(a);
+	if (a->now_ms >= a->silence_next_ms)
+		alert_silences_review(a);
+	alert_save(a, ALERT_SAVE_MAX);
+}
+
+void alerts_use_rules(struct alerts *a, const struct rule_set *set)
+{
+	(void)alert_rules_use(a, set); /* without memory a new rule is not muted, that is all */
+	for (uint32_t i = 0; i < a->table.top; i++) {
+		struct alert *al = &a->table.list[i];
+
+		if (!al->used)
+			continue;
+		if (al->kind != ALERT_BUILTIN && !alert_use_rule(a, al))
+			alert_release(a, al, "rule removed");
+		else
+			alert_table_due(&a->table, al,
+					al->kind == ALERT_BUILTIN && al->unconfirmed ? 0 : alert_due(a, al));
+	}
+}
+
+void alerts_silences_changed(struct alerts *a)
+{
+	alert_silences_load(a);
+	alert_silences_review(a);
+}
+
+/* ---- for others to look at ---- */
+
+void alerts_each(const struct alerts *a, void (*each)(void *arg, const struct alert *al), void *arg)
+{
+	for (uint32_t i = 0; i < a->table.top; i++)
+		if (a->table.list[i].used)
+			each(arg, &a->table.list[i]);
+}
+
+const struct alert *alerts_find(const struct alerts *a, const char *uid, size_t *n)
+{
+	const struct alert *found = NULL;
+	size_t len = strlen(uid);
+
+	*n = 0;
+	for (uint32_t i = 0; i < a->table.top; i++) {
+		const struct alert *al = &a->table.list[i];
+
+		if (!al->used || strncasecmp(al->uid, uid, len) != 0)
+			continue;
+		found = al;
+		++*n;
+	}
+	return *n == 1 ? found : NULL;
+}
+
+uint32_t alerts_engaged(const struct alerts *a)
+{
+	return a->table.n;
+}
+
+bool alerts_muted(const struct alerts *a, uint32_t rule)
+{
+	return alert_rule_muted(a, rule);
 }

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The way of a record through the daemon's middle. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "watch.h"
+#include "watch_flow.h"
+
+#define RULES                                                                                                          \
+	"version: 1\nrules:\n- {id: 1001, name: Servers, type: allow, severity: critical, match: {host: "              \
+	"192.0.2.10},\n"                                                                                               \
+	"   allow: {client: [DNS, TLS, SSH], server: [SSH]}}\n"
+#define DENY "version: 1\nrules:\n- {id: 7, name: \"No chats\", type: deny, severity: high, match: {app: Telegram}"
+#define NOW UINT64_C(1700000000000)
+
+struct fixture {
+	struct watch w;
+};
+
+/* No outputs: what was raised is counted. */
+static void open_watch(struct fixture *f, const char *rules)
+{
+	struct rule_set *set = NULL;
+	char err[512];
+
+	memset(f, 0, sizeof(*f));
+	if (rules_parse(&set, "r", rules, strlen(rules), (struct rules_warnings){0}, err, sizeof(err)))
+		fail_msg("%s", err);
+	assert_int_equal(watch_init(&f->w, set), 0);
+	f->w.wall_ms = NOW;
+}
+
+static void feed(struct fixture *f, struct flow flow)
+{
+	struct l7_record r = flow_record(flow);
+
+	assert_true(l7_record_check(&r, l7_record_used(&r)));
+	watch_record(&f->w, &r);
+}
+
+#define FEED(f, ...) feed(f, (struct flow){__VA_ARGS__})
+
+/* An answer in an earlier record counts for a later one. */
+static void test_answered_before(void **state)
+{
+	struct flow later = {
+		.src = "198.51.100.7", .dst = "192.0.2.10", .app = "HTTP", .unanswered = true, .flow_id = 9};
+	struct flow first = later;
+	struct fixture f;
+
+	(void)state;
+	first.unanswered = false;
+	first.state = L7_STATE_EARLY;
+	open_watch(&f, RULES);
+	feed(&f, later);
+	assert_int_equal(f.w.alerts.n_raised, 0);
+	feed(&f, first); /* not final */
+	assert_int_equal(f.w.alerts.n_raised, 0);
+	feed(&f, later);
+	assert_int_equal(f.w.alerts.n_raised, 1);
+	watch_deinit(&f.w);
+}
+
+static void test_wrong_clock(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_watch(&f, DENY ", dedup: 10m}\n");
+	FEED(&f, .app = "Telegram", .flow_id = 1, .end_ms = NOW + 86400000);
+	FEED(&f, .app = "Telegram", .flow_id = 2, .end_ms = NOW - 200000);
+	FEED(&f, .app = "Telegram", .flow_id = 3, .end_ms = UINT64_MAX);
+	assert_int_equal(f.w.n_skewed, 2);
+	assert_int_equal(f.w.alerts.n_raised, 1);
+	watch_deinit(&f.w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_answered_before), cmocka_unit_test(test_wrong_clock)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

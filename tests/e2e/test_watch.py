@@ -56,7 +56,7 @@ class Options(unittest.TestCase):
         self.assertIn("pen: 4711", again.out)
 
     def test_sentences(self):
-        for argv, word in ((("-l", "ipfix+tls://h:1"), "ipfix+tls"), (("-a", "syslog:"), "syslog"),
+        for argv, word in ((("-l", "ipfix+tls://h:1"), "ipfix+tls"), (("-a", "syslog:x"), "syslog"),
                            (("--pen", "0"), "--pen"), (("surplus",), "surplus")):
             done = l7.run((l7.L7WATCH, *argv))
             self.assertEqual(1, done.status, done.err)

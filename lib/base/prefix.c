@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PREFIX_MANY 1024u /* ranges from which an index is worth its 256 KiB */
+#define PREFIX_HALVES 65536u
+
 /* Where a set begins or ends. */
 struct prefix_edge {
 	struct prefix_address at;
@@ -201,6 +204,25 @@ static size_t prefix_edges(struct prefix_edge *edges, const struct prefix_item *
 	return k;
 }
 
+/* Where to begin, by the first half of an address: a lookup among many ranges waits for memory at every step. */
+static bool prefix_index4(struct prefix_map *m)
+{
+	size_t at = 0;
+
+	if (m->n4 < PREFIX_MANY)
+		return true;
+	m->first4 = malloc((PREFIX_HALVES + 1) * sizeof(*m->first4));
+	if (!m->first4)
+		return false;
+	for (uint32_t half = 0; half < PREFIX_HALVES; half++) {
+		while (at + 1 < m->n4 && m->start4[at + 1] <= half << 16)
+			at++;
+		m->first4[half] = (uint32_t)at;
+	}
+	m->first4[PREFIX_HALVES] = (uint32_t)m->n4 - 1;
+	return true;
+}
+
 int prefix_map_init(struct prefix_map *m, const struct prefix_item *items, size_t n, uint32_t n_sets)
 {
 	size_t room = 2 * n + 4;
@@ -216,7 +238,7 @@ int prefix_map_init(struct prefix_map *m, const struct prefix_item *items, size_
 	m->start6 = malloc(room * sizeof(*m->start6));
 	m->class6 = malloc(room * sizeof(*m->class6));
 	ok = edges && s.depth && s.bits && m->start4 && m->class4 && m->start6 && m->class6;
-	ok = ok && prefix_run(&s, edges, prefix_edges(edges, items, n));
+	ok = ok && prefix_run(&s, edges, prefix_edges(edges, items, n)) && prefix_index4(m);
 	free(edges);
 	free(s.depth);
 	free(s.bits);
@@ -232,6 +254,7 @@ void prefix_map_deinit(struct prefix_map *m)
 	free(m->classes);
 	free(m->start4);
 	free(m->class4);
+	free(m->first4);
 	free(m->start6);
 	free(m->class6);
 	*m = (struct prefix_map){0};
@@ -241,6 +264,10 @@ static uint32_t prefix_class4(const struct prefix_map *m, uint32_t at)
 {
 	size_t low = 0, n = m->n4; /* range `low` begins at or before `at` */
 
+	if (m->first4) {
+		low = m->first4[at >> 16];
+		n = m->first4[(at >> 16) + 1] - low + 1;
+	}
 	while (n > 1) {
 		size_t half = n / 2;
 

@@ -31,6 +31,8 @@ struct prefix_map {
 	size_t n4, n6;      /* ranges; each goes to the next one's start */
 	uint32_t *start4;
 	uint32_t *class4;
+	uint32_t *
+		first4; /* of many ranges: the one that holds the first address of each /16, 65537 of them; else NULL */
 	struct prefix_address *start6; /* all but IPv4 */
 	uint32_t *class6;
 };

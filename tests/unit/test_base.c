@@ -16,6 +16,7 @@
 #include "base/nearest.h"
 #include "base/ring.h"
 #include "base/uri.h"
+#include "base/utc.h"
 #include "base/utf8.h"
 #include "base/wire.h"
 
@@ -305,6 +306,20 @@ static void test_ring_sleep(void **state)
 	free(memory);
 }
 
+static void test_utc(void **state)
+{
+	char text[UTC_TEXT_MAX];
+
+	(void)state;
+	assert_string_equal(utc_text(text, UTC_DAY, 1801389600123), "2027-01-31");
+	assert_string_equal(utc_text(text, UTC_RFC3339, 1801389600123), "2027-01-31T10:00:00Z");
+	assert_string_equal(utc_text(text, UTC_READABLE, 1801389600123), "2027-01-31 10:00:00");
+	assert_string_equal(utc_text_ms(text, 1801389600123), "2027-01-31T10:00:00.123Z");
+	assert_string_equal(utc_text_ms(text, 0), "1970-01-01T00:00:00.000Z");
+	assert_string_equal(utc_text(text, UTC_DAY, UINT64_MAX), "9999-12-31");
+	assert_string_equal(utc_text_ms(text, UTC_LAST_MS + 1), "9999-12-31T23:59:59.999Z");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +329,7 @@ int main(void)
 		cmocka_unit_test(test_utf8_clean),
 		cmocka_unit_test(test_wire),
 		cmocka_unit_test(test_uri),
+		cmocka_unit_test(test_utc),
 		cmocka_unit_test(test_uri_secrets),
 		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_ring_order_and_full),

@@ -131,12 +131,52 @@ static void test_random(void **state)
 	free(items);
 }
 
+/* As many IPv4 ranges as have an index, against the same map without it. */
+static void test_many(void **state)
+{
+	enum { N = 4000 };
+	struct prefix_item *items = calloc(N, sizeof(*items));
+	struct prefix_map m;
+
+	(void)state;
+	assert_non_null(items);
+	srand(9);
+	for (int i = 0; i < N; i++) {
+		unsigned bits = 8 + (unsigned)rand() % 25;
+		uint32_t a = ((uint32_t)rand() << 9 ^ (uint32_t)rand()) & ~(uint32_t)((UINT64_C(1) << (32 - bits)) - 1);
+		const uint8_t four[4] = {(uint8_t)(a >> 24), (uint8_t)(a >> 16), (uint8_t)(a >> 8), (uint8_t)a};
+
+		addr_from4(items[i].prefix.ip, four);
+		items[i].prefix.bits = (uint8_t)(96 + bits);
+		items[i].set = (uint32_t)i % 3;
+	}
+	assert_int_equal(prefix_map_init(&m, items, N, 3), 0);
+	assert_non_null(m.first4);
+	for (int k = 0; k < 200000; k++) {
+		uint32_t *index = m.first4, found;
+		uint8_t ip[16];
+
+		memcpy(ip, items[rand() % N].prefix.ip, 16);
+		if (k % 2)
+			ip[12 + rand() % 4] ^= (uint8_t)(1 << rand() % 8);
+		if (k % 5 == 0)
+			memset(ip + 14, k % 10 ? 0xff : 0, 2); /* the ends of a /16 */
+		found = prefix_map_class(&m, ip);
+		m.first4 = NULL;
+		assert_int_equal(found, prefix_map_class(&m, ip));
+		m.first4 = index;
+	}
+	prefix_map_deinit(&m);
+	free(items);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nested),
 		cmocka_unit_test(test_all_and_nothing),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

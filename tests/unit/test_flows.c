@@ -207,9 +207,10 @@ static void test_bounded(void **state)
 {
 	(void)state;
 	for (uint16_t i = 0; i < 200; i++)
-		take(record((struct flow){.src_port = (uint16_t)(1000 + i), .flow_id = i + 1u}, "p"));
-	assert_int_equal(flows.table.n, 64);
-	assert_int_equal(flows.table.evicted, 136);
+		take(record((struct flow){.src_port = (uint16_t)(1000 + i), .flow_id = i + 1u, .end_ms = NOW + i},
+			    "p"));
+	assert_true(flows.n <= 64);
+	assert_int_equal(flows.n + flows.evicted, 200);
 	take(record((struct flow){.src_port = 1199, .flow_id = 200}, "p"));
 	assert_true(in.known);
 	take(record((struct flow){.src_port = 1000, .flow_id = 1}, "p"));

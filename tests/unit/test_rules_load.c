@@ -24,10 +24,10 @@ struct place {
 
 static void put(struct place *p, const char *name, const char *text)
 {
-	char *path = p->files[p->n];
+	char path[sizeof(p->files[0])];
 	FILE *out;
 
-	snprintf(path, sizeof(p->files[0]), "%s/%s", p->folder, name);
+	snprintf(path, sizeof(path), "%s/%s", p->folder, name);
 	out = fopen(path, "w");
 	assert_non_null(out);
 	fputs(text, out);
@@ -35,7 +35,7 @@ static void put(struct place *p, const char *name, const char *text)
 	for (size_t i = 0; i < p->n; i++)
 		if (strcmp(p->files[i], path) == 0)
 			return;
-	p->n++;
+	strcpy(p->files[p->n++], path);
 }
 
 #define MAIN                                                                                                           \
@@ -234,7 +234,7 @@ static void test_home(void **state)
 	close_place(&p);
 }
 
-/* Any file of a set counts: what is in it, and that it is another one. */
+/* A file of a list counts: what is in it, and that it is another one. A file of rules may be half-finished. */
 static void test_outdated(void **state)
 {
 	struct timespec then[2] = {{.tv_sec = 1700000000}, {.tv_sec = 1700000000, .tv_nsec = 5000000}};
@@ -253,7 +253,7 @@ static void test_outdated(void **state)
 		/* The same octets, a millisecond later. */
 		then[1].tv_nsec += 1000000;
 		assert_int_equal(utimensat(AT_FDCWD, p.files[i], then, 0), 0);
-		assert_true(rules_outdated(set));
+		assert_int_equal(rules_outdated(set), i == 1);
 		rules_free(set);
 		then[1].tv_nsec -= 1000000;
 		assert_int_equal(utimensat(AT_FDCWD, p.files[i], then, 0), 0);

@@ -54,8 +54,10 @@ static void assert_rows(struct fixture *f, const char *expected)
 	assert_string_equal(t.text, expected);
 }
 
-static bool in_192(void *arg, const uint8_t ip[16])
+static bool in_192(void *arg, const struct rules_input *in, enum rules_side side)
 {
+	const uint8_t *ip = side == RULES_CLIENT ? in->record->src_ip : in->record->dst_ip;
+
 	(void)arg;
 	return addr_is4(ip) && ip[12] == 192;
 }

@@ -88,13 +88,16 @@ static int rules_load_file(struct rules_loader *l, bool main)
 static int rules_load_yaml(struct rules_loader *l, const struct yaml *yaml, bool main)
 {
 	struct rules_defaults defaults = l->defaults;
+	size_t n_list_sets = l->n_list_sets;
 	int rc;
 
 	l->yaml = yaml;
-	l->file = rules_file_add(l->set, yaml->file);
+	l->file = rules_file_add(l->set, yaml->file, false);
 	rc = l->file ? rules_load_file(l, main) : rules_no_memory(l);
-	if (!main) /* a check's own defaults and lists end with it */
+	if (!main) { /* a check's own defaults and lists end with it */
 		l->defaults = defaults;
+		l->n_list_sets = n_list_sets;
+	}
 	l->own_lists = (struct rules_list){0};
 	return rc;
 }
@@ -155,7 +158,7 @@ static int rules_load_check(struct rules_loader *l, const struct rules_sources *
 		snprintf(l->err, l->err_size, "checks: \"%s\" is not the name of a check", name);
 		return -EINVAL;
 	}
-	if (!rules_file_add(l->set, path)) {
+	if (!rules_file_add(l->set, path, false)) {
 		snprintf(l->err, l->err_size, "%s: no memory", path);
 		return -ENOMEM;
 	}
@@ -226,7 +229,7 @@ int rules_load(struct rule_set **out, const struct rules_sources *sources, struc
 	       size_t err_size)
 {
 	struct rules_loader l;
-	struct yaml yaml;
+	struct yaml yaml = {0};
 	bool read = false;
 	int rc = rules_begin(&l, warnings, err, err_size);
 
@@ -234,8 +237,8 @@ int rules_load(struct rule_set **out, const struct rules_sources *sources, struc
 		rc = rules_load_home(&l, sources->home_nets);
 	if (!rc && sources->file) {
 		/* Looked at before it is read: what changes meanwhile is a change. */
-		rc = rules_file_add(l.set, sources->file) ? yaml_load(&yaml, sources->file, err, err_size)
-							  : rules_no_memory(&l);
+		rc = rules_file_add(l.set, sources->file, false) ? yaml_load(&yaml, sources->file, err, err_size)
+								 : rules_no_memory(&l);
 		read = rc == 0;
 		if (!rc)
 			rc = rules_load_yaml(&l, &yaml, true);
@@ -284,4 +287,21 @@ const struct rule *rules_find(const struct rule_set *set, uint32_t id)
 bool rules_is_home(const struct rule_set *set, const uint8_t ip[16])
 {
 	return set->home.given && rules_hosts_have(set, &set->home, prefix_map_class(&set->prefixes, ip));
+}
+
+bool rules_has_home(const struct rule_set *set)
+{
+	return set->home.given;
+}
+
+void rules_look(const struct rule_set *set, struct rules_input *in)
+{
+	in->classes[0] = prefix_map_class(&set->prefixes, in->record->src_ip);
+	in->classes[1] = prefix_map_class(&set->prefixes, in->record->dst_ip);
+	in->looked = true;
+}
+
+bool rules_home_side(const struct rule_set *set, const struct rules_input *in, enum rules_side side)
+{
+	return set->home.given && rules_hosts_have(set, &set->home, in->classes[side == RULES_SERVER]);
 }

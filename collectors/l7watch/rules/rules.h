@@ -232,6 +232,9 @@ struct rules_learn {
 	uint64_t forget_ms; /* what was not seen for so long is new again; 0: never */
 };
 
+#define RULES_CONTACTS_MAX 64u /* that are remembered */
+#define RULES_BEACON_WINDOW_MS UINT64_C(2073600000)
+
 struct rules_beacon {
 	uint64_t min_count;      /* contacts */
 	uint64_t min_ms, max_ms; /* between contacts */
@@ -305,8 +308,9 @@ const struct rule *rules_at(const struct rule_set *set, size_t i);
 const struct rule *rules_find(const struct rule_set *set, uint32_t id); /* or NULL */
 /* Newest change (mtime, ms) of a file that the set was made from, lists' files among them. */
 uint64_t rules_changed_ms(const struct rule_set *set);
-/* True if one of those files is not as it was when the set was made. */
+/* True if a list's file is not as it was when the set was made. Files of rules are not looked at: editors save half-finished ones. */
 bool rules_outdated(const struct rule_set *set);
+bool rules_has_home(const struct rule_set *set); /* home networks are known */
 bool rules_is_home(const struct rule_set *set, const uint8_t ip[16]);
 const char *rules_severity_name(enum rules_severity severity);
 const char *rules_type_name(enum rules_type type);
@@ -327,6 +331,8 @@ struct rules_input {
 	uint64_t octets[2], packets[2]; /* of the flow so far, this record included */
 	uint64_t new_octets[2], new_packets[2]; /* what this record adds */
 	uint32_t sampling;                      /* one packet of this many is seen */
+	bool looked;                            /* rules_look() has set the next two */
+	uint32_t classes[2];                    /* of the addresses */
 };
 
 enum rules_kind {
@@ -337,6 +343,11 @@ enum rules_kind {
 	RULES_WRONG_SERVER, /* a server_list rule does not have the server */
 	RULES_CANDIDATE,    /* first_seen, threshold, beacon: the rule counts it */
 };
+
+/* Looks the addresses up, once for all questions about them with this set. */
+void rules_look(const struct rule_set *set, struct rules_input *in);
+/* True if the host of that side is ours, of an input that was looked up. */
+bool rules_home_side(const struct rule_set *set, const struct rules_input *in, enum rules_side side);
 
 struct rules_verdict {
 	const struct rule *rule;

@@ -33,8 +33,8 @@ void rules_view_init(struct rules_view *v, const struct rule_set *set, const str
 	v->set = set;
 	v->in = in;
 	names_of_record(&set->names, r, &v->names);
-	v->src = prefix_map_class(&set->prefixes, r->src_ip);
-	v->dst = prefix_map_class(&set->prefixes, r->dst_ip);
+	v->src = in->looked ? in->classes[0] : prefix_map_class(&set->prefixes, r->src_ip);
+	v->dst = in->looked ? in->classes[1] : prefix_map_class(&set->prefixes, r->dst_ip);
 	v->final = stated ? r->state & L7_STATE_FINAL : r->end_reason != L7_END_ACTIVE;
 	v->over = stated ? r->state & L7_STATE_LAST : r->end_reason != L7_END_ACTIVE;
 	v->midstream = (stated && (r->state & L7_STATE_MIDSTREAM)) ||

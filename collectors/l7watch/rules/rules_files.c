@@ -19,15 +19,17 @@ static bool rules_file_look(struct rules_file *f)
 	return true;
 }
 
-const char *rules_file_add(struct rule_set *set, const char *path)
+const char *rules_file_add(struct rule_set *set, const char *path, bool list)
 {
 	struct rules_file *f;
 	void *files;
 
 	for (size_t i = 0; i < set->n_files; i++)
-		if (strcmp(set->files[i]->path, path) == 0)
+		if (strcmp(set->files[i]->path, path) == 0) {
+			set->files[i]->list |= list;
 			return set->files[i]->path;
-	files = rules_room(set->files, set->n_files, sizeof(*set->files));
+		}
+	files = rules_room(set->files, set->n_files, sizeof(struct rules_file *));
 	if (!files)
 		return NULL;
 	set->files = files;
@@ -38,6 +40,7 @@ const char *rules_file_add(struct rule_set *set, const char *path)
 		free(f);
 		return NULL;
 	}
+	f->list = list;
 	(void)rules_file_look(f);
 	set->files[set->n_files++] = f;
 	return f->path;
@@ -72,6 +75,8 @@ bool rules_outdated(const struct rule_set *set)
 		const struct rules_file *was = set->files[i];
 		struct rules_file now = {.path = was->path};
 
+		if (!was->list)
+			continue;
 		if (rules_file_look(&now) != was->exists)
 			return true;
 		if (was->exists &&

@@ -32,6 +32,7 @@ struct rules_index {
 /* A file that was read, as it was then. */
 struct rules_file {
 	char *path;  /* owned */
+	bool list;   /* a list's items, not rules */
 	bool exists; /* false for what was parsed from memory */
 	dev_t device;
 	ino_t inode;
@@ -102,8 +103,8 @@ struct rules_loader {
 
 /* ---- rules_files.c: the files of a set ---- */
 
-/* Remembers a file as it is now. Its path stays valid as long as the set; NULL if there is no memory. */
-const char *rules_file_add(struct rule_set *set, const char *path);
+/* Remembers a file of rules or of a list as it is now. Its path stays valid as long as the set; NULL if there is no memory. */
+const char *rules_file_add(struct rule_set *set, const char *path, bool list);
 void rules_files_deinit(struct rule_set *set);
 
 /* ---- rules_values.c: values of any kind ---- */

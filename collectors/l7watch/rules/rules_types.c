@@ -351,7 +351,9 @@ static int rules_load_beacon(struct rules_loader *l, const struct yaml_node *map
 	if (!rc)
 		rc = rules_type_needs(l, map, r, "min_count", &node);
 	if (!rc)
-		rc = rules_number(l, node, "min_count", 1000, &r->beacon.min_count);
+		rc = rules_number(l, node, "min_count", RULES_CONTACTS_MAX, &r->beacon.min_count);
+	if (!rc && r->window_ms > RULES_BEACON_WINDOW_MS)
+		return rules_error(l, yaml_get(map, "window"), "the window of a beacon is 24 days at most");
 	if (!rc && r->beacon.min_count < 3)
 		return rules_error(l, node, "min_count is less than 3: two contacts have no rhythm");
 	if (!rc)
@@ -372,6 +374,9 @@ static int rules_load_beacon(struct rules_loader *l, const struct yaml_node *map
 		return rules_error(l, min, "within the window there is no time for %llu contacts so far apart",
 				   (unsigned long long)r->beacon.min_count);
 	node = yaml_get(map, "max_jitter");
+	/* Between two contacts there may be hours: the alert of them is not over in between. */
+	if (!rc && !yaml_get(map, "release_after") && r->release_ms < r->window_ms)
+		r->release_ms = r->window_ms;
 	return rc || !node ? rc : rules_load_jitter(l, node, &r->beacon.max_jitter);
 }
 

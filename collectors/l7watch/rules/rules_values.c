@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/nearest.h"
@@ -108,19 +109,21 @@ static int rules_file(struct rules_loader *l, const struct yaml_node *node, rule
 	struct yaml where = {0};
 	struct rules_item item = {.where = &where, .at = {.line = 0, .column = 1}};
 	char line[RULES_LINE_MAX];
+	struct stat st = {0};
 	FILE *in;
 	int rc = rules_check_keys(l, node, keys, "a list");
 
 	if (rc || !rules_text(l, name ? name : node, "file") || !name)
 		return -EINVAL;
 	where.file = rules_beside(l, name->value);
-	if (!where.file || !rules_file_add(l->set, where.file)) {
+	if (!where.file || !rules_file_add(l->set, where.file, true)) {
 		free(where.file);
 		return rules_no_memory(l);
 	}
-	in = fopen(where.file, "re");
+	/* A pipe would be waited for, for ever. */
+	in = stat(where.file, &st) == 0 && S_ISFIFO(st.st_mode) ? NULL : fopen(where.file, "re");
 	if (!in)
-		rc = rules_error(l, name, "%s: %s", where.file, strerror(errno));
+		rc = rules_error(l, name, "%s: %s", where.file, S_ISFIFO(st.st_mode) ? "is a pipe" : strerror(errno));
 	while (!rc && fgets(line, sizeof(line), in)) {
 		if (item.at.line++ == RULES_LINES_MAX)
 			rc = rules_error(l, name, "%s has more than %d lines", where.file, RULES_LINES_MAX);
@@ -128,7 +131,7 @@ static int rules_file(struct rules_loader *l, const struct yaml_node *node, rule
 			rc = rules_line(l, &item, line, fn, arg);
 	}
 	if (!rc && ferror(in))
-		rc = rules_error(l, name, "%s: cannot be read", where.file);
+		rc = rules_error(l, name, "%s: %s", where.file, strerror(errno));
 	if (in)
 		fclose(in);
 	free(where.file);
@@ -189,6 +192,7 @@ int rules_named_list(struct rules_loader *l, const struct rules_item *i, struct 
 	const char *near;
 	size_t n = 0;
 
+	*out = (struct rules_list){0};
 	for (size_t k = 0; k < 2; k++) {
 		if (!maps[k]->node)
 			continue;

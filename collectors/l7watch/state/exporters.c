@@ -5,8 +5,6 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/random.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
@@ -104,9 +102,8 @@ void exporters_deinit(struct exporters *e)
 static struct exporters_entry *exporters_get(struct exporters *e, const char *name, size_t len)
 {
 	size_t used = len < EXPORTERS_NAME_MAX ? len : EXPORTERS_NAME_MAX;
-	XXH128_hash_t h = XXH3_128bits_withSeed(name, used, e->seed);
 	bool fresh;
-	struct exporters_entry *x = lru_get(&e->table, (struct lru_key){h.high64, h.low64}, &fresh);
+	struct exporters_entry *x = lru_get(&e->table, lru_hash(name, used, e->seed), &fresh);
 
 	if (fresh) {
 		x->all = e;

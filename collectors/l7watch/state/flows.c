@@ -2,6 +2,7 @@
 #include "state/flows.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #define XXH_INLINE_ALL
@@ -11,6 +12,7 @@
 #include "l7/fields.h"
 
 #define FLOWS_WELL_KNOWN 1024u
+#define FLOWS_WAYS 8u /* flows of a bucket */
 
 /* An exporter's own idea of the flow. */
 struct flows_view {
@@ -27,6 +29,15 @@ struct flows_entry {
 	bool low_client; /* the client is the end that sorts first */
 };
 
+/*
+ * A hash leads to a bucket, and there is no list to keep in order: to look a flow up touches the line of tags and the flow, little
+ * else. Of a full bucket the flow goes that ended first.
+ */
+struct flows_bucket {
+	uint64_t tags[FLOWS_WAYS]; /* 0: free */
+	struct flows_entry entries[FLOWS_WAYS];
+};
+
 /* A record on its way to its flow. */
 struct flows_record {
 	const struct l7_record *r;
@@ -39,43 +50,88 @@ enum flows_match { FLOWS_NEW, FLOWS_SAME, FLOWS_TWIN, FLOWS_OLD, FLOWS_OLD_TWIN 
 
 int flows_init(struct flows *f, uint32_t max)
 {
+	uint32_t buckets = 1;
+
 	memset(f, 0, sizeof(*f));
-	/* Who may send packets chooses addresses and ports; the seed keeps him from choosing a slot. */
+	/* Who may send packets chooses addresses and ports; the seed keeps him from choosing a bucket. */
 	if (getrandom(&f->seed, sizeof(f->seed), 0) != sizeof(f->seed))
 		f->seed = clock_wall_ms();
-	return lru_init(&f->table, max, sizeof(struct flows_entry), NULL);
+	while (buckets < max / FLOWS_WAYS)
+		buckets *= 2;
+	f->mask = buckets - 1;
+	f->buckets = calloc(buckets, sizeof(*f->buckets));
+	return f->buckets ? 0 : -ENOMEM;
 }
 
 void flows_deinit(struct flows *f)
 {
-	lru_deinit(&f->table);
+	free(f->buckets);
+	f->buckets = NULL;
 }
 
 /* ---- which flow ---- */
 
-static struct lru_key flows_key(const struct flows *f, const struct flows_record *x)
+static bool flows_low_source(const struct l7_record *r)
 {
-	const struct l7_record *r = x->r;
+	int order = memcmp(r->src_ip, r->dst_ip, 16);
+
+	return order ? order < 0 : r->src_port <= r->dst_port;
+}
+
+static XXH128_hash_t flows_hash(const struct flows *f, const struct l7_record *r, bool low_source)
+{
 	struct {
 		uint8_t low_ip[16], high_ip[16];
 		uint16_t low_port, high_port;
 		uint8_t protocol;
 	} key;
-	XXH128_hash_t h;
 
-	memcpy(key.low_ip, x->low_source ? r->src_ip : r->dst_ip, 16);
-	memcpy(key.high_ip, x->low_source ? r->dst_ip : r->src_ip, 16);
-	key.low_port = x->low_source ? r->src_port : r->dst_port;
-	key.high_port = x->low_source ? r->dst_port : r->src_port;
+	memcpy(key.low_ip, low_source ? r->src_ip : r->dst_ip, 16);
+	memcpy(key.high_ip, low_source ? r->dst_ip : r->src_ip, 16);
+	key.low_port = low_source ? r->src_port : r->dst_port;
+	key.high_port = low_source ? r->dst_port : r->src_port;
 	key.protocol = r->protocol;
-	h = XXH3_128bits_withSeed(&key, offsetof(__typeof__(key), protocol) + 1, f->seed);
-	return (struct lru_key){h.high64, h.low64};
+	return XXH3_128bits_withSeed(&key, offsetof(__typeof__(key), protocol) + 1, f->seed);
+}
+
+void flows_ask(struct flows *f, const struct l7_record *r)
+{
+	const struct flows_bucket *b = &f->buckets[flows_hash(f, r, flows_low_source(r)).low64 & f->mask];
+
+	for (size_t at = 0; at < sizeof(*b); at += 64)
+		__builtin_prefetch((const uint8_t *)b + at, 1);
+}
+
+/* The place of a flow: its own, a free one, or that of another which goes. */
+static struct flows_entry *flows_place(struct flows *f, XXH128_hash_t h)
+{
+	struct flows_bucket *b = &f->buckets[h.low64 & f->mask];
+	uint64_t tag = h.high64 | 1;
+	unsigned at = FLOWS_WAYS;
+
+	for (unsigned i = 0; i < FLOWS_WAYS; i++) {
+		if (b->tags[i] == tag)
+			return &b->entries[i];
+		if (b->tags[i] == 0 && at == FLOWS_WAYS)
+			at = i;
+	}
+	if (at < FLOWS_WAYS) {
+		f->n++;
+	} else {
+		at = 0;
+		for (unsigned i = 1; i < FLOWS_WAYS; i++)
+			if (b->entries[i].last_ms < b->entries[at].last_ms)
+				at = i;
+		f->evicted++;
+	}
+	b->tags[at] = tag;
+	b->entries[at].n_views = 0;
+	return &b->entries[at];
 }
 
 static struct flows_record flows_record(const struct flows *f, const struct l7_record *r, uint64_t now_ms)
 {
-	int order = memcmp(r->src_ip, r->dst_ip, 16);
-	struct flows_record x = {.r = r, .low_source = order ? order < 0 : r->src_port <= r->dst_port};
+	struct flows_record x = {.r = r, .low_source = flows_low_source(r)};
 
 	x.view.exporter = XXH3_64bits_withSeed(r->text + r->exporter.off, r->exporter.len, f->seed);
 	x.view.flow_id = l7_has(r, L7_F_flowId) ? r->flow_id : 0;
@@ -180,9 +236,9 @@ void flows_take(struct flows *f, const struct l7_record *r, uint64_t now_ms, str
 	struct flows_record x = flows_record(f, r, now_ms);
 	struct flows_entry *e, alone = {0};
 	enum flows_match m;
-	bool fresh, reversed;
+	bool reversed;
 
-	e = lru_get(&f->table, flows_key(f, &x), &fresh);
+	e = flows_place(f, flows_hash(f, r, x.low_source));
 	m = flows_match(e, &x);
 	reversed = flows_reversed(e, &x, m);
 	*in = (struct rules_input){.record = r, .now_ms = now_ms};

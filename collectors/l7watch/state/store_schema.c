@@ -152,14 +152,45 @@ static void schema_defend(sqlite3 *db)
 	(void)sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
 }
 
-/* A new file is nobody else's to read: it says what people do. SQLite gives its log the same mode. */
-static void schema_create(const char *path)
+/*
+ * A new file is nobody else's to read: it says what people do. SQLite gives its log the same mode. Returns 0 if there is a file that
+ * may be written; SQLite's own words for one that may not say nothing.
+ */
+static int schema_create(const char *path)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
 
 	/* Of a file that SQLite has open close() would drop the locks; this one is new. */
 	if (fd >= 0)
-		close(fd);
+		return close(fd);
+	return errno != EEXIST || faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
+/* Where the log comes to be, beside the file. */
+static int schema_folder(const char *path)
+{
+	char folder[STORE_PATH_MAX + 16];
+	char *slash;
+
+	snprintf(folder, sizeof(folder), "%s", path);
+	slash = strrchr(folder, '/');
+	if (slash)
+		slash[slash == folder] = '\0';
+	return faccessat(AT_FDCWD, slash ? folder : ".", W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
+static int schema_may(const char *path, char *err, size_t err_size)
+{
+	int rc = schema_create(path);
+
+	if (rc) {
+		snprintf(err, err_size, "state file %s: %s", path, strerror(-rc));
+		return rc;
+	}
+	rc = schema_folder(path);
+	if (rc)
+		snprintf(err, err_size, "state file %s: its folder cannot be written: %s", path, strerror(-rc));
+	return rc;
 }
 
 static int schema_log(void *arg, sqlite3 *db, const char *name, int pages)
@@ -281,10 +312,10 @@ static int schema_prepare(struct store *s, char *err, size_t err_size)
 int store_schema_open(struct store *s, char *err, size_t err_size)
 {
 	char answer[160] = "", limit[64];
-	int rc;
+	int rc = s->path ? schema_may(s->path, err, err_size) : 0;
 
-	if (s->path)
-		schema_create(s->path);
+	if (rc)
+		return rc;
 	rc = sqlite3_open_v2(s->path ? s->path : ":memory:", &s->db,
 			     SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
 			     NULL);

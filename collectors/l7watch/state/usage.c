@@ -5,8 +5,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "base/clock.h"
 #include "base/utf8.h"
@@ -42,17 +40,9 @@ static void usage_make_dirty(struct usage *u, struct usage_entry *e)
 	u->n_dirty++;
 }
 
-static void usage_write(struct usage *u, struct usage_entry *e)
+/* It is written, or given up. */
+static void usage_make_clean(struct usage *u, struct usage_entry *e)
 {
-	struct store_usage row = {.side = e->side,
-				  .app = e->app,
-				  .first_ms = e->first_ms,
-				  .last_ms = e->last_ms,
-				  .flows = e->flows,
-				  .octets = e->octets};
-
-	memcpy(row.ip, e->ip, sizeof(row.ip));
-	store_usage_add(u->store, &row);
 	if (e->before)
 		e->before->next = e->next;
 	else
@@ -66,15 +56,36 @@ static void usage_write(struct usage *u, struct usage_entry *e)
 	e->flows = e->octets = 0;
 }
 
-/* Its place in the table is needed for a newer one. */
+static void usage_write(struct usage *u, struct usage_entry *e)
+{
+	struct store_usage row = {.side = e->side,
+				  .app = e->app,
+				  .first_ms = e->first_ms,
+				  .last_ms = e->last_ms,
+				  .flows = e->flows,
+				  .octets = e->octets};
+
+	memcpy(row.ip, e->ip, sizeof(row.ip));
+	store_usage_add(u->store, &row);
+	usage_make_clean(u, e);
+}
+
+/* Its place in the table is needed for a newer one. The database is slow: a flood of hosts must not make rules wait for it. */
 static void usage_drop(void *value)
 {
 	struct usage_entry *e = value;
+	struct usage *u = e->usage;
 
 	if (!e->dirty)
 		return;
-	e->usage->n_early++;
-	usage_write(e->usage, e);
+	if (u->early < USAGE_EARLY_MAX) {
+		u->early++;
+		u->n_early++;
+		usage_write(u, e);
+	} else {
+		u->n_lost++;
+		usage_make_clean(u, e);
+	}
 }
 
 int usage_init(struct usage *u, struct store *store, uint32_t max)
@@ -92,7 +103,7 @@ void usage_deinit(struct usage *u)
 	*u = (struct usage){0};
 }
 
-void usage_home(struct usage *u, bool (*home)(void *arg, const uint8_t ip[16]), void *arg)
+void usage_home(struct usage *u, bool (*home)(void *arg, const struct rules_input *in, enum rules_side side), void *arg)
 {
 	u->home = home;
 	u->home_arg = arg;
@@ -102,6 +113,7 @@ size_t usage_save(struct usage *u, size_t room)
 {
 	size_t n;
 
+	u->early = 0;
 	for (n = 0; n < room && u->dirty; n++)
 		usage_write(u, u->dirty);
 	return n;
@@ -157,8 +169,7 @@ struct usage_key {
 
 static struct usage_entry *usage_get(struct usage *u, const struct usage_key *k)
 {
-	XXH128_hash_t hash = XXH3_128bits_withSeed(k, offsetof(struct usage_key, app) + (size_t)k->len, u->seed);
-	struct lru_key key = {.high = hash.high64, .low = hash.low64};
+	struct lru_key key = lru_hash(k, offsetof(struct usage_key, app) + (size_t)k->len, u->seed);
 	struct usage_entry *e;
 	bool fresh;
 
@@ -211,12 +222,12 @@ void usage_take(struct usage *u, const struct rules_input *in)
 		k.len = (uint8_t)strlen("Unknown");
 		memcpy(k.app, "Unknown", k.len);
 	}
-	if (!u->home || u->home(u->home_arg, r->src_ip)) {
+	if (!u->home || u->home(u->home_arg, in, RULES_CLIENT)) {
 		k.side = RULES_CLIENT;
 		memcpy(k.ip, r->src_ip, sizeof(k.ip));
 		usage_add(u, &k, in, !in->known);
 	}
-	if (in->answered && (!u->home || u->home(u->home_arg, r->dst_ip))) {
+	if (in->answered && (!u->home || u->home(u->home_arg, in, RULES_SERVER))) {
 		k.side = RULES_SERVER;
 		memcpy(k.ip, r->dst_ip, sizeof(k.ip));
 		usage_add(u, &k, in, !in->known || (!in->twin && usage_first_answer(in)));

@@ -2,7 +2,7 @@
 /*
  * What hosts spoke: by host, side and name of the protocol, when it was first and last seen, flows and octets. A bounded table in memory
  * gathers what is new since it was written to the store; a kill loses no more than that. What has to go from the table for a newer
- * host is written first.
+ * host is written first, as far as the database keeps up.
  *
  * Names are those that may be believed, as rules do (names.h): what is known less well than by cache is Unknown, of "TLS.Telegram"
  * with Telegram guessed only TLS is known, and a name service is itself, whatever name was asked for.
@@ -18,7 +18,9 @@
 #include "state/lru.h"
 #include "state/store.h"
 
-#define USAGE_MAX 262144u      /* default; hosts, sides and names that are gathered at a time */
+#define USAGE_MAX 262144u /* default; hosts, sides and names that are gathered at a time */
+#define USAGE_EARLY_MAX                                                                                                \
+	20000u /* rows that are written between two usage_save() because their place is needed; more are lost */
 #define USAGE_APP_MAX 64u      /* octets of a name; longer ones are cut */
 #define USAGE_ROWS_MAX 500000u /* default; rows in the store */
 
@@ -30,9 +32,12 @@ struct usage {
 	struct usage_entry *dirty, *dirty_last; /* what is to be written, longest waiting first */
 	uint32_t n_dirty;
 	uint64_t seed;
-	uint64_t trimmed_ms;                           /* when rows were last looked at for their age */
-	uint64_t n_early;                              /* written because its place was needed */
-	bool (*home)(void *arg, const uint8_t ip[16]); /* NULL: not known, all hosts are taken */
+	uint64_t trimmed_ms; /* when rows were last looked at for their age */
+	uint32_t early;      /* written since usage_save() because their place was needed */
+	uint64_t n_early;    /* the same, in all */
+	uint64_t n_lost;     /* whose place was needed, and not written */
+	/* Whether the host of a side is of interest; NULL: all are. */
+	bool (*home)(void *arg, const struct rules_input *in, enum rules_side side);
 	void *home_arg;
 };
 
@@ -41,7 +46,8 @@ int usage_init(struct usage *u, struct store *store, uint32_t max);
 /* What is not written is lost: usage_save() first. */
 void usage_deinit(struct usage *u);
 /* Whose hosts are of interest from now on. */
-void usage_home(struct usage *u, bool (*home)(void *arg, const uint8_t ip[16]), void *arg);
+void usage_home(struct usage *u, bool (*home)(void *arg, const struct rules_input *in, enum rules_side side),
+		void *arg);
 
 /*
  * Takes a record to both its sides; to the server only if that answered. A flow counts once, under the name it has when it is

@@ -6,82 +6,225 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/utc.h"
 #include "l7/fields.h"
 
 #define WATCH_SKEW_MS UINT64_C(300000) /* a record's time is believed if it is not further from ours */
+#define WATCH_FLUSH_HOSTS 10000u       /* rows a flush saves; the rest comes with the next second */
+#define WATCH_FLUSH_GROUPS 5000u
 
-int watch_init(struct watch *w, struct rule_set *rules)
+static void watch_health(void *arg, enum exporters_health what, const char *exporter, bool on, const char *sentence)
 {
-	char err[256];
+	struct watch *w = arg;
+
+	alerts_health(&w->alerts, what, exporter, on, sentence, w->now_ms);
+}
+
+static bool watch_home(void *arg, const struct rules_input *in, enum rules_side side)
+{
+	const struct watch *w = arg;
+
+	return rules_home_side(w->rules, in, side);
+}
+
+/* What needs the store and no rules yet. */
+static int watch_tables(struct watch *w)
+{
+	int rc = flows_init(&w->flows, w->options.max_flows);
+
+	if (!rc)
+		rc = usage_init(&w->usage, w->store, USAGE_MAX);
+	if (!rc)
+		rc = exporters_init(&w->exporters, w->options.replay ? 0 : w->options.silent_ms);
+	if (!rc)
+		rc = alerts_init(&w->alerts, &w->outputs, w->store);
+	if (!rc)
+		rc = detect_new(&w->detect, w->rules);
+	if (!rc && w->options.replay)
+		rc = summary_init(&w->summary, w->rules);
+	w->exporters.tell = watch_health;
+	w->exporters.arg = w;
+	usage_home(&w->usage, rules_has_home(w->rules) ? watch_home : NULL, w);
+	return rc;
+}
+
+int watch_init(struct watch *w, struct rule_set *rules, const struct watch_options *o, char *err, size_t err_size)
+{
+	int rc;
 
 	w->rules = rules;
-	w->store = NULL;
+	w->options = *o;
 	w->wall_ms = clock_wall_ms();
-	w->flows = calloc(WATCH_FLOWS, sizeof(*w->flows));
-	if (w->flows && store_open(&w->store, NULL, err, sizeof(err)) == 0 &&
-	    alerts_init(&w->alerts, &w->outputs, w->store) == 0 && alerts_load(&w->alerts, rules) == 0)
+	w->now_ms = o->replay ? 0 : w->wall_ms;
+	w->flush_at = w->wall_ms + o->flush_ms;
+	rc = store_open(&w->store, o->state, err, err_size);
+	if (rc) {
+		rules_free(rules);
+		w->rules = NULL;
+		return rc;
+	}
+	rc = watch_tables(w);
+	if (!rc)
+		detect_load(w->detect, w->store);
+	if (!rc)
+		rc = alerts_load(&w->alerts, w->rules);
+	if (!rc && !o->replay)
+		alerts_tick(&w->alerts, w->wall_ms);
+	if (!rc)
 		return 0;
-	alerts_deinit(&w->alerts);
-	store_close(w->store);
-	free(w->flows);
-	rules_free(rules);
-	return -ENOMEM;
+	snprintf(err, err_size, "no memory");
+	watch_deinit(w);
+	return rc;
 }
 
 void watch_deinit(struct watch *w)
 {
+	if (!w->store)
+		return;
+	if (w->detect)
+		watch_flush(w);
+	if (w->options.replay)
+		summary_deinit(&w->summary);
+	detect_free(w->detect);
 	alerts_deinit(&w->alerts);
+	exporters_deinit(&w->exporters);
+	usage_deinit(&w->usage);
+	flows_deinit(&w->flows);
 	store_close(w->store);
+	w->store = NULL;
 	rules_free(w->rules);
-	free(w->flows);
+	w->rules = NULL;
 }
 
-void watch_use_rules(struct watch *w, struct rule_set *rules)
+int watch_use_rules(struct watch *w, struct rule_set *rules)
 {
+	int rc = detect_use_rules(w->detect, rules);
+
+	if (rc) {
+		rules_free(rules);
+		return rc;
+	}
 	alerts_use_rules(&w->alerts, rules);
 	rules_free(w->rules);
 	w->rules = rules;
+	usage_home(&w->usage, rules_has_home(rules) ? watch_home : NULL, w);
+	return 0;
 }
 
-/* Whether the responder has sent something. Later records of a flow tell only of their own time: earlier answers are kept. */
-static bool watch_answered(struct watch *w, const struct l7_record *r)
-{
-	struct watch_flow *f = &w->flows[(r->flow_id ^ r->flow_id >> 32) & (WATCH_FLOWS - 1)];
+/* ---- records ---- */
 
-	if (r->rev_packets) {
-		if (r->flow_id && !(r->state & L7_STATE_LAST))
-			f->flow_id = r->flow_id;
-		return true;
-	}
-	return r->flow_id && f->flow_id == r->flow_id;
+/*
+ * The record's end. Live, within bounds of our own clock: a probe's clock may be wrong; *skew_ms is then how much. In a replay
+ * time is the records'.
+ */
+static uint64_t watch_time(struct watch *w, const struct l7_record *r, int64_t *skew_ms)
+{
+	uint64_t end = l7_has(r, L7_F_flowEndMilliseconds) ? r->end_ms : w->now_ms;
+
+	*skew_ms = 0;
+	if (w->options.replay)
+		return end < UTC_LAST_MS ? end : UTC_LAST_MS;
+	if (end <= w->wall_ms + WATCH_SKEW_MS && end >= w->wall_ms - WATCH_SKEW_MS)
+		return end;
+	w->n_skewed++;
+	*skew_ms = end > UTC_LAST_MS ? (int64_t)UTC_LAST_MS : (int64_t)end - (int64_t)w->wall_ms;
+	return *skew_ms < 0 ? w->wall_ms - WATCH_SKEW_MS : w->wall_ms + WATCH_SKEW_MS;
 }
 
-/* The record's end, within bounds of our own clock: a probe's clock may be wrong. */
-static uint64_t watch_time(struct watch *w, const struct l7_record *r)
+static void watch_verdict(struct watch *w, const struct rules_verdict *v, const struct rules_input *in)
 {
-	uint64_t end = l7_has(r, L7_F_flowEndMilliseconds) ? r->end_ms : w->wall_ms;
+	struct detect_finding finding;
+	struct alert_facts facts = {.v = v, .in = in};
 
-	if (end + WATCH_SKEW_MS < w->wall_ms) {
-		w->n_skewed++;
-		return w->wall_ms - WATCH_SKEW_MS;
+	if (v->kind == RULES_CANDIDATE) {
+		if (!detect_take(w->detect, v, in, &finding))
+			return;
+		facts.finding = &finding;
 	}
-	if (end > w->wall_ms + WATCH_SKEW_MS) {
-		w->n_skewed++;
-		return w->wall_ms + WATCH_SKEW_MS;
-	}
-	return end;
+	if (w->options.replay && v->kind != RULES_UNKNOWN_FLOW)
+		summary_hit(&w->summary, &facts);
+	alerts_take(&w->alerts, v, in, facts.finding);
 }
 
 void watch_record(void *arg, const struct l7_record *r)
 {
 	struct watch *w = arg;
 	struct rules_verdict verdicts[RULES_VERDICTS_MAX];
-	struct rules_input in = {.record = r, .now_ms = watch_time(w, r), .answered = watch_answered(w, r)};
-	size_t n = rules_match(w->rules, &in, verdicts, RULES_VERDICTS_MAX);
+	struct rules_input in;
+	int64_t skew_ms;
+	uint64_t now = watch_time(w, r, &skew_ms);
+	size_t n;
 
 	w->n_records++;
+	flows_ask(&w->flows, r);
+	if (w->options.replay)
+		watch_until(w, now);
+	exporters_record(&w->exporters, r, w->options.replay ? w->now_ms : w->wall_ms, skew_ms);
+	flows_take(&w->flows, r, now, &in);
+	rules_look(w->rules, &in);
+	usage_take(&w->usage, &in);
+	n = rules_match(w->rules, &in, verdicts, RULES_VERDICTS_MAX);
 	for (size_t i = 0; i < n; i++)
-		alerts_take(&w->alerts, &verdicts[i], &in, NULL);
+		watch_verdict(w, &verdicts[i], &in);
+	if (w->options.replay)
+		summary_record(&w->summary, now);
+}
+
+void watch_missed(void *arg, const struct ipfix_missed *m)
+{
+	struct watch *w = arg;
+	uint64_t now = w->options.replay ? w->now_ms : w->wall_ms;
+
+	if (m->lost)
+		exporters_lost(&w->exporters, m->exporter, m->lost, now);
+	if (m->no_template)
+		exporters_no_template(&w->exporters, m->exporter, m->no_template, now);
+}
+
+/* ---- time ---- */
+
+void watch_settle(struct watch *w)
+{
+	alerts_settle(&w->alerts);
+}
+
+void watch_until(struct watch *w, uint64_t now_ms)
+{
+	if (now_ms <= w->now_ms)
+		return;
+	/* A replay ticks once for each second that has records. */
+	if (now_ms / 1000 != w->now_ms / 1000)
+		alerts_tick(&w->alerts, now_ms);
+	w->now_ms = now_ms;
+}
+
+/* Returns true if there is more to save. */
+static bool watch_save(struct watch *w, size_t hosts, size_t groups)
+{
+	bool more = usage_save(&w->usage, hosts) == hosts;
+
+	more |= detect_save(w->detect, w->store, groups) == groups;
+	usage_trim(&w->usage, w->now_ms, w->options.keep_ms, w->options.max_hosts);
+	store_commit(w->store);
+	return more;
+}
+
+void watch_flush(struct watch *w)
+{
+	(void)watch_save(w, SIZE_MAX, SIZE_MAX);
+}
+
+void watch_tick(struct watch *w, uint64_t wall_ms)
+{
+	w->wall_ms = wall_ms;
+	if (!w->options.replay) {
+		w->now_ms = wall_ms;
+		exporters_tick(&w->exporters, wall_ms);
+		alerts_tick(&w->alerts, wall_ms);
+	}
+	if (wall_ms < w->flush_at && wall_ms + w->options.flush_ms >= w->flush_at)
+		return;
+	w->flush_at = watch_save(w, WATCH_FLUSH_HOSTS, WATCH_FLUSH_GROUPS) ? wall_ms : wall_ms + w->options.flush_ms;
 }
 
 /* ---- statistics ---- */
@@ -115,6 +258,50 @@ static void watch_stats_refused(const struct watch *w, FILE *out)
 	fputc('}', out);
 }
 
+static void watch_stats_evicted(const struct watch *w, FILE *out)
+{
+	fprintf(out, ",\"evicted\":{\"templates\":%llu", (unsigned long long)w->input.ipfix.evicted_templates);
+	watch_number(out, "domains", w->input.ipfix.evicted_domains);
+	watch_number(out, "udp_sessions", w->input.sessions.evicted);
+	watch_number(out, "flows", w->flows.evicted);
+	watch_number(out, "host_rows", w->usage.n_lost);
+	watch_number(out, "groups", detect_evicted(w->detect));
+	watch_number(out, "alerts", w->alerts.n_evicted);
+	watch_number(out, "unknown_counts", w->alerts.unknown.evicted);
+	watch_number(out, "exporters", w->exporters.table.evicted);
+	fputc('}', out);
+}
+
+/* What rules that count have left out. */
+static void watch_stats_uncounted(const struct watch *w, FILE *out)
+{
+	const struct detect_counters *c = detect_counters(w->detect);
+
+	fprintf(out, ",\"uncounted\":{\"no_memory\":%llu", (unsigned long long)c->no_memory);
+	watch_number(out, "coarse", detect_coarse(w->detect));
+	watch_number(out, "too_old", c->too_old);
+	watch_number(out, "set_back", c->set_back);
+	watch_number(out, "damaged", c->damaged);
+	watch_number(out, "stale", c->stale);
+	fputc('}', out);
+}
+
+static void watch_stats_alerts(const struct watch *w, FILE *out)
+{
+	const struct alerts *a = &w->alerts;
+
+	watch_number(out, "alerts", a->n_raised);
+	watch_number(out, "updated", a->n_updated);
+	watch_number(out, "released", a->n_released);
+	watch_number(out, "engaged", alerts_engaged(a));
+	watch_number(out, "suppressed", a->n_suppressed);
+	watch_number(out, "silenced", a->n_silenced);
+	watch_number(out, "muted", a->n_kept_back);
+	watch_number(out, "alerts_lost", w->outputs.n_lost + a->n_lost);
+	watch_number(out, "alerts_short", a->n_short);
+	watch_number(out, "store_failures", store_failures(w->store));
+}
+
 void watch_stats(const struct watch *w, FILE *out)
 {
 	const struct ipfix_counters *c = &w->input.ipfix;
@@ -131,19 +318,18 @@ void watch_stats(const struct watch *w, FILE *out)
 	watch_number(out, "restarts", c->restarts);
 	watch_number(out, "kernel_drops", w->input.counters.kernel_drops);
 	watch_number(out, "skewed", w->n_skewed);
+	watch_number(out, "twins", w->flows.n_twins);
+	watch_number(out, "sampled", w->flows.n_sampled);
 	watch_stats_refused(w, out);
-	fprintf(out, ",\"evicted\":{\"templates\":%llu", (unsigned long long)c->evicted_templates);
-	watch_number(out, "domains", c->evicted_domains);
-	watch_number(out, "udp_sessions", w->input.sessions.evicted);
-	watch_number(out, "dedup_keys", w->alerts.n_evicted);
-	watch_number(out, "unknown_counts", w->alerts.unknown.evicted);
-	fputc('}', out);
+	watch_stats_evicted(w, out);
+	watch_stats_uncounted(w, out);
 	watch_number(out, "connections", w->input.counters.connections);
 	watch_number(out, "connections_open", w->input.n_connections);
 	watch_number(out, "udp_sessions", w->input.sessions.n);
+	watch_number(out, "flows", w->flows.n);
 	watch_number(out, "rules", rules_count(w->rules));
-	watch_number(out, "alerts", w->alerts.n_raised);
-	watch_number(out, "suppressed", w->alerts.n_suppressed);
-	watch_number(out, "alerts_lost", w->outputs.n_lost);
+	watch_stats_alerts(w, out);
+	fputs(",\"exporters\":", out);
+	exporters_stats(&w->exporters, out);
 	fputs("}\n", out);
 }

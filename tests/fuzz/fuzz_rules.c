@@ -83,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < n; i++) {
 		buf_init(&words, 1 << 16);
 		alert_reason(&words, &(struct alert_facts){.v = &v[i], .in = &in, .flows = 3});
+		rules_key_octets(&words, v[i].rule->dedup.keys, &v[i], &r);
 		FUZZ_CHECK(words.len > 20);
 		buf_deinit(&words);
 	}

@@ -24,8 +24,9 @@
 #include <unistd.h>
 
 #define ALLOC_PROCESSES 8
-#define ALLOC_CALLS 4096
+#define ALLOC_CALLS 16384
 #define ALLOC_FRAMES 24
+#define ALLOC_NEAR 7 /* of our own that tell one path from another; what is further out has much the same way back */
 
 struct alloc_plan {
 	uint32_t process;        /* of the one that fails */
@@ -33,7 +34,7 @@ struct alloc_plan {
 	_Atomic uint32_t failed; /* whether it was reached */
 	_Atomic uint32_t processes;
 	_Atomic uint32_t calls[ALLOC_PROCESSES];
-	uint64_t paths[ALLOC_PROCESSES][ALLOC_CALLS];  /* hash of the calls that led there */
+	uint64_t paths[ALLOC_PROCESSES][ALLOC_CALLS];  /* hash of the nearest calls that led there */
 	uint64_t places[ALLOC_PROCESSES][ALLOC_CALLS]; /* offset of the call in the program */
 };
 
@@ -77,6 +78,8 @@ __attribute__((noinline)) static void alloc_note(struct alloc_plan *p, uint32_t 
 
 		if (at < (uintptr_t)&__executable_start || at >= (uintptr_t)&etext || ++own <= 3)
 			continue;
+		if (own > 3 + ALLOC_NEAR)
+			break;
 		at -= (uintptr_t)&__executable_start;
 		if (own == 4)
 			p->places[alloc_process][call - 1] = at;

@@ -306,7 +306,11 @@ class Watch(Process):
         return json_lines(text[:text.rfind("\n") + 1])
 
     def engaged(self):
-        return [a for a in self.alerts() if a["state"] == "engaged"]
+        """Of rules; what l7watch says of exporters by itself is health()."""
+        return [a for a in self.alerts() if a["state"] == "engaged" and a["rule"]["type"] != "builtin"]
+
+    def health(self):
+        return [a for a in self.alerts() if a["rule"]["type"] == "builtin"]
 
 
 def is_root():

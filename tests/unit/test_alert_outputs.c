@@ -184,11 +184,13 @@ static void test_again(void **state)
 
 #define ALERT                                                                                                          \
 	"{\"event_type\":\"alert\",\"alert_uid\":\"0\",\"state\":\"%s\",\"@timestamp\":\"2027-01-31T10:00:00.000Z\","  \
+	"\"last_seen\":\"2027-01-30T09:00:00.000Z\","                                                                  \
 	"\"rule\":{\"id\":1001,\"name\":\"n\",\"type\":\"deny\",\"file\":\"rules.yaml\",\"line\":14},"                 \
 	"\"severity\":\"%s\",\"subject\":{\"ip\":\"192.0.2.10\",\"side\":\"client\"},\"reason\":\"%s\"}\n"
 
 #define FORMAT(out, ...) assert_true((size_t)snprintf(out, sizeof(out), __VA_ARGS__) < sizeof(out))
 
+/* Time is the present, of a replay the flow's. */
 static void test_text(void **state)
 {
 	char folder[] = "/tmp/l7-out-XXXXXX", path[64], uri[96], line[1024], *text;
@@ -201,6 +203,7 @@ static void test_text(void **state)
 	open_outputs(&o, uri, 0);
 	FORMAT(line, ALERT, "engaged", "critical", "it speaks \\u001b[31m \\u009b1m");
 	alert_outputs_write(&o, line, strlen(line));
+	o.replay = true;
 	FORMAT(line, ALERT, "released", "low", "it is over");
 	alert_outputs_write(&o, line, strlen(line));
 	again(&o, line);
@@ -210,7 +213,7 @@ static void test_text(void **state)
 	text = read_all(path);
 	assert_string_equal(text,
 			    "2027-01-31T10:00:00.000Z critical it speaks ?[31m ?1m [rule 1001, rules.yaml:14]\n"
-			    "2027-01-31T10:00:00.000Z low      released: it is over [rule 1001, rules.yaml:14]\n");
+			    "2027-01-30T09:00:00.000Z low      released: it is over [rule 1001, rules.yaml:14]\n");
 	free(text);
 	unlink(path);
 	rmdir(folder);

@@ -318,6 +318,27 @@ static void killed(struct rig *g, unsigned n, bool commit, bool write)
 	assert_true(WIFSIGNALED(status));
 }
 
+/* Two flows that nobody can name before the end, one after it: three. */
+static void test_unknown_over_restart(void **state)
+{
+	static const char rules[] =
+		"version: 1\nrules:\n- {id: 5, name: n, type: allow, severity: low, match: {host: 192.0.2.10},\n"
+		"   allow: {client: [TLS]}, on_unknown: {alert_after: 3}, window: 1h}\n";
+	struct rig g;
+
+	(void)state;
+	rig_open_disk(&g, rules);
+	FEED(&g, .app = "Unknown", .sure = "none", .flow_id = 1);
+	FEED(&g, .app = "Unknown", .sure = "none", .flow_id = 2, .end_ms = NOW + 10000);
+	assert_int_equal(rig_read(&g), 0);
+	rig_stop(&g);
+	rig_start(&g, rules);
+	FEED(&g, .app = "Unknown", .sure = "none", .flow_id = 3, .end_ms = NOW + 20000);
+	assert_int_equal(rig_read(&g), 1);
+	assert_int_equal(number_at(last(&g), "count"), 3);
+	rig_close(&g);
+}
+
 static void test_kill(void **state)
 {
 	static const struct {
@@ -383,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_silence_ends_unseen),
 		cmocka_unit_test(test_silence_names),
 		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_unknown_over_restart),
 		cmocka_unit_test(test_kill),
 		cmocka_unit_test(test_torn),
 	};

@@ -46,6 +46,15 @@ static unsigned every(double seconds, double jitter, unsigned n, double *at)
 	return n;
 }
 
+/* The same in one: of such contacts, the number of the first that fires. */
+static unsigned rhythm(double seconds, double jitter, unsigned n)
+{
+	double at[64] = {0};
+
+	assert_true(n <= sizeof(at) / sizeof(at[0]));
+	return contacts(at, every(seconds, jitter, n, at));
+}
+
 static void test_count(void **state)
 {
 	struct rig rig;
@@ -71,17 +80,15 @@ static void test_count(void **state)
 
 static void test_window_and_interval(void **state)
 {
-	double at[64];
-
 	(void)state;
 	/* The twelfth comes when the first is not a day old, and when it is. */
-	assert_int_equal(contacts(at, every(DAY / 11. / 1000 - 0.001, 0, 12, at)), 12);
-	assert_int_equal(contacts(at, every(DAY / 11. / 1000 + 0.001, 0, 30, at)), 0);
-	assert_int_equal(contacts(at, every(10, 0, 20, at)), 12);
-	assert_int_equal(contacts(at, every(9.999, 0, 64, at)), 0);
-	assert_int_equal(contacts(at, every(3600, 0, 20, at)), 12);
-	assert_int_equal(contacts(at, every(3600, 0.1, 20, at)), 12);
-	assert_int_equal(contacts(at, every(60, 0.1, 20, at)), 12);
+	assert_int_equal(rhythm(DAY / 11. / 1000 - 0.001, 0, 12), 12);
+	assert_int_equal(rhythm(DAY / 11. / 1000 + 0.001, 0, 30), 0);
+	assert_int_equal(rhythm(10, 0, 20), 12);
+	assert_int_equal(rhythm(9.999, 0, 64), 0);
+	assert_int_equal(rhythm(3600, 0, 20), 12);
+	assert_int_equal(rhythm(3600, 0.1, 20), 12);
+	assert_int_equal(rhythm(60, 0.1, 20), 12);
 }
 
 /* Two of eleven intervals may be anything, the third may be off by max_jitter and not more. */

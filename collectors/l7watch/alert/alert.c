@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "alert/alert_internal.h"
 #include "base/clock.h"
@@ -17,12 +15,6 @@
 #define ALERT_KEY_MAX 4096
 #define ALERT_GATHERED_MAX (8u << 20)
 #define ALERT_CONFIRM_MS 900000u /* a built-in alert of the run before is over if its cause is not seen in this time */
-
-/* Of a rule, host and side. */
-struct alert_unknown {
-	uint64_t since_ms;
-	uint64_t flows;
-};
 
 int alerts_init(struct alerts *a, struct alert_outputs *outputs, struct store *store)
 {
@@ -35,8 +27,7 @@ int alerts_init(struct alerts *a, struct alert_outputs *outputs, struct store *s
 	buf_init(&a->key, ALERT_KEY_MAX);
 	buf_init(&a->gathered, ALERT_GATHERED_MAX);
 	a->silences = calloc(ALERT_SILENCES_MAX, sizeof(*a->silences));
-	if (a->silences && alert_table_init(&a->table) == 0 &&
-	    lru_init(&a->unknown, ALERT_KEYS_MAX, sizeof(struct alert_unknown), NULL) == 0 &&
+	if (a->silences && alert_table_init(&a->table) == 0 && alert_unknown_init(a) == 0 &&
 	    lru_init(&a->flows, ALERT_FLOWS_MAX, sizeof(uint64_t), NULL) == 0)
 		return 0;
 	alerts_deinit(a);
@@ -63,20 +54,13 @@ void alerts_deinit(struct alerts *a)
 
 /* ---- one alert ---- */
 
-static struct lru_key alert_hash(const struct buf *key, uint64_t seed)
-{
-	XXH128_hash_t h = XXH3_128bits_withSeed(key->data, key->len, seed);
-
-	return (struct lru_key){h.high64, h.low64};
-}
-
 void alert_uid(char out[STORE_UID_MAX], struct buf *key, uint64_t epoch)
 {
 	struct lru_key h;
 
 	buf_char(key, '\0');
 	buf_u64(key, epoch);
-	h = alert_hash(key, 0);
+	h = lru_hash(key->data, key->len, 0);
 	snprintf(out, STORE_UID_MAX, "%016llx%016llx", (unsigned long long)h.high, (unsigned long long)h.low);
 }
 
@@ -119,25 +103,6 @@ bool alert_use_rule(struct alerts *a, struct alert *al)
 
 /* ---- a verdict ---- */
 
-/* Counts a flow of unknown protocol; returns how many there were within the rule's window. */
-static uint64_t alert_count_unknown(struct alerts *a, const struct alert_facts *f)
-{
-	struct {
-		uint32_t rule, side;
-		uint8_t ip[16];
-	} key = {.rule = f->v->rule->id, .side = f->v->side};
-	struct alert_unknown *u;
-	XXH128_hash_t h;
-	bool fresh;
-
-	memcpy(key.ip, alert_subject(f->v, f->in->record), 16);
-	h = XXH3_128bits_withSeed(&key, sizeof(key), a->table.seed);
-	u = lru_get(&a->unknown, (struct lru_key){h.high64, h.low64}, &fresh);
-	if (fresh || f->in->now_ms >= u->since_ms + f->v->rule->window_ms)
-		*u = (struct alert_unknown){.since_ms = f->in->now_ms};
-	return ++u->flows;
-}
-
 /*
  * True if an alert has not counted this flow. A flow is what flows.c took together, whatever exporters call it: its addresses, ports
  * and when it began.
@@ -152,15 +117,13 @@ static bool alert_new_flow(struct alerts *a, struct lru_key key, const struct ru
 		uint16_t ports[2];
 		uint32_t protocol;
 	} flow = {.alert = key, .start_ms = in->start_ms, .ports = {r->src_port, r->dst_port}, .protocol = r->protocol};
-	XXH128_hash_t h;
 	bool fresh;
 
 	if (!in->known && r->state & L7_STATE_LAST) /* the only record */
 		return true;
 	memcpy(flow.src, r->src_ip, 16);
 	memcpy(flow.dst, r->dst_ip, 16);
-	h = XXH3_128bits_withSeed(&flow, sizeof(flow), a->table.seed);
-	(void)lru_get(&a->flows, (struct lru_key){h.high64, h.low64}, &fresh);
+	(void)lru_get(&a->flows, lru_hash(&flow, sizeof(flow), a->table.seed), &fresh);
 	return fresh;
 }
 
@@ -260,7 +223,7 @@ void alerts_take(struct alerts *a, const struct rules_verdict *v, const struct r
 	struct alert *al;
 
 	if (v->kind == RULES_UNKNOWN_FLOW) {
-		f.flows = alert_count_unknown(a, &f);
+		f.flows = alert_unknown_count(a, &f);
 		if (f.flows < v->rule->unknown_after)
 			return;
 	}
@@ -272,7 +235,7 @@ void alerts_take(struct alerts *a, const struct rules_verdict *v, const struct r
 		a->n_lost++;
 		return;
 	}
-	key = alert_hash(&a->key, 0);
+	key = lru_hash(a->key.data, a->key.len, 0);
 	al = alert_table_find(&a->table, key);
 	if (al) {
 		alert_hit(a, al, &f, now_ms);
@@ -303,7 +266,7 @@ void alerts_health(struct alerts *a, enum exporters_health what, const char *exp
 		a->n_lost++;
 		return;
 	}
-	key = alert_hash(&a->key, 0);
+	key = lru_hash(a->key.data, a->key.len, 0);
 	al = alert_table_find(&a->table, key);
 	now_ms = now_ms > a->now_ms ? now_ms : a->now_ms;
 	if (al) {
@@ -346,7 +309,8 @@ static void alert_release_quiet(struct alerts *a, struct alert *al)
 		words_span(&reason, al->release_ms);
 	}
 	buf_char(&reason, '\0');
-	alert_release(a, al, reason.data ? reason.data : "over");
+	alert_release(a, al, reason.failed ? "over" : reason.data);
+	a->n_short += reason.failed;
 	buf_deinit(&reason);
 }
 

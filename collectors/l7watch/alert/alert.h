@@ -122,6 +122,7 @@ struct alerts {
 	uint64_t n_mutes;
 	uint64_t n_evicted; /* released to make room */
 	uint64_t n_lost;    /* that could not be put into words */
+	uint64_t n_short;   /* told without all there was to say, for want of memory */
 };
 
 /* Outputs and store are kept, and closed by the caller, after alerts_deinit(). Returns 0 or -ENOMEM. */

@@ -5,9 +5,9 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "alert/alert_internal.h"
+#include "base/utc.h"
 #include "l7/fields.h"
 
 #define ALLOW_MS (UINT64_C(90) * 86400 * 1000)
@@ -148,9 +148,7 @@ static void allow_by_keys(struct allow *a)
 static void allow_entry(struct allow *a)
 {
 	const struct rules_verdict *v = a->f->v;
-	time_t until = (time_t)((a->f->in->now_ms + ALLOW_MS) / 1000);
-	char date[16];
-	struct tm tm;
+	char date[UTC_TEXT_MAX];
 
 	if (v->kind == RULES_CANDIDATE) {
 		allow_by_keys(a);
@@ -158,9 +156,8 @@ static void allow_entry(struct allow *a)
 		allow_host(a, v->side == RULES_CLIENT ? "client" : "server", alert_subject(v, a->r));
 		allow_app(a);
 	}
-	if (a->f->in->now_ms < UINT64_C(4000000000000) && gmtime_r(&until, &tm) &&
-	    strftime(date, sizeof(date), "%Y-%m-%d", &tm) == 10)
-		buf_printf(&a->yaml, ", until: %s", date);
+	if (a->f->in->now_ms < UINT64_C(4000000000000))
+		buf_printf(&a->yaml, ", until: %s", utc_text(date, UTC_DAY, a->f->in->now_ms + ALLOW_MS));
 	buf_char(&a->yaml, '}');
 	a->unfit |= a->yaml.failed;
 }
@@ -238,6 +235,7 @@ bool alert_allow(struct buf *out, const struct alert_facts *f)
 		allow_other(out, &a);
 		buf_char(out, '}');
 	}
+	out->failed |= a.yaml.failed;
 	buf_deinit(&a.yaml);
 	if (out->failed)
 		out->len = before;

@@ -6,7 +6,6 @@
 #include "alert/alert.h"
 
 #define ALERT_NEVER UINT64_MAX
-#define ALERT_TIME_TEXT_MAX 40
 
 /* ---- alert_table.c ---- */
 
@@ -112,5 +111,13 @@ struct alert *alert_engage(struct alerts *a, struct lru_key key, uint64_t now_ms
 void alert_uid(char out[STORE_UID_MAX], struct buf *key, uint64_t epoch);
 /* Takes what a new set of rules says of an alert; false if the rule is gone. */
 bool alert_use_rule(struct alerts *a, struct alert *al);
+
+/* ---- alert_unknown.c ---- */
+
+int alert_unknown_init(struct alerts *a);
+/* Takes back what the store has of the rules of a set. */
+void alert_unknown_load(struct alerts *a, const struct rule_set *set);
+/* Counts a flow of unknown protocol; returns how many there were within the rule's window. */
+uint64_t alert_unknown_count(struct alerts *a, const struct alert_facts *f);
 
 #endif

@@ -10,10 +10,10 @@
 #include "alert/alert_internal.h"
 #include "base/addr.h"
 #include "base/clock.h"
+#include "base/utc.h"
 #include "l7/fields.h"
 #include "record/record_json.h"
 
-#define JSON_TIME_LAST_MS UINT64_C(253402300799999) /* end of the year 9999; RFC 3339 knows no later one */
 #define JSON_REST ",\"rule\":"
 #define JSON_FIRST_SEEN "\"first_seen\":\""
 #define JSON_RISKS_MAX 64
@@ -50,17 +50,9 @@ static void json_name(struct buf *out, const char *key, const struct l7_record *
 
 static void json_time(struct buf *out, const char *key, uint64_t ms)
 {
-	char text[ALERT_TIME_TEXT_MAX], second[24];
-	time_t s;
-	struct tm tm;
+	char text[UTC_TEXT_MAX];
 
-	if (ms > JSON_TIME_LAST_MS)
-		ms = JSON_TIME_LAST_MS;
-	s = (time_t)(ms / 1000);
-	if (!gmtime_r(&s, &tm) || strftime(second, sizeof(second), "%Y-%m-%dT%H:%M:%S", &tm) == 0)
-		strcpy(second, "1970-01-01T00:00:00");
-	snprintf(text, sizeof(text), "%s.%03uZ", second, (unsigned)(ms % 1000));
-	json_text(out, key, text);
+	json_text(out, key, utc_text_ms(text, ms));
 }
 
 static void json_texts(struct buf *out, const char *key, const struct rules_texts *t)
@@ -249,6 +241,7 @@ static void json_allow(struct buf *out, const struct alert_facts *f)
 		json_key(out, "allow");
 		buf_put(out, allow.data, allow.len);
 	}
+	out->failed |= allow.failed;
 	buf_deinit(&allow);
 }
 

@@ -34,8 +34,14 @@ static int output_parse(struct alert_output *o, const char *text, char *err, siz
 {
 	static const char *const options[] = {NULL};
 	struct uri u;
-	int rc = uri_parse(&u, text, err, err_size);
+	int rc;
 
+	if (!strchr(text, ':')) {
+		snprintf(err, err_size,
+			 "%s: alerts go to json:-, json+file:///path, text:-, text+file:///path or syslog:", text);
+		return -EINVAL;
+	}
+	rc = uri_parse(&u, text, err, err_size);
 	if (rc)
 		return rc;
 	o->kind = output_kind(u.scheme);
@@ -52,7 +58,10 @@ static int output_parse(struct alert_output *o, const char *text, char *err, siz
 	if (!rc) {
 		o->path = strdup(u.path[0] == '/' ? u.path : "");
 		o->uri = strdup(text);
-		rc = o->path && o->uri ? 0 : -ENOMEM;
+		if (!o->path || !o->uri) {
+			snprintf(err, err_size, "%s: no memory", text);
+			rc = -ENOMEM;
+		}
 	}
 	uri_deinit(&u);
 	return rc;
@@ -152,7 +161,7 @@ static void output_line(struct alert_outputs *all, struct alert_output *o, const
 /* Outputs that show the same share the work: `text` is what was made last, for that function. */
 static void outputs_write(struct alert_outputs *o, const char *line, size_t len, bool again)
 {
-	bool (*made)(struct buf * out, const char *line, size_t len) = NULL;
+	bool (*made)(struct buf * out, const char *line, size_t len, bool replay) = NULL;
 	struct buf text;
 
 	buf_init(&text, OUTPUT_TEXT_MAX);
@@ -161,7 +170,7 @@ static void outputs_write(struct alert_outputs *o, const char *line, size_t len,
 
 		if (out->kind->render != made) {
 			buf_reset(&text);
-			text.failed = !out->kind->render(&text, line, len) || text.failed;
+			text.failed = !out->kind->render(&text, line, len, o->replay) || text.failed;
 			made = out->kind->render;
 		}
 		if (again && !out->recalled)

@@ -35,6 +35,7 @@ struct alert_outputs {
 	size_t n;
 	struct alert_output list[ALERT_OUTPUTS_MAX];
 	uint64_t n_lost; /* lines that could not be written */
+	bool replay; /* set after alert_outputs_init(): lines for people have the time of flows, the present says nothing */
 };
 
 /* Checks the URIs and opens nothing. Returns 0, or -EINVAL with a sentence; *which is wrong, uris->n: the list as a whole. */

@@ -11,7 +11,8 @@
 
 /* What a person's line says of an alert. Texts are valid UTF-8, and may have control characters: who shows them cleans them. */
 struct alert_view {
-	char time[40], state[16], severity[16];
+	char time[40], seen[40]; /* when it was written, when the last flow ended */
+	char state[16], severity[16];
 	char sentence[ALERT_VIEW_TEXT_MAX];
 	char host[64]; /* "" if it is of none */
 	char rule[16]; /* id */
@@ -26,8 +27,8 @@ struct alert_output_kind {
 	bool (*takes)(const char *path);
 	/* Returns 0 or a negative errno; the output's path is set. */
 	int (*open)(struct alert_output *o);
-	/* Makes what is written of a line of JSON. Returns false if there is no memory. */
-	bool (*render)(struct buf *out, const char *line, size_t len);
+	/* Makes what is written of a line of JSON; of a replay time is that of flows. Returns false if there is no memory. */
+	bool (*render)(struct buf *out, const char *line, size_t len, bool replay);
 	/* Writes it. Returns NULL, or why it is lost. */
 	const char *(*write)(struct alert_output *o, const char *text, size_t len);
 	void (*reopen)(struct alert_output *o); /* NULL: there is nothing to */

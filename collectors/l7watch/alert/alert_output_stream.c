@@ -227,8 +227,9 @@ bool alert_stream_has(const struct alert_output *o, const char *text, size_t len
 
 /* ---- the kinds ---- */
 
-static bool stream_render_json(struct buf *out, const char *line, size_t len)
+static bool stream_render_json(struct buf *out, const char *line, size_t len, bool replay)
 {
+	(void)replay;
 	buf_put(out, line, len);
 	return true;
 }
@@ -243,13 +244,13 @@ static void stream_clean(struct buf *out, const char *text)
 }
 
 /* "2027-01-31T10:00:00.000Z critical 192.0.2.10 speaks ... [rule 1001, rules.yaml:14]" */
-static bool stream_render_text(struct buf *out, const char *line, size_t len)
+static bool stream_render_text(struct buf *out, const char *line, size_t len, bool replay)
 {
 	struct alert_view v;
 
 	if (!alert_view_parse(&v, line, len))
 		return false;
-	stream_clean(out, v.time);
+	stream_clean(out, replay ? v.seen : v.time);
 	buf_printf(out, " %-8s ", v.severity);
 	if (strcmp(v.state, "engaged") != 0)
 		buf_printf(out, "%s: ", v.state);

@@ -92,10 +92,11 @@ static void syslog_cut(struct buf *out)
 		out->len--;
 }
 
-static bool syslog_render(struct buf *out, const char *line, size_t len)
+static bool syslog_render(struct buf *out, const char *line, size_t len, bool replay)
 {
 	struct alert_view v;
 
+	(void)replay;
 	if (!alert_view_parse(&v, line, len))
 		return false;
 	buf_printf(out, "<%d>l7watch[%d]: %s ", syslog_priority(v.severity), (int)getpid(), v.severity);

@@ -314,6 +314,7 @@ static void reason_value(struct buf *out, const struct rule *rule, uint64_t valu
 		buf_str(&text, " octets");
 	}
 	buf_put(out, text.data, text.len);
+	out->failed |= text.failed || limit.failed;
 	buf_deinit(&limit);
 	buf_deinit(&text);
 }

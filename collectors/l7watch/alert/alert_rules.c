@@ -61,9 +61,8 @@ struct lru_key alert_rules_mute_key(uint32_t rule)
 {
 	char text[32];
 	int n = snprintf(text, sizeof(text), "muted %u", rule);
-	XXH128_hash_t h = XXH3_128bits(text, (size_t)n);
 
-	return (struct lru_key){h.high64, h.low64};
+	return lru_hash(text, (size_t)n, 0);
 }
 
 /* ---- the hosts of a rule's alerts ---- */
@@ -76,7 +75,7 @@ static int rules_by_number(const void *x, const void *y)
 }
 
 /* Hosts that alerts of a rule are about; 0 if there is no memory to tell. */
-static uint64_t rules_hosts_of(const struct alerts *a, uint32_t rule)
+static uint64_t rules_hosts_of(struct alerts *a, uint32_t rule)
 {
 	uint64_t *hosts = malloc((a->table.n + 1) * sizeof(*hosts)), distinct = 0;
 	size_t n = 0;
@@ -87,6 +86,7 @@ static uint64_t rules_hosts_of(const struct alerts *a, uint32_t rule)
 		if (al->used && al->rule == rule && al->kind == ALERT_OF_RULE && al->has_subject)
 			hosts[n++] = XXH3_64bits_withSeed(al->subject, sizeof(al->subject), a->table.seed);
 	}
+	a->n_short += !hosts;
 	if (hosts)
 		qsort(hosts, n, sizeof(*hosts), rules_by_number);
 	for (size_t i = 0; i < n; i++)

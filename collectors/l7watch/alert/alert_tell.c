@@ -246,6 +246,7 @@ int alerts_load(struct alerts *a, const struct rule_set *set)
 		if (a->table.list[i].kind == ALERT_MUTED)
 			alert_rules_resume(a, &a->table.list[i]);
 	alert_silences_load(a);
+	alert_unknown_load(a, set);
 	alerts_use_rules(a, set);
 	alert_silences_review(a);
 	return 0;

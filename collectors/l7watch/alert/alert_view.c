@@ -39,6 +39,7 @@ bool alert_view_parse(struct alert_view *v, const char *line, size_t len)
 	rule = json_object_get(alert, "rule");
 	host = json_object_get(alert, "subject");
 	VIEW_TEXT(v, time, alert, "@timestamp");
+	VIEW_TEXT(v, seen, alert, "last_seen");
 	VIEW_TEXT(v, state, alert, "state");
 	VIEW_TEXT(v, severity, alert, "severity");
 	VIEW_TEXT(v, sentence, alert, "reason");

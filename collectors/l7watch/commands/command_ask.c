@@ -92,13 +92,14 @@ static int ask_take(struct ask *a, int argc, char **argv)
 	return 0;
 }
 
-/* The configuration's key `control`, owned by the caller; NULL if it has none. False: the file is wrong, which is logged. */
+/* The configuration's key `control`, owned by the caller; NULL if it has none. False: it cannot be had, which is logged. */
 static bool ask_configured(const struct ask *a, char **path)
 {
 	const char *file = a->config ? a->config : ASK_CONFIG;
 	const struct yaml_node *node;
 	struct yaml y;
 	char err[512];
+	bool got = true;
 
 	*path = NULL;
 	/* Who may ask need not be allowed to read the configuration. */
@@ -109,10 +110,14 @@ static bool ask_configured(const struct ask *a, char **path)
 		return false;
 	}
 	node = y.root && y.root->kind == YAML_MAP ? yaml_get(y.root, "control") : NULL;
-	if (node && node->kind == YAML_SCALAR)
+	if (node && node->kind == YAML_SCALAR) {
 		*path = strdup(node->value);
+		got = *path != NULL;
+	}
+	if (!got)
+		log_error("no memory");
 	yaml_deinit(&y);
-	return true;
+	return got;
 }
 
 static int ask_daemon(const struct ask *a)

@@ -18,6 +18,10 @@ struct command_ask {
  */
 int command_ask(int argc, char **argv, const struct command_ask *ask);
 
+/* ---- the commands; argv[0] is the program, argv[1] the name ---- */
+
+int command_explain(int argc, char **argv);
+int command_test(int argc, char **argv);
 int command_silence(int argc, char **argv);
 int command_status(int argc, char **argv);
 

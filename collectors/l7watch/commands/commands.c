@@ -8,8 +8,10 @@
 #include "commands/command_ask.h"
 
 static const struct command commands[] = {
+	{"explain", command_explain, "which rules a flow or an alert breaks and why, condition by condition"},
 	{"silence", command_silence, "add, list or delete silences: alerts that nobody wants to hear of"},
 	{"status", command_status, "how the running l7watch is"},
+	{"test", command_test, "run tests of rules: flows in, alerts expected"},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

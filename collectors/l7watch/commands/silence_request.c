@@ -2,24 +2,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
+#include "base/utc.h"
 #include "commands/requests.h"
 #include "commands/silence_words.h"
-
-#define SILENCE_TIME_MAX 32
-#define SILENCE_TIME_LAST_MS UINT64_C(253402300799999) /* end of the year 9999 */
-
-static const char *silence_time(uint64_t ms, char out[SILENCE_TIME_MAX])
-{
-	time_t seconds = (time_t)((ms < SILENCE_TIME_LAST_MS ? ms : SILENCE_TIME_LAST_MS) / 1000);
-	struct tm tm;
-
-	gmtime_r(&seconds, &tm);
-	strftime(out, SILENCE_TIME_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return out;
-}
 
 /* ---- add ---- */
 
@@ -54,7 +41,7 @@ static uint64_t silence_make_room(struct store *s, uint64_t now_ms)
 /* "rule 1001, host 192.0.2.0/24, app Telegram, until ..." */
 static void silence_describe(struct buf *out, const struct store_silence *l)
 {
-	char time[SILENCE_TIME_MAX];
+	char time[UTC_TEXT_MAX];
 
 	if (l->rule)
 		buf_printf(out, "rule %u, ", l->rule);
@@ -63,7 +50,7 @@ static void silence_describe(struct buf *out, const struct store_silence *l)
 	if (l->app)
 		buf_printf(out, "app %s, ", l->app);
 	if (l->until_ms)
-		buf_printf(out, "until %s", silence_time(l->until_ms, time));
+		buf_printf(out, "until %s", utc_text(time, UTC_RFC3339, l->until_ms));
 	else
 		buf_str(out, "for ever");
 }
@@ -115,7 +102,7 @@ static const char *silence_or(const char *text)
 static void silence_line(void *arg, const struct store_silence *l)
 {
 	struct silence_list *list = arg;
-	char until[SILENCE_TIME_MAX], rule[16] = "any";
+	char until[UTC_TEXT_MAX], rule[16] = "any";
 
 	if (list->n++ == 0)
 		buf_printf(list->out, "%4s  %-20s  %-8s  %-24s  %-16s  %s\n", "ID", "UNTIL", "RULE", "HOST", "APP",
@@ -127,7 +114,7 @@ static void silence_line(void *arg, const struct store_silence *l)
 	else if (l->until_ms <= list->now_ms)
 		strcpy(until, "over");
 	else
-		silence_time(l->until_ms, until);
+		utc_text(until, UTC_RFC3339, l->until_ms);
 	buf_printf(list->out, "%4llu  %-20s  %-8s  %-24s  %-16s  %s\n", (unsigned long long)l->id, until, rule,
 		   silence_or(l->host), silence_or(l->app), l->comment ? l->comment : "");
 }
@@ -145,11 +132,11 @@ static void silence_json(void *arg, const struct store_silence *l)
 {
 	struct silence_list *list = arg;
 	struct buf *out = list->out;
-	char time[SILENCE_TIME_MAX];
+	char time[UTC_TEXT_MAX];
 
 	buf_printf(out, "%s{\"id\":%llu", list->n++ ? ",\n " : "", (unsigned long long)l->id);
-	silence_json_text(out, "created", silence_time(l->created_ms, time));
-	silence_json_text(out, "until", l->until_ms ? silence_time(l->until_ms, time) : NULL);
+	silence_json_text(out, "created", utc_text(time, UTC_RFC3339, l->created_ms));
+	silence_json_text(out, "until", l->until_ms ? utc_text(time, UTC_RFC3339, l->until_ms) : NULL);
 	buf_printf(out, ",\"over\":%s", l->until_ms && l->until_ms <= list->now_ms ? "true" : "false");
 	if (l->rule)
 		buf_printf(out, ",\"rule\":%u", l->rule);

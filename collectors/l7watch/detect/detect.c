@@ -213,7 +213,6 @@ void detect_free(struct detect *d)
 bool detect_key(struct detect *d, const struct detect_rule *r, enum detect_what what, uint32_t keys,
 		const struct rules_verdict *v, const struct l7_record *record, struct lru_key *out)
 {
-	XXH128_hash_t h;
 
 	buf_reset(&d->octets);
 	detect_put(&d->octets, r->id, 4);
@@ -223,8 +222,7 @@ bool detect_key(struct detect *d, const struct detect_rule *r, enum detect_what 
 		d->counters.no_memory++;
 		return false;
 	}
-	h = XXH3_128bits(d->octets.data, d->octets.len);
-	*out = (struct lru_key){.high = h.high64, .low = h.low64};
+	*out = lru_hash(d->octets.data, d->octets.len, 0);
 	return true;
 }
 
@@ -267,6 +265,11 @@ size_t detect_groups(const struct detect *d)
 		if (d->rules[i])
 			n += d->rules[i]->groups.n + d->rules[i]->hosts.n;
 	return n;
+}
+
+uint64_t detect_coarse(const struct detect *d)
+{
+	return d->memory.denied;
 }
 
 const struct detect_counters *detect_counters(const struct detect *d)

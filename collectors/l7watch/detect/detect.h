@@ -47,7 +47,7 @@ uint64_t detect_evicted(const struct detect *d);
 uint64_t detect_rule_evicted(const struct detect *d, uint32_t rule);
 
 struct detect_counters {
-	uint64_t no_memory; /* records that could not be counted */
+	uint64_t no_memory; /* records that could not be counted, saved groups that could not be taken back */
 	uint64_t too_old;   /* records from before the window, which count no more */
 	uint64_t set_back;  /* groups begun anew, since the time of the records was set back */
 	uint64_t damaged;   /* saved groups that were left out: no l7watch can have written them */
@@ -55,6 +55,8 @@ struct detect_counters {
 };
 
 const struct detect_counters *detect_counters(const struct detect *d);
+/* Times that a count of different values had no memory to be exact: it is an estimate earlier, and may come later for it. */
+uint64_t detect_coarse(const struct detect *d);
 size_t detect_groups(const struct detect *d);
 /* Octets of all groups; there is a maximum, beyond which groups have to go before their rule has max_keys of them. */
 size_t detect_memory(const struct detect *d);

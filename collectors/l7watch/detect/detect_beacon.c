@@ -14,7 +14,7 @@
 
 #include "l7/fields.h"
 
-#define BEACON_CONTACTS 64u
+#define BEACON_CONTACTS RULES_CONTACTS_MAX
 #define BEACON_SPAN_MS UINT64_C(0x7fffffff) /* the window is 24 days at most */
 #define BEACON_MERGE_MS 2000u
 #define BEACON_BURSTS 4u  /* times longer are intervals than gaps within a burst */

@@ -93,11 +93,13 @@ static bool sketch_resize(struct sketch *s, uint32_t cells)
 	uint32_t *hashes = s->few_hashes;
 
 	if (cells > SKETCH_FEW) {
-		if (cells > s->cells && s->memory->used + sketch_size(cells) > s->memory->max)
+		bool room = cells <= s->cells || s->memory->used + sketch_size(cells) <= s->memory->max;
+
+		hashes = room ? malloc(sketch_size(cells)) : NULL;
+		if (!hashes) {
+			s->memory->denied++;
 			return false;
-		hashes = malloc(sketch_size(cells));
-		if (!hashes)
-			return false;
+		}
 		s->memory->used += sketch_size(cells);
 	}
 	sketch_deinit(s);

@@ -62,9 +62,10 @@ static void detect_keep_rules(struct detect *d, struct store *store)
 
 	if (!ids)
 		return; /* the next time */
+	/* An allow rule's counts are of alert/. */
 	for (size_t i = 0; i < d->n; i++)
-		if (d->rules[i])
-			ids[n++] = d->rules[i]->id;
+		if (d->rules[i] || d->first[i].unknown_after)
+			ids[n++] = d->first[i].id;
 	store_counts_keep(store, ids, n);
 	free(ids);
 	d->rules_changed = false;
@@ -162,6 +163,7 @@ static void detect_load_row(void *arg, struct lru_key key, const void *value, si
 	}
 	t = what == DETECT_GROUP ? &r->groups : &r->hosts;
 	g = detect_table_get(t, key, &fresh);
+	r->of->counters.no_memory += !g;
 	if (!g || !fresh)
 		return;
 	g->saved = true;

@@ -20,6 +20,7 @@
 /* Of all rules together. */
 struct detect_memory {
 	size_t used, max;
+	uint64_t denied; /* times that a sketch had to do with what it had */
 };
 
 /* Before each value. */

@@ -9,8 +9,6 @@
 #include "detect/detect_internal.h"
 
 #include <string.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "l7/fields.h"
 
@@ -122,7 +120,6 @@ static uint64_t sum_score(struct detect_rule *r, struct lru_key group, const str
 		.ports = (uint64_t)record->src_port << 32 | (uint64_t)record->dst_port << 8 | record->protocol};
 	struct detect_group *g;
 	struct sum_flow *flow;
-	XXH128_hash_t h;
 	uint64_t more;
 	bool fresh;
 
@@ -130,8 +127,7 @@ static uint64_t sum_score(struct detect_rule *r, struct lru_key group, const str
 		return 0;
 	memcpy(of.ip[0], record->src_ip, 16);
 	memcpy(of.ip[1], record->dst_ip, 16);
-	h = XXH3_128bits(&of, sizeof(of));
-	g = detect_table_get(&r->hosts, (struct lru_key){.high = h.high64, .low = h.low64}, &fresh);
+	g = detect_table_get(&r->hosts, lru_hash(&of, sizeof(of), 0), &fresh);
 	if (!g)
 		return in->known ? 0 : record->risk_score;
 	flow = detect_value(g);

@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -66,9 +64,8 @@ void input_peer_of(const struct sockaddr_storage *a, struct input_peer *p)
 struct lru_key input_peer_key(const struct input *in, const struct input_peer *p, bool port)
 {
 	size_t len = port ? offsetof(struct input_peer, port) + sizeof(p->port) : sizeof(p->ip);
-	XXH128_hash_t h = XXH3_128bits_withSeed(p, len, in->seed);
 
-	return (struct lru_key){h.high64, h.low64};
+	return lru_hash(p, len, in->seed);
 }
 
 /* ---- URIs ---- */

@@ -51,11 +51,22 @@ class Install(unittest.TestCase):
             self.assertEqual(0, done.status, done.err)
 
     def test_documents(self):
-        for name in ("README.md", "LICENSE", "fields.md", "rules.md"):
+        for name in ("README.md", "LICENSE", "fields.md", "rules.md", "checks.md"):
             self.assertTrue(os.path.getsize(self.path("usr/share/doc/l7probe", name)))
 
+    def test_checks_are_taken(self):
+        for folder in ("etc/l7watch/rules.d", "usr/share/doc/l7probe/examples/rules.d"):
+            names = [name[:-5] for name in os.listdir(self.path(folder))]
+            self.assertGreater(len(names), 20)
+            done = l7.run([self.path("usr/sbin/l7watch"), "--checks-folder", self.path(folder), "--checks", ",".join(names),
+                           "--home-nets", "10.0.0.0/8", "-R", self.path("etc/l7watch/rules.yaml"), "--check"])
+            self.assertEqual((0, ""), (done.status, done.err))
+
     def test_configuration_stays(self):
-        own = self.path("etc/l7watch/rules.yaml")
+        for own in ("etc/l7watch/rules.yaml", "etc/l7watch/rules.d/mining.yaml"):
+            self.stays(self.path(own))
+
+    def stays(self, own):
         with open(own, "w", encoding="utf-8") as f:
             f.write("mine\n")
         self.install()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Allocations of our own code fail, each once: a sentence and status 1 or 2, or the right result; no crash, hang or leak.
 
-Here one of those that are reached by the same calls; ./dev soak has every single one.
+Here one of those that are reached by the same nearest calls; ./dev soak has every single one.
 """
 import os
 import sys

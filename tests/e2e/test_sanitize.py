@@ -10,6 +10,7 @@ import multiprocessing.pool
 import os
 import signal
 import sys
+import tempfile
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -19,6 +20,8 @@ import l7  # noqa: E402
 L7PROBE = os.path.join(l7.SANITIZE, "l7probe")
 L7WATCH = os.path.join(l7.SANITIZE, "l7watch")
 BATCH = 8
+CAPTURES = 20
+CHECKS = os.path.join(l7.ROOT, "etc", "rules.d")
 RULES = """
 version: 1
 rules:
@@ -98,6 +101,29 @@ class Watch(unittest.TestCase):
             self.assertEqual(0, ended.status, ended.err)
             self.assertEqual([], reports(done.err + ended.err))
             self.assertEqual(1, len(watch.engaged()))
+
+    def test_corpus_with_all_checks(self):
+        """Flows of captures of many kinds, all templates' fields, all checks, one state for all: as a replay and once more."""
+        paths = damage.ethernet_captures()
+        paths = paths[::len(paths) // CAPTURES][:CAPTURES]
+        self.assertEqual(CAPTURES, len(paths), "the corpus is not there: ./dev corpus")
+        checks = ",".join(sorted(os.path.basename(p)[:-len(".yaml")] for p in glob.glob(CHECKS + "/*.yaml")))
+        with tempfile.TemporaryDirectory(prefix="l7sanitize-") as folder:
+            argv = [l7.L7PROBE, "-o", f"ipfix+file://{folder}/flows?early=1&template=full", "-o", f"json+file://{folder}/flows.json"]
+            for path in paths:
+                argv += ["-r", path]
+            done = l7.run(argv)
+            self.assertEqual(0, done.status, done.err)
+            argv = [L7WATCH, "--checks", checks, "--checks-folder", CHECKS, "--home-nets", "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16",
+                    "-a", "json:-", "-a", f"text+file://{folder}/text", "--state", folder + "/state", "--stats"]
+            for more in (["-l", f"ipfix+file://{folder}/flows"],
+                         ["-l", f"json+file://{folder}/flows.json", "--learn", folder + "/learned.yaml"]):
+                done = l7.run(argv + more)
+                self.assertEqual((0, []), (done.status, reports(done.err)), done.err)
+                self.assertGreater(done.stats["records"], 500)
+                self.assertGreater(len(l7.json_lines(done.out)), 10)
+            done = l7.run([L7WATCH, "--check", "-R", folder + "/learned.yaml"])
+            self.assertEqual((0, []), (done.status, reports(done.err)), done.err)
 
 
 if __name__ == "__main__":

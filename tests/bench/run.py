@@ -133,6 +133,7 @@ def other_figures(a):
             figures.stages(a.rounds, load)
         figures.calls(folder)
         figures.watch()
+        figures.watch_udp(folder)
 
 
 def main():

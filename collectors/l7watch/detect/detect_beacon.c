@@ -235,6 +235,7 @@ static bool beacon_take(struct detect *d, struct detect_rule *r, const struct ru
 	uint64_t window = r->rule->window_ms < BEACON_SPAN_MS ? r->rule->window_ms : BEACON_SPAN_MS;
 	struct detect_group *group;
 	struct beacon_group *g;
+	enum detect_when when;
 	struct lru_key key;
 	uint64_t t;
 	bool fresh;
@@ -248,18 +249,13 @@ static bool beacon_take(struct detect *d, struct detect_rule *r, const struct ru
 	}
 	g = detect_value(group);
 	t = beacon_time(in, window);
-	switch (detect_clock(&g->last_ms, t, window)) {
-	case DETECT_TOO_OLD:
-		d->counters.too_old++;
+	when = detect_clock(d, &g->last_ms, t, window);
+	if (when == DETECT_TOO_OLD)
 		return false;
-	case DETECT_SET_BACK:
-		d->counters.set_back++;
+	if (when == DETECT_SET_BACK)
 		g->n = 0;
-		break;
-	case DETECT_NOW:
+	else
 		beacon_expire(g, window);
-		break;
-	}
 	if (beacon_insert(g, t, beacon_merge_ms(r->rule))) {
 		g->regular = beacon_is_regular(g, r->rule);
 		detect_table_dirty(&r->groups, group);

@@ -52,6 +52,7 @@ static bool distinct_take(struct detect *d, struct detect_rule *r, const struct 
 {
 	struct detect_group *group;
 	struct distinct_group *g;
+	enum detect_when when;
 	struct lru_key key;
 	uint64_t hash;
 
@@ -60,17 +61,11 @@ static bool distinct_take(struct detect *d, struct detect_rule *r, const struct 
 	g = distinct_get(d, r, key, &group);
 	if (!g)
 		return false;
-	switch (detect_clock(&g->last_ms, in->now_ms, r->rule->window_ms)) {
-	case DETECT_TOO_OLD:
-		d->counters.too_old++;
+	when = detect_clock(d, &g->last_ms, in->now_ms, r->rule->window_ms);
+	if (when == DETECT_TOO_OLD)
 		return false;
-	case DETECT_SET_BACK:
-		d->counters.set_back++;
+	if (when == DETECT_SET_BACK)
 		sketch_clear(&g->sketch);
-		break;
-	case DETECT_NOW:
-		break;
-	}
 	buf_reset(&d->octets);
 	rules_key_octets(&d->octets, r->rule->distinct, v, in->record);
 	if (d->octets.failed) {

@@ -64,18 +64,23 @@ enum detect_when { DETECT_NOW, DETECT_TOO_OLD, DETECT_SET_BACK };
 
 /*
  * Moves a group's clock, which does not go back: records of several exporters are not in order. SET_BACK: the clock itself
- * was; what was counted is of no use.
+ * was; what was counted is of no use. Either is counted.
  */
-static inline enum detect_when detect_clock(uint64_t *last_ms, uint64_t now_ms, uint64_t window_ms)
+static inline enum detect_when detect_clock(struct detect *d, uint64_t *last_ms, uint64_t now_ms, uint64_t window_ms)
 {
 	uint64_t back = now_ms < *last_ms ? *last_ms - now_ms : 0;
 
-	if (back && back >= window_ms && back <= DETECT_LATE_MS)
+	if (back && back >= window_ms && back <= DETECT_LATE_MS) {
+		d->counters.too_old++;
 		return DETECT_TOO_OLD;
+	}
 	if (back && back < window_ms)
 		return DETECT_NOW;
 	*last_ms = now_ms;
-	return back ? DETECT_SET_BACK : DETECT_NOW;
+	if (!back)
+		return DETECT_NOW;
+	d->counters.set_back++;
+	return DETECT_SET_BACK;
 }
 
 /* ---- one file per type ---- */

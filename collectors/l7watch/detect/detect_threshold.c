@@ -173,6 +173,7 @@ static bool sum_take(struct detect *d, struct detect_rule *r, const struct rules
 	uint64_t window = r->rule->window_ms, amount;
 	struct detect_group *group;
 	struct sum_group *g;
+	enum detect_when when;
 	struct lru_key key;
 	bool fresh;
 
@@ -185,18 +186,13 @@ static bool sum_take(struct detect *d, struct detect_rule *r, const struct rules
 		return false;
 	}
 	g = detect_value(group);
-	switch (detect_clock(&g->last_ms, in->now_ms, window)) {
-	case DETECT_TOO_OLD:
-		d->counters.too_old++;
+	when = detect_clock(d, &g->last_ms, in->now_ms, window);
+	if (when == DETECT_TOO_OLD)
 		return false;
-	case DETECT_SET_BACK:
-		d->counters.set_back++;
+	if (when == DETECT_SET_BACK)
 		g->n = 0;
-		break;
-	case DETECT_NOW:
+	else
 		sum_expire(g, window);
-		break;
-	}
 	if (amount) {
 		sum_add(g, window, in->now_ms, amount);
 		detect_table_dirty(&r->groups, group);

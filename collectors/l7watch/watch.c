@@ -27,7 +27,7 @@ static bool watch_home(void *arg, const struct rules_input *in, enum rules_side 
 	return rules_home_side(w->rules, in, side);
 }
 
-/* What needs the store and no rules yet. */
+/* All tables; the store is open, and nothing of it read yet. */
 static int watch_tables(struct watch *w)
 {
 	int rc = flows_init(&w->flows, w->options.max_flows);

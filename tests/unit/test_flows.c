@@ -217,6 +217,32 @@ static void test_bounded(void **state)
 	assert_false(in.known);
 }
 
+/* An exporter whose clock is at the end of time keeps no place from others: what counts is when the record is believed to be. */
+static void test_wrong_clock(void **state)
+{
+	struct l7_record r;
+
+	(void)state;
+	for (uint16_t i = 0; i < 400; i++) {
+		r = record((struct flow){.src_port = (uint16_t)(1000 + i), .flow_id = i + 1u}, "p");
+		r.end_ms = UINT64_MAX;
+		r.start_ms = UINT64_MAX - 1500;
+		flows_take(&flows, &r, NOW, &in);
+		assert_int_equal(in.start_ms, NOW - 1500);
+	}
+	for (uint16_t i = 0; i < 4; i++) {
+		r = record((struct flow){.src_port = (uint16_t)(5000 + i), .flow_id = 5000u + i, .end_ms = NOW + 1000},
+			   "p");
+		flows_take(&flows, &r, NOW + 1000, &in);
+	}
+	for (uint16_t i = 0; i < 4; i++) {
+		r = record((struct flow){.src_port = (uint16_t)(5000 + i), .flow_id = 5000u + i, .end_ms = NOW + 2000},
+			   "p");
+		flows_take(&flows, &r, NOW + 2000, &in);
+		assert_true(in.known);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +252,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_halves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sampled, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_wrong_clock, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

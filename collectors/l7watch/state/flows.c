@@ -132,13 +132,15 @@ static struct flows_entry *flows_place(struct flows *f, XXH128_hash_t h)
 static struct flows_record flows_record(const struct flows *f, const struct l7_record *r, uint64_t now_ms)
 {
 	struct flows_record x = {.r = r, .low_source = flows_low_source(r)};
+	uint64_t end = l7_has(r, L7_F_flowEndMilliseconds) ? r->end_ms : now_ms, length = 0;
 
 	x.view.exporter = XXH3_64bits_withSeed(r->text + r->exporter.off, r->exporter.len, f->seed);
 	x.view.flow_id = l7_has(r, L7_F_flowId) ? r->flow_id : 0;
-	x.end_ms = l7_has(r, L7_F_flowEndMilliseconds) ? r->end_ms : now_ms;
-	x.start_ms = l7_has(r, L7_F_flowStartMilliseconds) ? r->start_ms : x.end_ms;
-	if (x.start_ms > x.end_ms)
-		x.start_ms = x.end_ms;
+	/* Its end is what it is believed to be: a clock far ahead would keep the flow its place for ever. */
+	if (l7_has(r, L7_F_flowStartMilliseconds) && r->start_ms < end)
+		length = end - r->start_ms;
+	x.end_ms = now_ms;
+	x.start_ms = length < now_ms ? now_ms - length : 0;
 	return x;
 }
 

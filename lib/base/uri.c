@@ -148,6 +148,29 @@ static const char *uri_split_host(struct uri *u, char *authority)
 	return NULL;
 }
 
+/* "b1:9092,b2:9092": each is looked at, host and port are those of the first. */
+static const char *uri_split_hosts(struct uri *u, char *list)
+{
+	const char *wrong = NULL;
+
+	u->hosts = strcpy(u->copy + strlen(u->text) + 1, list);
+	u->n_hosts = 1;
+	for (const char *c = list; *c; c++)
+		u->n_hosts += *c == ',';
+	/* From the last to the first. */
+	for (size_t i = u->n_hosts; i-- && !wrong;) {
+		char *comma = strrchr(list, ','), *one = i ? comma + 1 : list;
+
+		if (i)
+			*comma = '\0';
+		u->port = "";
+		wrong = uri_split_host(u, one);
+		if (!wrong && !*u->host && u->n_hosts > 1)
+			wrong = "a host of the list is empty";
+	}
+	return wrong;
+}
+
 static const char *uri_split(struct uri *u)
 {
 	char *rest = strchr(u->copy, ':');
@@ -182,7 +205,7 @@ static const char *uri_split(struct uri *u)
 	if (strchr(rest, '@'))
 		return "no user or password is taken here, where others can read it";
 	if (*rest) {
-		const char *wrong = uri_split_host(u, rest);
+		const char *wrong = uri_split_hosts(u, rest);
 
 		if (wrong)
 			return wrong;
@@ -196,9 +219,11 @@ int uri_parse(struct uri *u, const char *text, char *err, size_t err_size)
 	struct buf shown;
 
 	memset(u, 0, sizeof(*u));
-	u->scheme = u->host = u->port = u->path = "";
+	u->scheme = u->hosts = u->host = u->port = u->path = "";
 	u->text = strdup(text);
-	u->copy = strdup(text);
+	u->copy = malloc(2 * strlen(text) + 2); /* the hosts stand behind it once more, whole */
+	if (u->copy)
+		strcpy(u->copy, text);
 	wrong = u->text && u->copy ? uri_split(u) : "no memory";
 	if (!wrong)
 		return 0;

@@ -2,7 +2,7 @@
 /*
  * Where records come from and go to: scheme, place, options.
  *
- *   json:-   json+file:///path   ipfix+tcp://host:4739?early=1   ipfix+udp://[::]:4739
+ *   json:-   json+file:///path   ipfix+tcp://host:4739?early=1   ipfix+udp://[::]:4739   kafka://b1:9092,b2:9092/topic
  *
  * No secret stands in one: a command line is read by everybody on the machine, a configuration is printed and mailed. A user or
  * password before the host, and options whose name says that they are secret, are refused. What needs one takes it from a file,
@@ -20,8 +20,10 @@ struct uri {
 	char *text;         /* as given; owned */
 	char *copy;         /* the parts below point into it; owned */
 	const char *scheme; /* "ipfix+tcp" */
-	const char *host;   /* without brackets; "" if none */
-	const char *port;   /* digits, or "" */
+	const char *hosts;  /* all, as given: "b1:9092,b2:9092"; "" if none */
+	size_t n_hosts;     /* in it */
+	const char *host;   /* the first, without brackets; "" if none */
+	const char *port;   /* its port, digits, or "" */
 	const char *path;   /* "/path", "-" or "" */
 	size_t n_options;
 	struct {

@@ -120,6 +120,7 @@ static void exporter_give(struct output *o, struct l7_record *r)
 {
 	r->stream_id = o->stream_id;
 	r->record_sequence = o->sequence++;
+	o->plain = r;
 	shared_add(&o->counters->records, 1);
 	if (o->dead)
 		shared_add(&o->counters->dropped, 1);

@@ -22,7 +22,8 @@
 #include "base/uri.h"
 
 #define KAFKA_HEADERS_MAX 8
-#define KAFKA_MESSAGE_MAX 1000000u /* octets that brokers take unless told otherwise: what one message should not pass */
+#define KAFKA_MESSAGE_MAX                                                                                              \
+	1000000u /* octets that brokers take unless told otherwise: what one message should not pass */
 
 struct kafka_producer;
 

@@ -2,6 +2,7 @@
 #include "export/ipfix_make.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -75,6 +76,7 @@ void ipfix_make_deinit(struct ipfix_make *m)
 {
 	ipfix_make_discard(m);
 	ipfix_writer_free(m->writer);
+	free(m->named);
 }
 
 static void make_add(struct ipfix_make *m, const struct l7_record *r)
@@ -188,14 +190,27 @@ static void make_new_apps(struct ipfix_make *m)
 		log_error("%s: names of protocols do not fit a message", m->output->name);
 }
 
+void ipfix_make_name_apps(struct ipfix_make *m, const struct l7_record *r)
+{
+	const struct exporter_config *c = m->output->config;
+	const uint32_t ids[] = {r->app_id, r->master_id};
+
+	if (!m->named)
+		m->named = calloc(SHARED_NAMES_MAX, sizeof(*m->named)); /* without memory all are told */
+	for (size_t i = 0; i < 2 && m->named; i++)
+		if (ids[i] < make_n_apps(c))
+			m->named[ids[i]] = c->names->apps[ids[i]];
+}
+
 void ipfix_make_templates(struct ipfix_make *m)
 {
 	const struct exporter_config *c = m->output->config;
 	const struct exporter_names *names = c->names;
 	struct ipfix_interface interfaces[2 * SHARED_INTERFACES_MAX];
 	struct ipfix_statistics statistics = make_statistics(m, shared_get(&m->output->counters->sent));
+	const char **apps = m->named ? m->named : names ? names->apps : NULL;
 	struct ipfix_tables tables = {
-		.apps = names ? (const char *const *)names->apps : NULL,
+		.apps = (const char *const *)apps,
 		.n_apps = make_n_apps(c),
 		.exporter = c->exporter,
 		.interfaces = interfaces,
@@ -208,6 +223,8 @@ void ipfix_make_templates(struct ipfix_make *m)
 	message_queue_clear(&m->head);
 	if (ipfix_writer_templates(m->writer, &tables, (struct ipfix_sink){make_head, m}))
 		log_error("%s: a template does not fit a message", m->output->name);
+	if (m->named)
+		memset(m->named, 0, SHARED_NAMES_MAX * sizeof(*m->named));
 }
 
 void ipfix_make_statistics(struct ipfix_make *m, bool finish, uint64_t now_ms)

@@ -7,15 +7,17 @@
 
 #include "base/clock.h"
 #include "base/nearest.h"
+#include "kafka/kafka_producer.h"
 #include "record/profile.h"
 
 #define OUTPUT_QUEUE (16u << 20)
-#define OUTPUT_QUEUE_MIN (256u << 10) /* several of the longest messages */
+#define OUTPUT_QUEUE_KAFKA (64u << 20) /* a message per record, and what librdkafka needs for it */
+#define OUTPUT_QUEUE_MIN (256u << 10)  /* several of the longest messages */
 #define OUTPUT_MTU 1400
 #define OUTPUT_MTU_MIN 560
 #define OUTPUT_REFRESH_S 60
 
-enum output_place { OUTPUT_STDOUT, OUTPUT_FILE, OUTPUT_HOST };
+enum output_place { OUTPUT_STDOUT, OUTPUT_FILE, OUTPUT_HOST, OUTPUT_TOPIC };
 
 struct output_scheme {
 	const char *name;
@@ -32,6 +34,9 @@ static const char *const options_tcp[] = {"early", "template",  "domain",       
 					  "queue", "anonymize", "anonymize_key", NULL};
 static const char *const options_udp[] = {"early",   "template", "domain",    "app_name",      "queue", "mtu",
 					  "refresh", "rate",     "anonymize", "anonymize_key", NULL};
+/* And all of librdkafka's. */
+static const char *const options_kafka[] = {"format",   "key",   "early",     "template",      "domain",
+					    "app_name", "queue", "anonymize", "anonymize_key", NULL};
 
 static const struct output_scheme output_schemes[] = {
 	{"text", OUTPUT_STDOUT, OUTPUT_TEXT, &output_stream_ops, options_text},
@@ -40,6 +45,7 @@ static const struct output_scheme output_schemes[] = {
 	{"ipfix+file", OUTPUT_FILE, OUTPUT_IPFIX, &output_file_ops, options_tcp},
 	{"ipfix+tcp", OUTPUT_HOST, OUTPUT_IPFIX, &output_tcp_ops, options_tcp},
 	{"ipfix+udp", OUTPUT_HOST, OUTPUT_IPFIX, &output_udp_ops, options_udp},
+	{"kafka", OUTPUT_TOPIC, OUTPUT_JSON, &output_kafka_ops, options_kafka},
 };
 #define OUTPUT_SCHEMES (sizeof(output_schemes) / sizeof(output_schemes[0]))
 
@@ -72,12 +78,69 @@ static int output_check_place(const struct uri *u, enum output_place place, char
 		wrong = "a file needs its whole path, with three slashes: file:///path";
 	else if (place == OUTPUT_HOST && !*u->host)
 		wrong = "it needs a host: ipfix+tcp://host:4739";
+	else if (place == OUTPUT_HOST && u->n_hosts > 1)
+		wrong = "it takes one host; several outputs may be given";
 	else if (place == OUTPUT_HOST && u->path[0] && strcmp(u->path, "/") != 0)
 		wrong = "a path has no meaning here";
 	if (!wrong)
 		return 0;
 	snprintf(err, err_size, "%s: %s", u->text, wrong);
 	return -EINVAL;
+}
+
+/* One of n words, `otherwise` where the option is absent. Returns its number, or -EINVAL with a sentence. */
+static int output_word(const struct uri *u, const char *name, const char *const *words, char *err, size_t err_size)
+{
+	const char *value = uri_option(u, name);
+	size_t n = 0;
+
+	for (; words[n]; n++)
+		if (!value || strcmp(words[n], value) == 0)
+			return (int)n;
+	snprintf(err, err_size, "%s: option %s is \"%s\", not", u->text, name, value);
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(err);
+
+		snprintf(err + len, err_size - len, "%s %s", i == 0 ? "" : i + 1 < n ? "," : " or", words[i]);
+	}
+	return -EINVAL;
+}
+
+/* A topic takes either. */
+static enum output_format output_format(const struct output_scheme *s, const struct uri *u)
+{
+	const char *format = s->place == OUTPUT_TOPIC ? uri_option(u, "format") : NULL;
+
+	return format && strcmp(format, "ipfix") == 0 ? OUTPUT_IPFIX : s->format;
+}
+
+/* What of a record's way to Kafka has a word. */
+static int output_kafka_words(const struct uri *u, struct output_options *o, char *err, size_t err_size)
+{
+	static const char *const formats[] = {"json", "ipfix", NULL}, *const of_ipfix[] = {"template", "domain",
+											   "app_name"};
+	static const char *const keys[OUTPUT_KEYS + 1] = {"host", "pair", "exporter", "none", NULL};
+	int format = output_word(u, "format", formats, err, err_size);
+	int key = format < 0 ? format : output_word(u, "key", keys, err, err_size);
+
+	if (key < 0)
+		return key;
+	if (format == 1 && !uri_option(u, "key"))
+		key = OUTPUT_KEY_EXPORTER;
+	o->key = (uint8_t)key;
+	if (format == 1 && key != OUTPUT_KEY_EXPORTER && key != OUTPUT_KEY_NONE) {
+		snprintf(err, err_size,
+			 "%s: a message of format=ipfix has records of many hosts: its key is exporter or none",
+			 u->text);
+		return -EINVAL;
+	}
+	for (size_t i = 0; format == 0 && i < sizeof(of_ipfix) / sizeof(of_ipfix[0]); i++) {
+		if (!uri_option(u, of_ipfix[i]))
+			continue;
+		snprintf(err, err_size, "%s: option %s is for format=ipfix", u->text, of_ipfix[i]);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 /* The options that are words. */
@@ -108,6 +171,7 @@ static int output_words(const struct uri *u, struct output_options *o, char *err
 
 static int output_numbers(const struct uri *u, struct output_options *o, uint32_t domain, char *err, size_t err_size)
 {
+	bool kafka = strcmp(u->scheme, "kafka") == 0;
 	const struct {
 		const char *name;
 		struct uri_range range;
@@ -117,7 +181,7 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 		{"refresh", {1, 86400, OUTPUT_REFRESH_S}, &o->refresh_ms},
 		{"rate", {0, 100000000, 0}, &o->rate},
 		{"domain", {0, UINT32_MAX, domain}, &o->domain},
-		{"queue", {OUTPUT_QUEUE_MIN, UINT64_C(1) << 34, OUTPUT_QUEUE}, &o->queue},
+		{"queue", {OUTPUT_QUEUE_MIN, UINT64_C(1) << 34, kafka ? OUTPUT_QUEUE_KAFKA : OUTPUT_QUEUE}, &o->queue},
 	};
 	struct uri_range flag = {0, 1, 0};
 	uint64_t early;
@@ -135,8 +199,12 @@ static int output_parse(const struct uri *u, struct output_options *o, uint32_t 
 	const struct output_scheme *s = output_find(u, err, err_size);
 	int rc = s ? output_check_place(u, s->place, err, err_size) : -EINVAL;
 
-	if (!rc)
+	if (!rc && s->place == OUTPUT_TOPIC)
+		rc = kafka_producer_check(u, s->options, err, err_size);
+	else if (!rc)
 		rc = uri_check_options(u, s->options, err, err_size);
+	if (!rc && s->place == OUTPUT_TOPIC)
+		rc = output_kafka_words(u, o, err, err_size);
 	if (!rc)
 		rc = output_words(u, o, err, err_size);
 	if (!rc)
@@ -188,7 +256,7 @@ void output_wants(const struct uri *u, const char *template_name, uint64_t wante
 
 	if (s && s->format == OUTPUT_TEXT)
 		output_wants_text(wanted);
-	else if (s && s->format == OUTPUT_JSON)
+	else if (s && output_format(s, u) == OUTPUT_JSON)
 		wanted[0] = wanted[1] = UINT64_MAX;
 	else
 		output_wants_profile(own ? own : template_name, wanted);
@@ -206,7 +274,7 @@ int output_open(struct output *o, const struct exporter_config *c, size_t index,
 	if (rc)
 		return rc;
 	s = output_find(u, err, err_size);
-	o->format = s->format;
+	o->format = output_format(s, u);
 	o->ops = s->format == OUTPUT_TEXT && output_report_wanted(c) ? &output_report_ops : s->ops;
 	o->uri = u;
 	o->config = c;
@@ -214,7 +282,9 @@ int output_open(struct output *o, const struct exporter_config *c, size_t index,
 	o->early = o->options.early;
 	o->stream_id = c->stream_id + index;
 	o->progress_ms = clock_mono_ms();
-	if (*u->host)
+	if (s->place == OUTPUT_TOPIC)
+		snprintf(o->name, sizeof(o->name), "%s://%s%s", u->scheme, u->hosts, u->path);
+	else if (*u->host)
 		snprintf(o->name, sizeof(o->name), strchr(u->host, ':') ? "%s://[%s]:%s" : "%s://%s:%s", u->scheme,
 			 u->host, *u->port ? u->port : "4739");
 	else

@@ -44,6 +44,9 @@ struct output_ops {
 /* What an output writes. */
 enum output_format { OUTPUT_IPFIX, OUTPUT_JSON, OUTPUT_TEXT };
 
+/* What decides which of Kafka's partitions a record goes to. */
+enum output_key { OUTPUT_KEY_HOST, OUTPUT_KEY_PAIR, OUTPUT_KEY_EXPORTER, OUTPUT_KEY_NONE, OUTPUT_KEYS };
+
 struct output_options {
 	bool early;           /* wants early records */
 	bool fixed_names;     /* app_name=fixed32 */
@@ -53,6 +56,7 @@ struct output_options {
 	uint64_t rate;        /* UDP: records per second, 0 unlimited */
 	uint64_t domain;      /* observation domain in the message headers */
 	uint64_t queue;       /* octets of messages kept in memory */
+	uint8_t key;          /* Kafka: enum output_key */
 	struct anonymize_rules anonymize;
 };
 
@@ -70,10 +74,11 @@ struct output {
 	uint64_t said_dropped; /* records, when it was last said */
 	uint64_t say_ms;       /* nothing is said about drops before */
 	bool early;
-	bool patient;                /* reading files: its reader on this machine may take any time */
-	bool dead;                   /* failed for good, or its reader has left: takes nothing more */
-	struct anonymize *anonymize; /* owned; NULL: records are told as they are */
-	void *state;                 /* of the ops */
+	bool patient;                  /* reading files: its reader on this machine may take any time */
+	bool dead;                     /* failed for good, or its reader has left: takes nothing more */
+	const struct l7_record *plain; /* while a record is given: as it is, with nothing hidden */
+	struct anonymize *anonymize;   /* owned; NULL: records are told as they are */
+	void *state;                   /* of the ops */
 };
 
 /* Scheme, place and options. Returns 0, or -EINVAL with a sentence. */
@@ -91,6 +96,7 @@ void output_kill(struct output *o, bool failed);
 extern const struct output_ops output_stream_ops; /* JSON and text */
 extern const struct output_ops output_report_ops;
 extern const struct output_ops output_file_ops;
+extern const struct output_ops output_kafka_ops;
 extern const struct output_ops output_tcp_ops;
 extern const struct output_ops output_udp_ops;
 

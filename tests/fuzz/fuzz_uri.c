@@ -50,6 +50,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	FUZZ_CHECK(*u.scheme && !strchr(u.host, '@') && strlen(u.port) <= 5);
+	FUZZ_CHECK((u.n_hosts == 0) == (*u.hosts == '\0') &&
+		   strncmp(u.hosts, u.host, *u.hosts == '[' ? 0 : strlen(u.host)) == 0);
 	FUZZ_CHECK(u.n_options <= URI_OPTIONS_MAX && strcmp(u.text, text) == 0);
 	FUZZ_CHECK(uri_number(&u, "mtu", range, &n, err, sizeof(err)) || (n >= 1 && n <= 9));
 	fuzz_anonymize(&u);

@@ -143,6 +143,10 @@ static void test_uri(void **state)
 					    "ipfix+tcp://::1:4739",
 					    "ipfix+tcp://[::1:4739",
 					    "ipfix+tcp://[::1]x",
+					    "kafka://b1:9092,b2:70000/topic",
+					    "kafka://b1,,b2/topic",
+					    "kafka://,b2/topic",
+					    "kafka://b1,/topic",
 					    "json:-?early",
 					    "json:-?a=1&&b=2",
 					    "json:-?a=1&",
@@ -177,7 +181,17 @@ static void test_uri(void **state)
 	uri_deinit(&u);
 	assert_int_equal(uri_parse(&u, "kafka://b1:9092/topic", err, sizeof(err)), 0);
 	assert_string_equal(u.host, "b1");
+	assert_string_equal(u.hosts, "b1:9092");
+	assert_int_equal(u.n_hosts, 1);
 	assert_string_equal(u.path, "/topic");
+	uri_deinit(&u);
+	assert_int_equal(uri_parse(&u, "kafka://b1:9092,[2001:db8::1]:9093,b3/topic?early=1", err, sizeof(err)), 0);
+	assert_string_equal(u.hosts, "b1:9092,[2001:db8::1]:9093,b3");
+	assert_int_equal(u.n_hosts, 3);
+	assert_string_equal(u.host, "b1");
+	assert_string_equal(u.port, "9092");
+	assert_string_equal(u.path, "/topic");
+	assert_string_equal(uri_option(&u, "early"), "1");
 	uri_deinit(&u);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		assert_int_equal(uri_parse(&u, wrong[i], err, sizeof(err)), -EINVAL);

@@ -11,8 +11,8 @@
 #include "record/profile.h"
 
 #define OUTPUT_QUEUE (16u << 20)
-#define OUTPUT_QUEUE_KAFKA (64u << 20) /* a message per record, and what librdkafka needs for it */
-#define OUTPUT_QUEUE_MIN (256u << 10)  /* several of the longest messages */
+#define OUTPUT_QUEUE_KAFKA (128u << 20) /* a message per record, and what librdkafka needs for it */
+#define OUTPUT_QUEUE_MIN (256u << 10)   /* several of the longest messages */
 #define OUTPUT_MTU 1400
 #define OUTPUT_MTU_MIN 560
 #define OUTPUT_REFRESH_S 60

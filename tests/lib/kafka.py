@@ -53,6 +53,10 @@ SETTINGS = {
     "broker.heartbeat.interval.ms": 300,
     "replica.lag.time.max.ms": 5000,
     "controlled.shutdown.retry.backoff.ms": 200,
+    "controller.quorum.fetch.timeout.ms": 1500,
+    "controller.quorum.election.timeout.ms": 500,
+    "controller.quorum.election.backoff.max.ms": 200,
+    "controller.quorum.request.timeout.ms": 1500,
 }
 
 Message = collections.namedtuple("Message", "partition offset timestamp key value headers")
@@ -118,7 +122,7 @@ class Node:
             f.writelines(f"{name}={value}\n" for name, value in settings.items())
 
     def launch(self, more=()):
-        """Starts the process and does not wait for it. It ends with the thread that starts it, so that no test leaves a JVM behind."""
+        """Starts the process and does not wait for it. It ends with the thread that started it: no test leaves a JVM behind."""
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("a node is started by the main thread")
         tie = () if self.cluster.detached else ("setpriv", "--pdeathsig", "KILL", "--")
@@ -271,8 +275,7 @@ class Cluster(kafka_admin.Admin):
 
     def produce(self, topic, values, key=None, headers=None, partition=None, more=()):
         """Sends values (octets or strings, of any content) with kcat; fails the test if one is not acknowledged by all."""
-        mark = b"\0" + os.urandom(8).hex().encode() + b"\0"
-        mark = mark.strip(b"\0")  # an argument has no octet 0
+        mark = os.urandom(8).hex().encode()
         octets = [v.encode() if isinstance(v, str) else v for v in values]
         arguments = ["-P", "-t", topic, "-D", mark.decode(), "-X", "acks=all", "-X", "message.timeout.ms=30000"]
         arguments += ["-k", key] if key is not None else []
@@ -281,7 +284,7 @@ class Cluster(kafka_admin.Admin):
             arguments += ["-H", f"{name}={value}"]
         done = subprocess.run(["kcat", "-b", self.bootstrap, *arguments, *more], input=mark.join(octets), capture_output=True,
                               timeout=120)
-        if done.returncode != 0 or b"ERROR" in done.stderr:
+        if done.returncode != 0 or b"Delivery failed" in done.stderr:
             raise AssertionError(f"kcat cannot produce to {topic}: {done.stderr.decode()}")
 
     def messages(self, topic, partition=None, more=()):

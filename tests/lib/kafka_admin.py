@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A small client of Kafka's own protocol for what tests ask of a broker: topics, leaders, offsets, groups, users, ACLs. Kafka's tools
-start a JVM for each question; and what is tested with librdkafka is better judged by something else.
+A small client of Kafka's own protocol for what tests ask of a broker: topics, leaders, offsets, groups, users, ACLs. Kafka's
+tools start a JVM for each question; and what is tested with librdkafka is better judged by something else.
 
 Requests and answers are those of https://kafka.apache.org/protocol, in versions that both Kafka 3.9 and 4.x know.
 """

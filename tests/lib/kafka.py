@@ -74,7 +74,7 @@ def available():
     done = l7.run((os.path.join(l7.ROOT, "dev"), "kafka", "fetch"), timeout=550)
     if done.status == 0:
         return True, ""
-    return False, (done.err.strip().splitlines() or ["Kafka cannot be fetched"])[-1]
+    return False, (done.err.strip().splitlines() or ["Kafka cannot be fetched"])[-1].removeprefix("dev: ")
 
 
 def java():

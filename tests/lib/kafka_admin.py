@@ -15,7 +15,9 @@ import time
 
 LIST_OFFSETS, METADATA, OFFSET_FETCH, FIND_COORDINATOR, DESCRIBE_GROUPS = 2, 3, 9, 10, 15
 CREATE_TOPICS, DELETE_TOPICS, DELETE_RECORDS, DESCRIBE_ACLS, CREATE_ACLS, DELETE_ACLS = 19, 20, 21, 29, 30, 31
-ALTER_CONFIGS, ALTER_SCRAM = 44, 51
+ALTER_CONFIGS, DESCRIBE_SCRAM, ALTER_SCRAM = 44, 50, 51
+
+SHA_256 = 1  # a kind of SCRAM
 
 NAMES = {3: "UNKNOWN_TOPIC_OR_PARTITION", 5: "LEADER_NOT_AVAILABLE", 6: "NOT_LEADER_OR_FOLLOWER", 7: "REQUEST_TIMED_OUT",
          14: "COORDINATOR_LOAD_IN_PROGRESS", 15: "COORDINATOR_NOT_AVAILABLE", 16: "NOT_COORDINATOR", 36: "TOPIC_ALREADY_EXISTS",
@@ -159,6 +161,7 @@ class Admin:
 
     def __init__(self, ports, seconds=30):
         self.ports, self.seconds = ports, seconds
+        self.rounds = 4096  # of the newest password
 
     def anyone(self, call):
         """call(port) of the first node that is there."""
@@ -337,17 +340,32 @@ class Admin:
 
     # ---- who may what -----------------------------------------------------
 
-    def set_password(self, user, password, mechanism="SCRAM-SHA-256"):
-        """Makes a user, or gives one another password."""
-        kind = {"SCRAM-SHA-256": (1, "sha256"), "SCRAM-SHA-512": (2, "sha512")}[mechanism]
+    def set_password(self, user, password):
+        """Makes a user of SCRAM-SHA-256, or gives one another password. Returns when all nodes that run know it."""
+        self.rounds += 1  # tells this password from the one before
         salt = os.urandom(16)
-        salted = hashlib.pbkdf2_hmac(kind[1], password.encode(), salt, 4096)
-        change = compact(user.encode()) + i8(kind[0]) + i32(4096) + compact(salt) + compact(salted) + b"\0"
+        salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, self.rounds)
+        change = compact(user.encode()) + i8(SHA_256) + i32(self.rounds) + compact(salt) + compact(salted) + b"\0"
         self.change_users(b"\x01" + b"\x02" + change + b"\0")
+        self.patiently(lambda: self.has_password(user, [self.rounds]))
 
-    def remove_user(self, user, mechanism="SCRAM-SHA-256"):
-        kind = {"SCRAM-SHA-256": 1, "SCRAM-SHA-512": 2}[mechanism]
-        self.change_users(b"\x02" + compact(user.encode()) + i8(kind) + b"\0" + b"\x01" + b"\0")
+    def remove_user(self, user):
+        self.change_users(b"\x02" + compact(user.encode()) + i8(SHA_256) + b"\0" + b"\x01" + b"\0")
+        self.patiently(lambda: self.has_password(user, []))
+
+    def has_password(self, user, rounds):
+        for port in self.ports().values():
+            with contextlib.suppress(ConnectionRefusedError):
+                a = ask(port, DESCRIBE_SCRAM, 0, b"\x02" + compact(user.encode()) + b"\0" + b"\0", flexible=True)
+                a.i32()
+                check("user " + user, a.i16(), a.compact())
+                found = []
+                for _ in range(a.number(">B") - 1):
+                    a.compact(), a.i16(), a.compact()
+                    for _ in range(a.number(">B") - 1):
+                        found.append((a.i8(), a.i32(), a.i8())[1])
+                    a.i8()
+                check("user " + user, 0 if found == rounds else 7)
 
     def change_users(self, body):
         def change():

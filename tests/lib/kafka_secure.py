@@ -5,7 +5,7 @@ A Kafka with passwords, TLS and rights, for tests:
     with kafka_secure.SecureCluster(users={"probe": "secret"}, rights=True) as k:
         k.create_topic("flows")
         k.allow("probe", "write", name="flows")
-        k.at("SASL_SSL")         bootstrap servers: also "SASL_PLAINTEXT", "SSL" (client certificate), "PLAINTEXT" (who may do all)
+        k.at("SASL_SSL")    bootstrap servers; also "SASL_PLAINTEXT", "SSL" (client certificate), "PLAINTEXT" (may do all)
         k.client("SASL_SSL", "probe", "secret")     librdkafka's properties for it
         k.disallow("probe", "write", name="flows")
 

@@ -30,12 +30,59 @@ int addr_parse(const char *text, uint8_t ip[16])
 	return inet_pton(AF_INET6, text, ip) == 1 ? 0 : -EINVAL;
 }
 
+/* inet_ntop() does it with sprintf(), which costs more than all else that is done to write a record. */
+char *addr_write4(char *to, const uint8_t four[4])
+{
+	for (unsigned i = 0; i < 4; i++) {
+		if (four[i] >= 100)
+			*to++ = (char)('0' + four[i] / 100);
+		if (four[i] >= 10)
+			*to++ = (char)('0' + four[i] / 10 % 10);
+		*to++ = (char)('0' + four[i] % 10);
+		*to++ = '.';
+	}
+	return to - 1;
+}
+
+static char *addr_hex16(char *to, unsigned v)
+{
+	for (int shift = v > 0xfff ? 12 : v > 0xff ? 8 : v > 0xf ? 4 : 0; shift >= 0; shift -= 4)
+		*to++ = "0123456789abcdef"[v >> shift & 15];
+	return to;
+}
+
+/* RFC 5952: the longest run of two or more zero groups, the first of equals, becomes "::". */
+char *addr_write6(char *to, const uint8_t ip[16])
+{
+	int best = -1, best_len = 1, run = 0;
+
+	if (memcmp(ip, addr_mapped, 10) == 0) /* may hold an IPv4 address in dots: rare, the library's */
+		return inet_ntop(AF_INET6, ip, to, ADDR_TEXT_MAX) ? to + strlen(to) : to;
+	for (int i = 0; i < 8; i++) {
+		run = ip[2 * i] | ip[2 * i + 1] ? 0 : run + 1;
+		if (run > best_len) {
+			best_len = run;
+			best = i - run + 1;
+		}
+	}
+	for (int i = 0; i < 8; i++) {
+		if (i == best) {
+			*to++ = ':';
+			i += best_len - 1;
+			if (i == 7)
+				*to++ = ':';
+			continue;
+		}
+		if (i)
+			*to++ = ':';
+		to = addr_hex16(to, (unsigned)ip[2 * i] << 8 | ip[2 * i + 1]);
+	}
+	return to;
+}
+
 char *addr_format(const uint8_t ip[16], char out[ADDR_TEXT_MAX])
 {
-	bool four = addr_is4(ip);
-
-	if (!inet_ntop(four ? AF_INET : AF_INET6, four ? ip + 12 : ip, out, ADDR_TEXT_MAX))
-		memcpy(out, "?", sizeof("?"));
+	*(addr_is4(ip) ? addr_write4(out, ip + 12) : addr_write6(out, ip)) = '\0';
 	return out;
 }
 

@@ -20,6 +20,9 @@ void addr_from4(uint8_t ip[16], const uint8_t four[4]);
 int addr_parse(const char *text, uint8_t ip[16]);
 /* Writes text, at most ADDR_TEXT_MAX octets with the end; returns out. */
 char *addr_format(const uint8_t ip[16], char out[ADDR_TEXT_MAX]);
+/* Without an end, at most ADDR_TEXT_MAX - 1 octets, room for ADDR_TEXT_MAX; return where they end. RFC 5952. */
+char *addr_write4(char *to, const uint8_t four[4]);
+char *addr_write6(char *to, const uint8_t ip[16]);
 /* An address or "address/length"; host bits set are an error (-ERANGE), anything else wrong -EINVAL. */
 int addr_prefix_parse(const char *text, struct addr_prefix *p);
 bool addr_prefix_has(const struct addr_prefix *p, const uint8_t ip[16]);

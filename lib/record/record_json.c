@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/record_json.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "l7/fields.h"
 
 /* Every writer below has room: record_json() reserves the most that an object can take, once. */
@@ -134,52 +134,10 @@ static char *json_word(char *to, const char *word)
 	return to;
 }
 
-static char *json_ip4(char *to, const uint8_t ip[16])
+static char *json_ip(char *to, const uint8_t ip[16], char *(*write)(char *to, const uint8_t *ip))
 {
 	*to++ = '"';
-	for (int i = 12; i < 16; i++) {
-		to = json_u64(to, ip[i]);
-		*to++ = '.';
-	}
-	to[-1] = '"';
-	return to;
-}
-
-static char *json_hex16(char *to, unsigned v)
-{
-	for (int shift = v > 0xfff ? 12 : v > 0xff ? 8 : v > 0xf ? 4 : 0; shift >= 0; shift -= 4)
-		*to++ = "0123456789abcdef"[v >> shift & 15];
-	return to;
-}
-
-/* RFC 5952: the longest run of two or more zero groups, the first of equals, becomes "::". */
-static char *json_ip6(char *to, const uint8_t ip[16])
-{
-	int best = -1, best_len = 1, run = 0;
-	char text[INET6_ADDRSTRLEN];
-
-	if (memcmp(ip, "\0\0\0\0\0\0\0\0\0\0", 10) == 0) /* may hold an IPv4 address in dots: rare, the library's */
-		return json_word(to, inet_ntop(AF_INET6, ip, text, sizeof(text)));
-	for (int i = 0; i < 8; i++) {
-		run = ip[2 * i] | ip[2 * i + 1] ? 0 : run + 1;
-		if (run > best_len) {
-			best_len = run;
-			best = i - run + 1;
-		}
-	}
-	*to++ = '"';
-	for (int i = 0; i < 8; i++) {
-		if (i == best) {
-			*to++ = ':';
-			i += best_len - 1;
-			if (i == 7)
-				*to++ = ':';
-			continue;
-		}
-		if (i)
-			*to++ = ':';
-		to = json_hex16(to, (unsigned)ip[2 * i] << 8 | ip[2 * i + 1]);
-	}
+	to = write(to, ip);
 	*to++ = '"';
 	return to;
 }
@@ -279,9 +237,9 @@ static char *json_value(struct buf *out, char *to, const struct l7_record *r, co
 	case L7_TYPE_ID64:
 		return json_quoted_u64(to, *(const uint64_t *)member);
 	case L7_TYPE_IP4:
-		return json_ip4(to, member);
+		return json_ip(to, (const uint8_t *)member + 12, addr_write4);
 	case L7_TYPE_IP6:
-		return json_ip6(to, member);
+		return json_ip(to, member, addr_write6);
 	case L7_TYPE_CONF:
 		return json_word(to, l7_confidence_name(*(const uint8_t *)member));
 	case L7_TYPE_REASON:

@@ -12,10 +12,13 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench"))
 import flood  # noqa: E402
 import kafka  # noqa: E402
 import ipfix_strict  # noqa: E402
+import kafka_readback  # noqa: E402
 import l7  # noqa: E402
+import loads  # noqa: E402
 
 RATE = int(os.environ.get("L7_KAFKA_RATE", "20000"))
 SECONDS = int(os.environ.get("L7_KAFKA_SECONDS", "6"))
@@ -33,7 +36,7 @@ class Live(l7.Process):
     def __init__(self, where, *more, **options):
         super().__init__((l7.L7PROBE, "-i", "lo", "-f", flood.FILTER, "-o", where, "--idle-timeout", "1", "--home-nets", flood.NET,
                           "--stats", "-v", *more), **options)
-        l7.wait_for("l7probe captures", lambda: "capturing on" in self.err)
+        self.wait_until("l7probe captures", lambda: "capturing on" in self.err)
 
 
 class Content:
@@ -141,6 +144,12 @@ class Simple(unittest.TestCase):
             self.assertLessEqual(ids, table)
             self.assertLessEqual(len(table), 2 * len(ids))
         self.assertEqual(sent, flows)
+
+    def test_all_of_a_capture(self):
+        """Some 50,000 records of every protocol there is: what another output of the same run has, once, and valid."""
+        back, made, wrong = kafka_readback.readback(self.kafka, [loads.load_file("mix")])
+        self.assertEqual((made, {}), (back, dict(wrong)))
+        self.assertGreater(made, 40_000)
 
     def test_too_large(self):
         """A topic that takes less than a record: each is counted as dropped, and it is said."""

@@ -32,7 +32,7 @@ class Probe(l7.Process):
         client = k.client(listener)
         where = f"kafka://{client['bootstrap.servers']}/{topic}?{properties(client)}{more}&rdkafka.reconnect.backoff.max.ms=1000"
         super().__init__((l7.L7PROBE, "-i", "lo", "-f", flood.FILTER, "-o", where, "--idle-timeout", "1", "--stats", "-v"), **options)
-        l7.wait_for("l7probe captures", lambda: "capturing on" in self.err or self.child.poll() is not None)
+        self.wait_until("l7probe captures", lambda: "capturing on" in self.err)
 
 
 def told(secrets):

@@ -231,6 +231,16 @@ class Process:
         self.child.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def wait_until(self, what, test):
+        """For the end of __init__: if it is not to be, nothing is left."""
+        try:
+            wait_for(what, lambda: self.child.poll() is not None or test())
+            if self.child.poll() is not None:
+                raise AssertionError(f"it ended with {self.child.returncode}: {self.err}")
+        except BaseException:
+            self.__exit__()
+            raise
+
     def text(self, path):
         with open(path, encoding="utf-8", errors="replace") as f:
             return f.read()
@@ -279,15 +289,9 @@ class Watch(Process):
         super().__init__((binary, "-l", f"ipfix+tcp://127.0.0.1:{self.port}", "-R", self.rules,
                           "-a", f"json+file://{self.alerts_path}", "--stats") + tuple(more))
         self.more = more
-        try:
-            wait_for("l7watch listens", self.ready)
-        except BaseException:
-            self.__exit__()
-            raise
+        self.wait_until("l7watch listens", self.ready)
 
     def ready(self):
-        if self.child.poll() is not None:
-            raise AssertionError(f"l7watch ended with {self.child.returncode}: {self.err}")
         return self.err.count("listening on") + self.err.count(": reading ") == 1 + self.more.count("-l")
 
     def __exit__(self, *unused):

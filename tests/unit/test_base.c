@@ -11,6 +11,8 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
+
 #include "base/addr.h"
 #include "base/buf.h"
 #include "base/nearest.h"
@@ -19,6 +21,30 @@
 #include "base/utc.h"
 #include "base/utf8.h"
 #include "base/wire.h"
+
+/* What inet_ntop() says, of addresses with runs of zeros of all lengths. */
+static void test_addr_format(void **state)
+{
+	char text[ADDR_TEXT_MAX], wanted[ADDR_TEXT_MAX];
+	uint8_t ip[16];
+
+	(void)state;
+	srandom(7);
+	for (int n = 0; n < 100000; n++) {
+		long zeros = random();
+
+		for (int i = 0; i < 8; i++) {
+			long v = zeros >> i & 1 ? 0 : random() >> (random() % 16);
+
+			ip[2 * i] = (uint8_t)(v >> 8);
+			ip[2 * i + 1] = (uint8_t)v;
+		}
+		if (n % 2)
+			addr_from4(ip, ip + 12);
+		assert_non_null(inet_ntop(n % 2 ? AF_INET : AF_INET6, n % 2 ? ip + 12 : ip, wanted, sizeof(wanted)));
+		assert_string_equal(addr_format(ip, text), addr_is4(ip) && n % 2 == 0 ? wanted + 7 : wanted);
+	}
+}
 
 static void test_addr(void **state)
 {
@@ -338,6 +364,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addr),
+		cmocka_unit_test(test_addr_format),
 		cmocka_unit_test(test_buf_maximum),
 		cmocka_unit_test(test_buf_json),
 		cmocka_unit_test(test_utf8_clean),

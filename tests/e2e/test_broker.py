@@ -149,10 +149,10 @@ class Security(unittest.TestCase):
 
     def test_passwords(self):
         self.kafka.allow("probe", "write", name="flows")
-        for listener in ("SASL_SSL", "SASL_PLAINTEXT"):
-            with self.subTest(listener):
-                self.assertEqual((True, ""), self.write(self.client(listener, "probe", "pass word")))
-                done, said = self.write(self.client(listener, "probe", "password"))
+        for way in (("SASL_SSL", "SCRAM-SHA-256"), ("SASL_PLAINTEXT", "SCRAM-SHA-256"), ("SASL_SSL", "PLAIN")):
+            with self.subTest(way):
+                self.assertEqual((True, ""), self.write(self.client(way[0], "probe", "pass word", way[1])))
+                done, said = self.write(self.client(way[0], "probe", "password", way[1]))
                 self.assertFalse(done)
                 self.assertIn("Authentication failed", said)
         self.kafka.set_password("probe", "new")

@@ -9,8 +9,9 @@ A Kafka with passwords, TLS and rights, for tests:
         k.client("SASL_SSL", "probe", "secret")     librdkafka's properties for it
         k.disallow("probe", "write", name="flows")
 
-Users are of SCRAM-SHA-256. With rights=True a user may do what allow() gave and nothing else; otherwise everybody may do all.
-Who comes to SSL by the client certificate is "CN=client". set_password() makes and changes users while the broker runs.
+Users come by SCRAM-SHA-256, or by PLAIN with the password they began with. With rights=True a user may do what allow() gave and
+nothing else; otherwise everybody may do all. Who comes to SSL by the client certificate is "CN=client". set_password() makes and
+changes users of SCRAM while the broker runs.
 """
 import os
 
@@ -73,17 +74,20 @@ class SecureCluster(kafka.Cluster):
 
     def settings(self, node):
         found = super().settings(node)
-        scram = 'org.apache.kafka.common.security.scram.ScramLoginModule required;'
+        modules = "org.apache.kafka.common.security"
+        plain = "".join(f' user_{name}="{password}"' for name, password in self.users.items())
         found.update({
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": self.certificates.both("server"),
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": self.certificates.path("ca.pem"),
             "listener.name.ssl.ssl.client.auth": "required",
-            "sasl.enabled.mechanisms": "SCRAM-SHA-256",
-            "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": scram,
-            "listener.name.sasl_plaintext.scram-sha-256.sasl.jaas.config": scram,
+            "sasl.enabled.mechanisms": "SCRAM-SHA-256,PLAIN",
         })
+        for name in ("sasl_ssl", "sasl_plaintext"):
+            config = f"listener.name.{name}.%s.sasl.jaas.config"
+            found[config % "scram-sha-256"] = f"{modules}.scram.ScramLoginModule required;"
+            found[config % "plain"] = f"{modules}.plain.PlainLoginModule required{plain};"
         if self.rights:
             found["authorizer.class.name"] = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
             found["super.users"] = "User:ANONYMOUS"  # who comes to PLAINTEXT: the nodes and this test
@@ -95,7 +99,7 @@ class SecureCluster(kafka.Cluster):
         for name, password in self.users.items():
             self.set_password(name, password)
 
-    def client(self, listener, user=None, password=None):
+    def client(self, listener, user=None, password=None, mechanism="SCRAM-SHA-256"):
         """librdkafka's properties to come to a listener."""
         found = {"bootstrap.servers": self.at(listener), "security.protocol": listener}
         if "SSL" in listener.split("_"):
@@ -104,7 +108,7 @@ class SecureCluster(kafka.Cluster):
             found["ssl.certificate.location"] = self.certificates.path("client.pem")
             found["ssl.key.location"] = self.certificates.path("client.key")
         if user is not None:
-            found.update({"sasl.mechanism": "SCRAM-SHA-256", "sasl.username": user, "sasl.password": password})
+            found.update({"sasl.mechanism": mechanism, "sasl.username": user, "sasl.password": password})
         return found
 
     def kcat_with(self, properties, *arguments, **options):

@@ -4,6 +4,7 @@
 etc/analytics/flink/flows.sql in Flink itself, streaming. In place of topics there are folders: of the tables' options only those of
 the format stay. All else is run as it is shipped.
 """
+import datetime
 import json
 import os
 import re
@@ -87,7 +88,6 @@ class Flink(unittest.TestCase):
 
     @staticmethod
     def length(row):
-        import datetime
         start, end = (datetime.datetime.fromisoformat(row[key]) for key in ("window_start", "window_end"))
         return round((end - start).total_seconds() * 1000)
 

@@ -154,7 +154,7 @@ ENGINE = ReplacingMergeTree
 PARTITION BY toDate(start)
 PRIMARY KEY (src_ip, application)
 ORDER BY (src_ip, application, start, exporter, stream_id, record_sequence)
--- TTL toDateTime(start) + INTERVAL 90 DAY DELETE
+-- TTL toDateTime(start) + INTERVAL 90 DAY DELETE -- to forget: without the first two dashes
 SETTINGS ttl_only_drop_parts = 1;
 
 -- What was not kept, and where in the topic it is.

@@ -29,6 +29,7 @@ struct exporter {
 	uint64_t flushed_ms;
 	uint64_t closed_ms; /* when all rings were first seen closed, 0 not yet */
 	uint64_t stop_ms;   /* when we were told to stop, 0 not yet */
+	struct community_ids *ids;
 	struct l7_record record;
 };
 
@@ -173,7 +174,7 @@ static size_t exporter_take(struct exporter *e, size_t ring)
 			continue;
 		}
 		shared_add(&shared->records, 1);
-		complete_fill(&e->record, e->config);
+		complete_fill(&e->record, e->config, e->ids);
 		exporter_spread(e);
 	}
 	if (broken) {
@@ -381,6 +382,11 @@ static int exporter_open(struct exporter *e)
 		log_error("exporter: too many outputs or workers");
 		return -EINVAL;
 	}
+	e->ids = community_ids_new();
+	if (!e->ids) {
+		log_error("exporter: no memory for community ids, or the library has no SHA-1");
+		return -ENOMEM;
+	}
 	for (; e->n_outputs < c->n_outputs; e->n_outputs++) {
 		int rc = output_open(&e->outputs[e->n_outputs], c, e->n_outputs, err, sizeof(err));
 
@@ -407,6 +413,7 @@ static int exporter_close(struct exporter *e, int status)
 		if (shared_get(&o->counters->failed) || (dropped && e->config->lossless))
 			status = 2;
 	}
+	community_ids_free(e->ids);
 	return status;
 }
 

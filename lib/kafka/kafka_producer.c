@@ -76,7 +76,8 @@ struct kafka_producer {
 };
 
 static const struct kafka_property producer_defaults[] = {
-	{"client.id", ""}, /* the caller's */
+	{"client.id", ""}, /* the caller's, as the next */
+	{"linger.ms", "5"},
 	{"acks", "all"},
 	{"enable.idempotence", "true"},
 	{"message.timeout.ms", "0"}, /* never given up: a queue that is full drops what is new */
@@ -137,7 +138,7 @@ int kafka_producer_new(struct kafka_producer **out, const struct kafka_producer_
 {
 	struct kafka_producer *p = calloc(1, sizeof(*p));
 	struct kafka_property defaults[sizeof(producer_defaults) / sizeof(producer_defaults[0])];
-	char why[256] = "no memory";
+	char why[256] = "no memory", linger[16];
 	int rc = p ? 0 : -ENOMEM;
 
 	if (!rc) {
@@ -154,6 +155,9 @@ int kafka_producer_new(struct kafka_producer **out, const struct kafka_producer_
 	}
 	memcpy(defaults, producer_defaults, sizeof(defaults));
 	defaults[0].value = c->client;
+	snprintf(linger, sizeof(linger), "%u", c->linger_ms);
+	if (c->linger_ms)
+		defaults[1].value = linger;
 	rc = kafka_conf_new(&p->conf, c->uri, defaults, producer_fixed, err, err_size);
 	if (!rc) {
 		rd_kafka_conf_set_events(p->conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);

@@ -51,7 +51,9 @@ struct kafka_producer_config {
 	const struct uri *uri; /* has passed kafka_producer_check(); kept */
 	const char *name;      /* for messages; kept */
 	const char *client;    /* client.id, unless the user sets another */
-	size_t queue;          /* octets that may wait for an answer, about; all that is kept for a message counts */
+	unsigned
+		linger_ms; /* that messages wait for others to share a batch, unless the user sets another; 0: librdkafka's own */
+	size_t queue; /* octets that may wait for an answer, about; all that is kept for a message counts */
 	kafka_answer *answer;
 	void *arg;
 };

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "record/community_id.h"
 
-#include <glib.h>
 #include <netinet/in.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What is hashed: seed 2 | lower address | higher | protocol 1 | 0 | lower's port 2 | higher's, in network order. */
@@ -53,25 +54,48 @@ static size_t community_input(uint8_t to[COMMUNITY_INPUT_MAX], const struct comm
 	return n;
 }
 
-static void community_hash(char out[COMMUNITY_ID_LEN], const uint8_t *input, size_t len)
-{
-	GChecksum *sum = g_checksum_new(G_CHECKSUM_SHA1);
-	uint8_t digest[20];
-	gsize size = sizeof(digest);
-	int state = 0, save = 0;
-	char text[40]; /* as much as the encoder may want */
-	size_t n;
+struct community_ids {
+	EVP_MD *sha1;
+	EVP_MD_CTX *sum;
+};
 
-	g_checksum_update(sum, input, (gssize)len);
-	g_checksum_get_digest(sum, digest, &size);
-	g_checksum_free(sum);
-	n = g_base64_encode_step(digest, sizeof(digest), FALSE, text, &state, &save);
-	g_base64_encode_close(FALSE, text + n, &state, &save);
-	memcpy(out, "1:", 2);
-	memcpy(out + 2, text, COMMUNITY_ID_LEN - 2);
+struct community_ids *community_ids_new(void)
+{
+	struct community_ids *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+	c->sum = EVP_MD_CTX_new();
+	if (c->sha1 && c->sum && EVP_DigestInit_ex2(c->sum, c->sha1, NULL))
+		return c;
+	community_ids_free(c);
+	return NULL;
 }
 
-bool community_id(char out[COMMUNITY_ID_LEN], const struct l7_record *r)
+void community_ids_free(struct community_ids *c)
+{
+	if (!c)
+		return;
+	EVP_MD_CTX_free(c->sum);
+	EVP_MD_free(c->sha1);
+	free(c);
+}
+
+static bool community_hash(struct community_ids *c, char out[COMMUNITY_ID_LEN], const uint8_t *input, size_t len)
+{
+	uint8_t digest[20], text[COMMUNITY_ID_LEN]; /* 28 octets of base64 and an end */
+
+	if (!EVP_DigestInit_ex2(c->sum, NULL, NULL) || !EVP_DigestUpdate(c->sum, input, len) ||
+	    !EVP_DigestFinal_ex(c->sum, digest, NULL))
+		return false;
+	EVP_EncodeBlock(text, digest, sizeof(digest));
+	memcpy(out, "1:", 2);
+	memcpy(out + 2, text, COMMUNITY_ID_LEN - 2);
+	return true;
+}
+
+bool community_id(struct community_ids *c, char out[COMMUNITY_ID_LEN], const struct l7_record *r)
 {
 	bool four = r->ip_version == 4;
 	struct community_ends e = {.ip = {r->src_ip + (four ? 12 : 0), r->dst_ip + (four ? 12 : 0)},
@@ -96,6 +120,5 @@ bool community_id(char out[COMMUNITY_ID_LEN], const struct l7_record *r)
 	default:
 		ports = false;
 	}
-	community_hash(out, input, community_input(input, &e, four ? 4 : 16, r->protocol, ports));
-	return true;
+	return community_hash(c, out, input, community_input(input, &e, four ? 4 : 16, r->protocol, ports));
 }

@@ -12,10 +12,15 @@
 
 #define COMMUNITY_ID_LEN 30 /* "1:" and 20 octets in base64 */
 
+/* What is made once: looking SHA-1 up costs more than using it. NULL without memory, or if the library has none. */
+struct community_ids;
+struct community_ids *community_ids_new(void);
+void community_ids_free(struct community_ids *c);
+
 /*
  * Writes the name, without a terminator, seed 0. Returns false where there is none: SCTP, whose ports a record does not have, and
  * TCP and UDP without ports, of which only later fragments were seen.
  */
-bool community_id(char out[COMMUNITY_ID_LEN], const struct l7_record *r);
+bool community_id(struct community_ids *c, char out[COMMUNITY_ID_LEN], const struct l7_record *r);
 
 #endif

@@ -98,7 +98,7 @@ static const char *complete_interface(const struct exporter_config *c, uint32_t 
 	return NULL;
 }
 
-void complete_fill(struct l7_record *r, const struct exporter_config *c)
+void complete_fill(struct l7_record *r, const struct exporter_config *c, struct community_ids *ids)
 {
 	const struct exporter_names *names = c->names;
 	const char *category =
@@ -114,7 +114,7 @@ void complete_fill(struct l7_record *r, const struct exporter_config *c)
 		      sizeof(c->interfaces->name));
 	if (r->risks && l7_wants(c->wanted, L7_F_flowRiskNames))
 		complete_risks(r, names);
-	if (l7_wants(c->wanted, L7_F_communityId) && community_id(community, r))
+	if (l7_wants(c->wanted, L7_F_communityId) && community_id(ids, community, r))
 		complete_text(r, &r->community_id, L7_F_communityId, community, sizeof(community));
 	if (r->sampling == 0)
 		r->sampling = 1;

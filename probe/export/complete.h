@@ -7,6 +7,7 @@
 
 #include "exporter.h"
 #include "l7/record.h"
+#include "record/community_id.h"
 
 /*
  * Copies a slot, whose content may change meanwhile, and checks the copy. Returns false if it is no record: the worker that
@@ -15,6 +16,6 @@
 bool complete_copy(struct l7_record *r, const void *slot);
 
 /* Adds names, interface, exporter and sampling, and marks them. */
-void complete_fill(struct l7_record *r, const struct exporter_config *c);
+void complete_fill(struct l7_record *r, const struct exporter_config *c, struct community_ids *ids);
 
 #endif

@@ -22,6 +22,7 @@
 
 #define KAFKA_IPFIX_MESSAGE 65535
 #define KAFKA_IPFIX_LINGER_MS 50 /* each has a head of a kilobyte or two: it is worth waiting for more records */
+#define KAFKA_JSON_LINGER_MS 50  /* batches of a few records take half as much again when compressed */
 #define KAFKA_ROOM 131072        /* octets that the next record can need: several messages of IPFIX, or one of JSON */
 #define KAFKA_KEY_MAX (2 * ADDR_TEXT_MAX + 1)
 #define KAFKA_NUMBER_MAX 24
@@ -209,6 +210,7 @@ static int kafka_open(struct output *o, char *err, size_t err_size)
 	struct kafka_producer_config c = {.uri = o->uri,
 					  .name = o->name,
 					  .client = "l7probe",
+					  .linger_ms = o->format == OUTPUT_JSON ? KAFKA_JSON_LINGER_MS : 0,
 					  .queue = o->options.queue,
 					  .answer = kafka_answered};
 	struct kafka *k = calloc(1, sizeof(*k));

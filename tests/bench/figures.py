@@ -12,6 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "fuzz"))
+import kafka  # noqa: E402
 import l7  # noqa: E402
 import seeds  # noqa: E402
 from loads import load_file
@@ -188,6 +189,26 @@ def calls(folder):
     (few, _), (many, packets) = (calls_of(name, folder) for name in ("one", "mix"))
     print(f"calls     mix, {packets} packets: {many - few} system calls of all processes more than for one packet,"
           f" {1000 * (many - few) / packets:.1f} in 1,000")
+
+
+def kafka_records(rounds, folder):
+    """A record to a real Kafka as JSON, beside librdkafka alone with the same octets."""
+    there, why = kafka.available()
+    if not there:
+        print(f"kafka     not measured: {why}")
+        return
+    records = os.path.join(folder, "records.json")
+    subprocess.run(probe(load_file("mix"), "-o", "json+file://" + records), check=True, stdin=subprocess.DEVNULL,
+                   capture_output=True, timeout=WAIT)
+    with kafka.Cluster(jvm=("-Xmx1g",)) as k:
+        k.create_topic("bench", partitions=6)
+        said = [json.loads(subprocess.run([os.path.join(BIN, "kafkaload"), k.bootstrap, "bench", records, "300000"], check=True,
+                                          capture_output=True, text=True, timeout=WAIT).stdout) for _ in range(rounds)]
+    whole, alone = ([s[key] for s in said] for key in ("exporter_us", "alone_us"))
+    more = [w - a for w, a in zip(whole, alone)]
+    print(f"kafka     JSON, {said[0]['octets'] // said[0]['records']} octets a record, CPU: exporter {statistics.median(whole):.2f} us,"
+          f" librdkafka alone {statistics.median(alone):.2f} us; {statistics.median(more):.2f} us more in the same round"
+          f" (least {min(more):.2f}, most {max(more):.2f})")
 
 
 def watch():

@@ -128,6 +128,7 @@ static int alone(const char *brokers, const char *name, uint64_t count)
 	set(conf, "bootstrap.servers", brokers);
 	set(conf, "enable.idempotence", "true");
 	set(conf, "compression.codec", "lz4");
+	set(conf, "linger.ms", "50");
 	set(conf, "partitioner", "murmur2_random");
 	set(conf, "queue.buffering.max.messages", "10000000");
 	set(conf, "queue.buffering.max.kbytes", "2147483647");

@@ -132,6 +132,7 @@ def other_figures(a):
         for load in ("mix", "long", "dns-2m"):
             figures.stages(a.rounds, load)
         figures.calls(folder)
+        figures.kafka_records(a.rounds, folder)
         figures.watch()
         figures.watch_udp(folder)
 

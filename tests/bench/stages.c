@@ -48,6 +48,7 @@ struct stages {
 	struct exporter_names names;
 	struct exporter_config config;
 	struct ipfix_writer *writer;
+	struct community_ids *ids;
 };
 
 /* Calls from this program's own code while `counting`. */
@@ -111,7 +112,7 @@ static void stages_commit(void *arg)
 		return;
 	if (!complete_copy(&s->record, &s->slot))
 		die("a record is refused");
-	complete_fill(&s->record, &s->config);
+	complete_fill(&s->record, &s->config, s->ids);
 	if (ipfix_writer_add(s->writer, &s->record))
 		die("a record is not encoded");
 }
@@ -200,6 +201,9 @@ static void stages_start(struct stages *s, struct dpi_module *dpi)
 	if (profile_load(&profile, "standard", err, sizeof(err)) ||
 	    ipfix_writer_new(&s->writer, &writer, err, sizeof(err)))
 		die(err);
+	s->ids = community_ids_new();
+	if (!s->ids)
+		die("no memory");
 	if (flow_tracker_init(&s->tracker, &tracker, dpi, &s->shared,
 			      (struct flow_sink){stages_reserve, stages_commit, stages_made, s}))
 		die("no memory for flows");

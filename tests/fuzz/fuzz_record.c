@@ -205,7 +205,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	record_sample_text(slot, &slot->tls_subject, L7_F_tlsSubject, "CN=name.example");
 	fuzz_patch(slot, data, size);
 	if (complete_copy(&r, slot)) {
-		complete_fill(&r, &config);
+		struct community_ids *ids = community_ids_new();
+
+		complete_fill(&r, &config, ids);
+		community_ids_free(ids);
 		FUZZ_CHECK(l7_record_check(&r, l7_record_used(&r)));
 		FUZZ_CHECK(r.app.len > 0 && r.exporter.len == 6);
 		fuzz_write(&r, &config);

@@ -53,7 +53,10 @@ static const struct sample samples[] = {
 
 static void test_samples(void **state)
 {
+	struct community_ids *ids = community_ids_new();
+
 	(void)state;
+	assert_non_null(ids);
 	for (size_t i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
 		const struct sample *s = &samples[i];
 		bool icmp = s->protocol == 1 || s->protocol == 58;
@@ -66,9 +69,10 @@ static void test_samples(void **state)
 		r.src_port = icmp ? 0 : s->src_port;
 		r.dst_port = icmp ? 0 : s->dst_port;
 		r.icmp_type_code = icmp ? (uint16_t)(s->src_port << 8 | s->dst_port) : 0;
-		assert_int_equal(community_id(id, &r), s->id != NULL);
+		assert_int_equal(community_id(ids, id, &r), s->id != NULL);
 		assert_string_equal(id, s->id ? s->id : "");
 	}
+	community_ids_free(ids);
 }
 
 int main(void)

@@ -215,7 +215,7 @@ static int conf_read_file(const char *path, char *to, size_t size)
 /* A secret into the configuration. What librdkafka says of it may have it in it, and is not told. */
 static int conf_set_secret(rd_kafka_conf_t *conf, const struct uri *u, size_t option, char *err, size_t err_size)
 {
-	char *text = malloc(KAFKA_SECRET_MAX), name[CONF_NAME_MAX], ignored[256];
+	char *text = calloc(1, KAFKA_SECRET_MAX), name[CONF_NAME_MAX], ignored[256];
 	const char *value = text, *place = u->options[option].value;
 	int rc = text ? 0 : -ENOMEM;
 

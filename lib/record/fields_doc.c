@@ -160,6 +160,7 @@ static const char doc_end[] =
 	"| `rate=` | ipfix+udp | 0 | records per second at most, 0 for no limit |\n"
 	"\n"
 	"Sent means: over UDP, given to the kernel; over TCP, acknowledged by the peer's TCP; to a file, written. "
+	"What is said of IPFIX holds for messages in Kafka, too; that output has more options: [kafka.md](kafka.md). "
 	"After\n"
 	"a reconnect what was not acknowledged is sent again.\n";
 

@@ -199,6 +199,7 @@ static void test_once_in_order(void **state)
 	run_until(f, 20000);
 	assert_int_equal(f->lost, 0);
 	assert_int_equal(kafka_producer_pending(f->p), 0);
+	assert_true(kafka_producer_room(f->p, (64u << 20) - 4096)); /* all of it is free again */
 	c = content(f);
 	assert_int_equal(c->n, 20000);
 	assert_false(c->disorder);
@@ -274,10 +275,36 @@ static void test_refused_for_now(void **state)
 	assert_int_equal(f->acknowledged, 2000);
 	assert_true(kafka_producer_counters(f->p)->again > 0);
 	assert_true(kafka_producer_counters(f->p)->errors > 0);
+	/* It is over: not one at a time any more, which would take longer than there is. */
+	for (uint64_t i = 2000; i < 22000; i++)
+		assert_int_equal(put(f, i), 0);
+	run_until(f, 22000);
 	c = content(f);
-	for (size_t i = 0; i < 2000; i++)
+	for (size_t i = 0; i < 22000; i++)
 		assert_true(c->times[i] >= 1);
 	free(c);
+}
+
+/* The end comes while all is refused: each has its answer, those that wait too. */
+static void test_refused_to_the_end(void **state)
+{
+	rd_kafka_resp_err_t errors[100];
+	struct fixture *f = *state;
+	uint64_t until = clock_mono_ms() + KAFKA_RIG_MS;
+
+	for (size_t i = 0; i < 100; i++)
+		errors[i] = RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
+	rd_kafka_mock_push_request_errors_array(f->rig.cluster, KAFKA_RIG_PRODUCE, 100, errors);
+	producer(f, kafka_rig_brokers(&f->rig), "", 64u << 20);
+	for (uint64_t i = 0; i < 500; i++)
+		assert_int_equal(put(f, i), 0);
+	while (!kafka_producer_counters(f->p)->again && clock_mono_ms() < until)
+		kafka_producer_step(f->p, clock_mono_ms());
+	assert_int_equal(kafka_producer_pending(f->p), 500 - f->acknowledged);
+	kafka_producer_free(f->p);
+	f->p = NULL;
+	assert_int_equal(f->acknowledged + f->lost, 500);
+	assert_true(f->lost > 0);
 }
 
 /* Brokers and producer disagree for good: another one takes its place. */
@@ -365,6 +392,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_away, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused_for_now, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_refused_to_the_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_fatal, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_too_large, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_secrets, set_up, tear_down),

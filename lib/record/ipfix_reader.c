@@ -534,7 +534,7 @@ int ipfix_read(struct ipfix_session *s, const void *message, size_t len, const s
 	while (wire_left(&w) > 0)
 		if (!ipfix_set(&m, &w))
 			break;
-	if (ipfix_sequence(&m, sequence)) {
+	if (!s->unordered && ipfix_sequence(&m, sequence)) {
 		m.domain->sequence = sequence;
 		m.domain->last = m.n;
 		m.domain->known = !m.uncounted;

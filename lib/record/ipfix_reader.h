@@ -90,6 +90,7 @@ struct ipfix_session {
 	struct ipfix_counters *counters; /* not owned */
 	uint32_t pen;                    /* enterprise number of our own elements */
 	bool datagrams;                  /* UDP: withdrawals are ignored (RFC 7011 section 8.4) */
+	bool unordered;                  /* sequence numbers say nothing of what is missing; set after init */
 	char peer[ADDR_TEXT_MAX];
 	uint64_t clock; /* counts uses, for the least recently used */
 	size_t n_templates;

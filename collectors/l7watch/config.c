@@ -21,7 +21,7 @@ static const struct conf_row config_rows[] = {
 	{.name = "listen", .letter = 'l', .type = CONF_LIST, AT(listen), .argument = "INPUT",
 	 .otherwise = "ipfix+udp://[::]:4739\nipfix+tcp://[::]:4739",
 	 .help = "where records come from: ipfix+udp://ADDRESS:PORT, ipfix+tcp://ADDRESS:PORT, ipfix+file:///PATH, json:-,"
-		 " json+file:///PATH; repeatable"},
+		 " json+file:///PATH, kafka://BROKERS/TOPIC?group=NAME; repeatable"},
 	{.name = "rules", .letter = 'R', .type = CONF_STRING, AT(rules), .argument = "FILE",
 	 .otherwise = CONFIG_RULES, .help = "what hosts may speak"},
 	{.name = "checks", .type = CONF_LIST, AT(checks), .argument = "NAMES", .split = ',',
@@ -31,7 +31,8 @@ static const struct conf_row config_rows[] = {
 	{.name = "home-nets", .type = CONF_LIST, AT(home_nets), .argument = "NETS", .split = ',',
 	 .help = "networks that are ours, unless the rules say it"},
 	{.name = "alert", .letter = 'a', .type = CONF_LIST, AT(alert), .argument = "OUTPUT", .otherwise = "json:-",
-	 .help = "where alerts go: json:-, json+file:///PATH, text:-, text+file:///PATH, syslog:; repeatable"},
+	 .help = "where alerts go: json:-, json+file:///PATH, text:-, text+file:///PATH, syslog:,"
+		 " kafka://BROKERS/TOPIC; repeatable"},
 	{.name = "state", .type = CONF_STRING, AT(state), .argument = "FILE",
 	 .help = "database that keeps alerts and what rules have counted; without it they go with the process"},
 	{.name = "control", .type = CONF_STRING, AT(control), .argument = "SOCKET",

@@ -19,7 +19,8 @@
 
 #define DAEMON_TICK_MS 1000
 #define DAEMON_DRAIN_MS 1000
-#define DAEMON_LISTS_MS 5000 /* files of lists are looked at so often */
+#define DAEMON_ANSWERS_MS 5000 /* for brokers to acknowledge alerts */
+#define DAEMON_LISTS_MS 5000   /* files of lists are looked at so often */
 #define DAEMON_WARNINGS_MAX 20
 
 /* All of a run. */
@@ -153,12 +154,13 @@ static int daemon_control(struct daemon *d, char *err, size_t err_size)
 
 /* ---- the loop ---- */
 
-/* How long to wait for events: not at all while files have more, or when they were all there is. */
+/* How long to wait for events: not at all while files or topics have more, or when they were all there is. */
 static int daemon_wait(struct daemon *d, uint64_t next)
 {
 	uint64_t now = clock_mono_ms();
+	bool more = input_files_step(&d->watch.input);
 
-	if (input_files_step(&d->watch.input) || (d->replay && input_done(&d->watch.input)))
+	if (input_kafka_step(&d->watch.input) || more || (d->replay && input_done(&d->watch.input)))
 		return 0;
 	return now < next ? (int)(next - now) : 0;
 }
@@ -199,6 +201,9 @@ static void daemon_drain(struct daemon *d)
 	while (!d->replay && loop_run_once(&d->loop, 0) > 0 && clock_mono_ms() < until)
 		;
 	watch_settle(&d->watch);
+	alert_outputs_drain(&d->watch.outputs, DAEMON_ANSWERS_MS);
+	watch_settle(&d->watch);
+	input_kafka_close(&d->watch.input);
 }
 
 /* ---- the end ---- */
@@ -244,6 +249,7 @@ static int daemon_listen(struct daemon *d)
 		log_error("%s", err);
 		return DAEMON_FAILED;
 	}
+	watch_keep(&d->watch);
 	if (daemon_control(d, err, sizeof(err))) {
 		log_error("%s", err);
 		input_deinit(&d->watch.input);
@@ -253,7 +259,9 @@ static int daemon_listen(struct daemon *d)
 	for (size_t i = 0; i < c->listen.n; i++) {
 		const struct conf_list one = {.items = &c->listen.items[i], .n = 1};
 
-		log_info("%s %s", input_is_replay(&one) ? "reading" : "listening on", one.items[0]);
+		log_info("%s %s",
+			 input_is_replay(&one) || strncmp(one.items[0], "kafka:", 6) == 0 ? "reading" : "listening on",
+			 one.items[0]);
 	}
 	daemon_loop(d);
 	daemon_drain(d);
@@ -293,6 +301,13 @@ static int daemon_watch(struct daemon *d)
 		return DAEMON_FAILED;
 	}
 	d->watch.outputs.replay = d->replay;
+	d->watch.outputs.kept = c->state != NULL;
+	if (alert_outputs_attach(&d->watch.outputs, &d->loop)) {
+		log_error("no memory");
+		rules_free(rules);
+		alert_outputs_deinit(&d->watch.outputs);
+		return DAEMON_FAILED;
+	}
 	if (watch_init(&d->watch, rules, &options, err, sizeof(err))) {
 		log_error("%s", err);
 		alert_outputs_deinit(&d->watch.outputs);

@@ -12,6 +12,7 @@
 #define WATCH_SKEW_MS UINT64_C(300000) /* a record's time is believed if it is not further from ours */
 #define WATCH_FLUSH_HOSTS 10000u       /* rows a flush saves; the rest comes with the next second */
 #define WATCH_FLUSH_GROUPS 5000u
+#define WATCH_GIVE_UP_MS 3000u /* for outputs to take alerts, when partitions of a topic go */
 
 static void watch_health(void *arg, enum exporters_health what, const char *exporter, bool on, const char *sentence)
 {
@@ -32,6 +33,8 @@ static int watch_tables(struct watch *w)
 {
 	int rc = flows_init(&w->flows, w->options.max_flows);
 
+	if (!rc)
+		rc = doubles_init(&w->doubles);
 	if (!rc)
 		rc = usage_init(&w->usage, w->store, USAGE_MAX);
 	if (!rc)
@@ -89,6 +92,7 @@ void watch_deinit(struct watch *w)
 	alerts_deinit(&w->alerts);
 	exporters_deinit(&w->exporters);
 	usage_deinit(&w->usage);
+	doubles_deinit(&w->doubles);
 	flows_deinit(&w->flows);
 	store_close(w->store);
 	w->store = NULL;
@@ -113,22 +117,35 @@ int watch_use_rules(struct watch *w, struct rule_set *rules)
 
 /* ---- records ---- */
 
+/* When a record came: now, or to the brokers that have kept it, unless they say what has not been yet. */
+static uint64_t watch_arrival(const struct watch *w)
+{
+	uint64_t arrived = w->input.arrived_ms;
+
+	return arrived && arrived <= w->wall_ms + WATCH_SKEW_MS ? arrived : w->wall_ms;
+}
+
 /*
- * The record's end. Live, within bounds of our own clock: a probe's clock may be wrong; *skew_ms is then how much. In a replay
- * time is the records'.
+ * The record's end. Live, within bounds of our own clock, or what that was when the record came: a probe's clock may be wrong; *skew_ms
+ * is then how much. In a replay time is the records'.
  */
 static uint64_t watch_time(struct watch *w, const struct l7_record *r, int64_t *skew_ms)
 {
-	uint64_t end = l7_has(r, L7_F_flowEndMilliseconds) ? r->end_ms : w->now_ms;
+	uint64_t came = watch_arrival(w);
+	uint64_t end = l7_has(r, L7_F_flowEndMilliseconds) ? r->end_ms : came;
 
 	*skew_ms = 0;
-	if (w->options.replay)
+	if (w->options.replay) {
+		end = l7_has(r, L7_F_flowEndMilliseconds) ? r->end_ms : w->now_ms;
 		return end < UTC_LAST_MS ? end : UTC_LAST_MS;
-	if (end <= w->wall_ms + WATCH_SKEW_MS && end >= w->wall_ms - WATCH_SKEW_MS)
+	}
+	if (end <= came + WATCH_SKEW_MS && end + WATCH_SKEW_MS >= came)
 		return end;
 	w->n_skewed++;
-	*skew_ms = end > UTC_LAST_MS ? (int64_t)UTC_LAST_MS : (int64_t)end - (int64_t)w->wall_ms;
-	return *skew_ms < 0 ? w->wall_ms - WATCH_SKEW_MS : w->wall_ms + WATCH_SKEW_MS;
+	*skew_ms = end > UTC_LAST_MS ? (int64_t)UTC_LAST_MS : (int64_t)end - (int64_t)came;
+	if (*skew_ms > 0)
+		return came + WATCH_SKEW_MS;
+	return came > WATCH_SKEW_MS ? came - WATCH_SKEW_MS : 0;
 }
 
 static void watch_verdict(struct watch *w, const struct rules_verdict *v, const struct rules_input *in)
@@ -152,15 +169,19 @@ void watch_record(void *arg, const struct l7_record *r)
 	struct rules_verdict verdicts[RULES_VERDICTS_MAX];
 	struct rules_input in;
 	int64_t skew_ms;
-	uint64_t now = watch_time(w, r, &skew_ms);
+	uint64_t now;
 	size_t n;
 
 	w->n_records++;
+	if (doubles_seen(&w->doubles, r))
+		return;
+	now = watch_time(w, r, &skew_ms);
 	flows_ask(&w->flows, r);
 	if (w->options.replay)
 		watch_until(w, now);
 	exporters_record(&w->exporters, r, w->options.replay ? w->now_ms : w->wall_ms, skew_ms);
 	flows_take(&w->flows, r, now, &in);
+	in.arrived_ms = w->input.arrived_ms ? watch_arrival(w) : 0;
 	rules_look(w->rules, &in);
 	usage_take(&w->usage, &in);
 	n = rules_match(w->rules, &in, verdicts, RULES_VERDICTS_MAX);
@@ -186,6 +207,10 @@ void watch_missed(void *arg, const struct ipfix_missed *m)
 void watch_settle(struct watch *w)
 {
 	alerts_settle(&w->alerts);
+	if (!w->commit || (!w->options.state && !alerts_taken(&w->alerts, w->commit_after)))
+		return;
+	w->commit = false;
+	input_kafka_commit(&w->input);
 }
 
 void watch_until(struct watch *w, uint64_t now_ms)
@@ -198,11 +223,49 @@ void watch_until(struct watch *w, uint64_t now_ms)
 	w->now_ms = now_ms;
 }
 
+static void watch_put_offset(void *arg, const struct input_offset *o)
+{
+	struct watch *w = arg;
+	struct store_offset put = {.cluster = o->cluster,
+				   .group = o->group,
+				   .topic = o->topic,
+				   .partition = o->partition,
+				   .next = o->next,
+				   .committed = o->committed};
+	struct store_offset have = put;
+
+	if (o->next < 0)
+		return;
+	if (!store_offset_get(w->store, &have) || have.next != put.next || have.committed != put.committed)
+		store_offset_put(w->store, &put);
+}
+
+/*
+ * Saves all at once, with how far topics are read: whatever becomes of us, the counts are those of the messages before. Others than
+ * Kafka wait for it. Returns whether it is in the store.
+ */
+static bool watch_save_all(struct watch *w)
+{
+	input_kafka_note(&w->input);
+	(void)usage_save(&w->usage, SIZE_MAX);
+	(void)detect_save(w->detect, w->store, SIZE_MAX);
+	usage_trim(&w->usage, w->now_ms, w->options.keep_ms, w->options.max_hosts);
+	input_kafka_offsets(&w->input, watch_put_offset, w);
+	w->commit = store_commit(w->store) == 0;
+	w->commit_after = alerts_number(&w->alerts);
+	return w->commit;
+}
+
 /* Returns true if there is more to save. */
 static bool watch_save(struct watch *w, size_t hosts, size_t groups)
 {
-	bool more = usage_save(&w->usage, hosts) == hosts;
+	bool more;
 
+	if (w->input.n_kafka) {
+		(void)watch_save_all(w);
+		return false;
+	}
+	more = usage_save(&w->usage, hosts) == hosts;
 	more |= detect_save(w->detect, w->store, groups) == groups;
 	usage_trim(&w->usage, w->now_ms, w->options.keep_ms, w->options.max_hosts);
 	store_commit(w->store);
@@ -225,6 +288,40 @@ void watch_tick(struct watch *w, uint64_t wall_ms)
 	if (wall_ms < w->flush_at && wall_ms + w->options.flush_ms >= w->flush_at)
 		return;
 	w->flush_at = watch_save(w, WATCH_FLUSH_HOSTS, WATCH_FLUSH_GROUPS) ? wall_ms : wall_ms + w->options.flush_ms;
+}
+
+/* ---- topics of Kafka ---- */
+
+static bool watch_known(void *arg, struct input_offset *o)
+{
+	struct watch *w = arg;
+	struct store_offset have = {
+		.cluster = o->cluster, .group = o->group, .topic = o->topic, .partition = o->partition};
+
+	if (!store_offset_get(w->store, &have))
+		return false;
+	o->next = have.next;
+	o->committed = have.committed;
+	return true;
+}
+
+/* Partitions go to somebody else, who reads on where we say: what was read is judged and told. */
+static bool watch_give_up(void *arg)
+{
+	struct watch *w = arg;
+
+	watch_settle(w);
+	if (!w->options.state) /* else the next start tells what is not taken */
+		alert_outputs_drain(&w->outputs, WATCH_GIVE_UP_MS);
+	watch_settle(w);
+	if (!watch_save_all(w))
+		return false;
+	return w->options.state || alerts_taken(&w->alerts, w->commit_after);
+}
+
+void watch_keep(struct watch *w)
+{
+	w->input.keeper = (struct input_keeper){.known = watch_known, .settle = watch_give_up, .arg = w};
 }
 
 /* ---- statistics ---- */
@@ -255,6 +352,20 @@ static void watch_stats_refused(const struct watch *w, FILE *out)
 	watch_number(out, "files", i->bad_files);
 	watch_number(out, "connections", i->connections_refused);
 	watch_number(out, "no_descriptors", i->no_descriptors);
+	watch_number(out, "kafka", i->kafka_bad);
+	fputc('}', out);
+}
+
+static void watch_stats_kafka(const struct watch *w, FILE *out)
+{
+	struct input_kafka_counters c = input_kafka_counters(&w->input);
+
+	fprintf(out, ",\"kafka\":{\"messages\":%llu", (unsigned long long)c.messages);
+	watch_number(out, "bad", w->input.counters.kafka_bad);
+	watch_number(out, "gone", c.gone);
+	watch_number(out, "behind", c.behind);
+	watch_number(out, "rebalances", c.rebalances);
+	watch_number(out, "errors", c.errors);
 	fputc('}', out);
 }
 
@@ -263,6 +374,7 @@ static void watch_stats_evicted(const struct watch *w, FILE *out)
 	fprintf(out, ",\"evicted\":{\"templates\":%llu", (unsigned long long)w->input.ipfix.evicted_templates);
 	watch_number(out, "domains", w->input.ipfix.evicted_domains);
 	watch_number(out, "udp_sessions", w->input.sessions.evicted);
+	watch_number(out, "streams", w->doubles.streams.evicted);
 	watch_number(out, "flows", w->flows.evicted);
 	watch_number(out, "host_rows", w->usage.n_lost);
 	watch_number(out, "groups", detect_evicted(w->detect));
@@ -308,6 +420,7 @@ void watch_stats(const struct watch *w, FILE *out)
 
 	fprintf(out, "{\"messages\":%llu", (unsigned long long)c->messages);
 	watch_number(out, "records", w->n_records);
+	watch_number(out, "doubles", w->doubles.n);
 	watch_number(out, "lines", w->input.counters.lines);
 	watch_number(out, "unknown_keys", w->input.counters.unknown_keys);
 	watch_number(out, "options", c->options);
@@ -323,6 +436,7 @@ void watch_stats(const struct watch *w, FILE *out)
 	watch_stats_refused(w, out);
 	watch_stats_evicted(w, out);
 	watch_stats_uncounted(w, out);
+	watch_stats_kafka(w, out);
 	watch_number(out, "connections", w->input.counters.connections);
 	watch_number(out, "connections_open", w->input.n_connections);
 	watch_number(out, "udp_sessions", w->input.sessions.n);

@@ -10,6 +10,7 @@
 #include "input/input.h"
 #include "report/summary.h"
 #include "rules/rules.h"
+#include "state/doubles.h"
 #include "state/exporters.h"
 #include "state/flows.h"
 #include "state/store.h"
@@ -30,6 +31,7 @@ struct watch {
 	struct rule_set *rules; /* owned, as all below */
 	struct store *store;
 	struct detect *detect;
+	struct doubles doubles;
 	struct flows flows;
 	struct usage usage;
 	struct exporters exporters;
@@ -38,10 +40,12 @@ struct watch {
 	struct input input;           /* the same */
 	struct summary summary;       /* of a replay */
 	uint64_t n_records;
-	uint64_t n_skewed; /* records whose time is not near ours */
-	uint64_t wall_ms;  /* our clock, at the last wake-up */
-	uint64_t now_ms;   /* the newest record's time; live, our clock */
-	uint64_t flush_at; /* by our clock */
+	uint64_t n_skewed;     /* records whose time is not near ours */
+	uint64_t wall_ms;      /* our clock, at the last wake-up */
+	uint64_t now_ms;       /* the newest record's time; live, our clock */
+	uint64_t flush_at;     /* by our clock */
+	bool commit;           /* brokers are to be told what was noted */
+	uint64_t commit_after; /* once outputs have taken the alerts up to this one */
 };
 
 /* Takes the rules over, also on failure; outputs are open. Returns 0, or a negative errno with a sentence. */
@@ -57,6 +61,11 @@ void watch_missed(void *arg, const struct ipfix_missed *m);
 
 /* The end of a turn of the event loop: what was found is committed and told. */
 void watch_settle(struct watch *w);
+/*
+ * For topics of Kafka: where the store's contents end is kept with them, in one transaction, and the brokers are told when alerts are out
+ * of danger: in a file, or taken by all outputs. To be called once inputs are open.
+ */
+void watch_keep(struct watch *w);
 /* About once in a second, by our clock. */
 void watch_tick(struct watch *w, uint64_t wall_ms);
 /* Time goes on to this moment without a record: what is over is released. */

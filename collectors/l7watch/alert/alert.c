@@ -142,6 +142,14 @@ static bool alert_rule_muted(const struct alerts *a, uint32_t rule)
 	return ar && ar->muted;
 }
 
+/* The span in which an alert begins: by the present, or if the record was kept for us by when that was, which stays the same. */
+static uint64_t alert_epoch(const struct rules_input *in, uint64_t for_ms, uint64_t now_ms)
+{
+	if (in->arrived_ms)
+		now_ms = in->now_ms > in->arrived_ms ? in->now_ms : in->arrived_ms;
+	return for_ms ? now_ms / for_ms : now_ms;
+}
+
 static void alert_begin(struct alerts *a, struct lru_key key, struct alert_facts *f, uint64_t now_ms)
 {
 	const struct l7_record *r = f->in->record;
@@ -161,8 +169,8 @@ static void alert_begin(struct alerts *a, struct lru_key key, struct alert_facts
 	memcpy(al->subject, alert_subject(f->v, r), 16);
 	al->app[utf8_clean(al->app, sizeof(al->app) - 1, app.len ? r->text + app.off : "Unknown",
 			   app.len ? app.len : strlen("Unknown"))] = '\0';
-	/* All watchers that see it within the same span give it one uid. */
-	alert_uid(al->uid, &a->key, al->for_ms ? now_ms / al->for_ms : now_ms);
+	/* All watchers that see it within the same span give it one uid, and so does one that reads the record again later. */
+	alert_uid(al->uid, &a->key, alert_epoch(f->in, al->for_ms, now_ms));
 	alert_table_due(&a->table, al, alert_due(a, al));
 	al->silence = alert_silence_of(a, al);
 	if (!al->silence)

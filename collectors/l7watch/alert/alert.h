@@ -109,8 +109,11 @@ struct alerts {
 	struct store *store;
 	struct buf line, tail, key; /* the alert being written, what is kept of its last line, its dedup key */
 	struct buf gathered;        /* lines since the last settle */
-	uint64_t outbox;            /* number of the last one in the store; 0: nothing to drop */
-	uint64_t outbox_octets;     /* that wait there for an output */
+	uint64_t outbox;            /* number of the last one in the store */
+	uint64_t taken;             /* number of the last one that is taken by all outputs, as are those before */
+	uint64_t mark; /* number of the last one that was written when outputs were marked; `taken`: they are not */
+	uint64_t outbox_octets; /* that wait there for an output */
+	uint64_t mark_octets;   /* of these, up to the mark */
 	bool unsettled;
 	uint64_t now_ms;    /* of the last tick */
 	uint64_t loaded_ms; /* of the first one */
@@ -151,6 +154,10 @@ void alerts_health(struct alerts *a, enum exporters_health what, const char *exp
 void alerts_tick(struct alerts *a, uint64_t now_ms);
 /* Commits, writes the lines gathered since the last time, and drops them from the outbox. Nothing to do costs nothing. */
 void alerts_settle(struct alerts *a);
+
+/* The number of the last line told, and whether all outputs have taken those up to a number. */
+uint64_t alerts_number(const struct alerts *a);
+bool alerts_taken(const struct alerts *a, uint64_t number);
 
 /* Engaged alerts, told or not, in no order. */
 void alerts_each(const struct alerts *a, void (*each)(void *arg, const struct alert *al), void *arg);

@@ -8,7 +8,7 @@
 #include "base/addr.h"
 
 #define TELL_GATHER_MAX (4u << 20)  /* octets of lines after which it is time to settle */
-#define TELL_OUTBOX_MAX (16u << 20) /* octets that the store keeps for an output that does not take them */
+#define TELL_OUTBOX_MAX (64u << 20) /* octets that the store keeps for an output that does not take them */
 #define TELL_NEVER 0
 #define TELL_KEPT_BACK 1 /* as told_ms in the store: never told, because the rule was muted */
 
@@ -131,16 +131,40 @@ static void tell_lines(struct alerts *a)
 	}
 }
 
+/* Lines that all outputs have taken are forgotten: those up to the mark, once that is reached. */
+static void tell_forget(struct alerts *a)
+{
+	if (a->taken == a->outbox)
+		return;
+	if (a->mark == a->taken) {
+		a->mark = a->outbox;
+		a->mark_octets = a->outbox_octets;
+		alert_outputs_mark(a->outputs);
+	}
+	if (!alert_outputs_reached(a->outputs) && a->outbox_octets <= TELL_OUTBOX_MAX)
+		return;
+	store_outbox_drop(a->store, a->mark); /* committed with what comes next */
+	a->taken = a->mark;
+	a->outbox_octets -= a->mark_octets;
+}
+
 void alerts_settle(struct alerts *a)
 {
 	(void)store_commit(a->store); /* it says itself what fails; alerts go out all the same */
 	if (a->gathered.len)
 		tell_lines(a);
 	buf_reset(&a->gathered);
-	if (!a->outbox || (alert_outputs_waiting(a->outputs) && a->outbox_octets <= TELL_OUTBOX_MAX))
-		return;
-	store_outbox_drop(a->store, a->outbox); /* committed with what comes next */
-	a->outbox = a->outbox_octets = 0;
+	tell_forget(a);
+}
+
+bool alerts_taken(const struct alerts *a, uint64_t number)
+{
+	return a->gathered.len == 0 && a->taken >= number;
+}
+
+uint64_t alerts_number(const struct alerts *a)
+{
+	return a->outbox;
 }
 
 /* ---- once more ---- */
@@ -228,6 +252,7 @@ static void load_line(void *arg, uint64_t number, const char *line, size_t len)
 	struct alerts *a = arg;
 
 	a->outbox = number;
+	a->outbox_octets += len;
 	if (len && line[len - 1] == '\n')
 		alert_outputs_again(a->outputs, line, len);
 }
@@ -237,9 +262,7 @@ int alerts_load(struct alerts *a, const struct rule_set *set)
 	store_alerts(a->store, load_alert, a);
 	store_outbox(a->store, load_line, a);
 	alert_outputs_again_end(a->outputs);
-	if (a->outbox)
-		store_outbox_drop(a->store, a->outbox);
-	a->outbox = 0;
+	tell_forget(a);
 	if (alert_rules_use(a, set))
 		return -ENOMEM;
 	for (uint32_t i = 0; i < a->table.top; i++)

@@ -38,6 +38,7 @@ bool alert_view_parse(struct alert_view *v, const char *line, size_t len)
 	}
 	rule = json_object_get(alert, "rule");
 	host = json_object_get(alert, "subject");
+	VIEW_TEXT(v, uid, alert, "alert_uid");
 	VIEW_TEXT(v, time, alert, "@timestamp");
 	VIEW_TEXT(v, seen, alert, "last_seen");
 	VIEW_TEXT(v, state, alert, "state");

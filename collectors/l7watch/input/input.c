@@ -70,7 +70,7 @@ struct lru_key input_peer_key(const struct input *in, const struct input_peer *p
 
 /* ---- URIs ---- */
 
-enum input_kind { INPUT_TCP, INPUT_UDP, INPUT_IPFIX_FILE, INPUT_JSON_FILE, INPUT_JSON_STDIN, INPUT_KINDS };
+enum input_kind { INPUT_TCP, INPUT_UDP, INPUT_IPFIX_FILE, INPUT_JSON_FILE, INPUT_JSON_STDIN, INPUT_KAFKA, INPUT_KINDS };
 
 /* The schemes and how one is written. */
 static const struct {
@@ -81,6 +81,7 @@ static const struct {
 	[INPUT_IPFIX_FILE] = {"ipfix+file", "ipfix+file:///path"},
 	[INPUT_JSON_FILE] = {"json+file", "json+file:///path"},
 	[INPUT_JSON_STDIN] = {"json", "json:-"},
+	[INPUT_KAFKA] = {"kafka", "kafka://broker:port,broker:port/topic"},
 };
 
 static enum input_kind input_kind(const char *scheme)
@@ -97,7 +98,9 @@ static bool input_form_ok(const struct uri *u, enum input_kind kind)
 	switch (kind) {
 	case INPUT_TCP:
 	case INPUT_UDP:
-		return !*u->path || strcmp(u->path, "/") == 0;
+		return u->n_hosts <= 1 && (!*u->path || strcmp(u->path, "/") == 0);
+	case INPUT_KAFKA:
+		return *u->host && u->path[0] == '/';
 	case INPUT_JSON_STDIN:
 		return !*u->host && !*u->port && strcmp(u->path, "-") == 0;
 	default:
@@ -113,13 +116,19 @@ static int input_uri(struct uri *u, enum input_kind *kind, const char *text, cha
 	if (rc)
 		return rc;
 	*kind = input_kind(u->scheme);
-	rc = *kind < INPUT_KINDS ? uri_check_options(u, options, err, err_size) : -EINVAL;
 	if (*kind == INPUT_KINDS) {
-		snprintf(err, err_size, "%s: there is no input %s; there are %s, %s, %s, %s and %s", text, u->scheme,
-			 input_kinds[0].form, input_kinds[1].form, input_kinds[2].form, input_kinds[3].form,
-			 input_kinds[4].form);
-	} else if (!rc && !input_form_ok(u, *kind)) {
-		snprintf(err, err_size, "%s: this input is written %s", text, input_kinds[*kind].form);
+		snprintf(err, err_size, "%s: there is no input %s; there are %s, %s, %s, %s, %s and %s", text,
+			 u->scheme, input_kinds[0].form, input_kinds[1].form, input_kinds[2].form, input_kinds[3].form,
+			 input_kinds[4].form, input_kinds[5].form);
+		rc = -EINVAL;
+	} else if (*kind == INPUT_KAFKA) {
+		rc = input_kafka_check(u, err, err_size);
+	} else {
+		rc = uri_check_options(u, options, err, err_size);
+	}
+	if (!rc && !input_form_ok(u, *kind)) {
+		snprintf(err, err_size, "%s: this input %sis written %s", text,
+			 u->n_hosts > 1 ? "has one host, and " : "", input_kinds[*kind].form);
 		rc = -EINVAL;
 	}
 	if (rc)
@@ -155,9 +164,12 @@ int input_check(const struct conf_list *uris, size_t *which, char *err, size_t e
 
 bool input_is_replay(const struct conf_list *uris)
 {
+	static const char *const live[] = {"ipfix+tcp:", "ipfix+udp:", "kafka:"};
+
 	for (size_t i = 0; i < uris->n; i++)
-		if (strncmp(uris->items[i], "ipfix+tcp:", 10) == 0 || strncmp(uris->items[i], "ipfix+udp:", 10) == 0)
-			return false;
+		for (size_t j = 0; j < sizeof(live) / sizeof(live[0]); j++)
+			if (strncmp(uris->items[i], live[j], strlen(live[j])) == 0)
+				return false;
 	return uris->n > 0;
 }
 
@@ -257,6 +269,8 @@ static int input_add(struct input *in, const char *text, char *err, size_t err_s
 		return rc;
 	if (kind == INPUT_TCP || kind == INPUT_UDP)
 		rc = input_listen(in, &u, kind == INPUT_TCP, err, err_size);
+	else if (kind == INPUT_KAFKA)
+		rc = input_kafka_open(in, text, err, err_size);
 	else
 		rc = input_file_open(in, kind == INPUT_JSON_STDIN ? "" : u.path, kind != INPUT_IPFIX_FILE, err,
 				     err_size);
@@ -288,6 +302,7 @@ int input_init(struct input *in, struct loop *loop, const struct conf_list *uris
 
 void input_deinit(struct input *in)
 {
+	input_kafka_close(in);
 	input_tcp_deinit(in);
 	for (size_t i = 0; i < in->n_listeners; i++) {
 		loop_remove(in->loop, &in->listeners[i].handler);
@@ -306,4 +321,5 @@ void input_deinit(struct input *in)
 void input_tick(struct input *in, uint64_t now_ms)
 {
 	input_tcp_tick(in, now_ms);
+	input_kafka_tick(in);
 }

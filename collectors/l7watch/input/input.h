@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where records come from: any number of listeners, any number of probes, and files. Nobody is trusted and nobody delays the
+ * Where records come from: any number of listeners, any number of probes, topics of Kafka, and files. Nobody is trusted and nobody delays the
  * others: a wake-up reads a bounded amount from one peer or file; buffers, connections and sessions have maxima; who breaks the
  * protocol is closed and counted.
  */
@@ -16,7 +16,7 @@
 #include "record/ipfix_reader.h"
 #include "state/lru.h"
 
-#define INPUT_LISTENERS_MAX 32     /* with files */
+#define INPUT_LISTENERS_MAX 32     /* with files and topics */
 #define INPUT_CONNECTIONS_MAX 1024 /* TCP, all listeners together */
 #define INPUT_CONNECTIONS_PER_ADDRESS 64
 #define INPUT_UDP_SESSIONS_MAX 1024 /* the least recently heard one goes */
@@ -40,6 +40,7 @@
 	X(lines, "lines of JSON")                                                                                      \
 	X(bad_lines, "lines that are no flow record")                                                                  \
 	X(unknown_keys, "keys of them that no field has, each once for a file")                                        \
+	X(kafka_bad, "messages of Kafka that are no flow record")                                                      \
 	X(bad_files, "files that could not be read to their end, or that have no flow record")
 
 struct input_counters {
@@ -57,7 +58,35 @@ struct input_log {
 struct input_connection;
 struct input_datagrams;
 struct input_file;
+struct input_kafka;
 struct input;
+
+/* How far a partition of a topic is read. */
+struct input_offset {
+	const char *cluster, *group, *topic;
+	int32_t partition;
+	int64_t next;      /* the first one that is not done with; -1: not known */
+	int64_t committed; /* what the brokers have been told; -1: nothing that we know of */
+	uint64_t behind;   /* messages that are there and not read */
+};
+
+/* Who keeps what comes of the records, and so knows how far they are done with. */
+struct input_keeper {
+	/* Fills next and committed of a partition from what was kept. False: nothing was. */
+	bool (*known)(void *arg, struct input_offset *o);
+	/* Keeps all that there is, and notes offsets, since partitions go. Returns whether it is kept. */
+	bool (*settle)(void *arg);
+	void *arg;
+};
+
+/* Of all topics. */
+struct input_kafka_counters {
+	uint64_t messages;   /* taken */
+	uint64_t gone;       /* dropped by the brokers before they were read */
+	uint64_t rebalances; /* times that partitions came or went */
+	uint64_t errors;     /* connections, logins and requests that failed */
+	uint64_t behind;     /* messages that are there and not read */
+};
 
 struct input_listener {
 	struct loop_handler handler; /* first: a handler is its listener */
@@ -78,6 +107,11 @@ struct input {
 	struct input_listener listeners[INPUT_LISTENERS_MAX];
 	size_t n_files;
 	struct input_file *files[INPUT_LISTENERS_MAX]; /* owned */
+	size_t n_kafka;
+	struct input_kafka *kafka[INPUT_LISTENERS_MAX]; /* owned */
+	struct input_kafka_counters kafka_past;         /* of topics that are closed */
+	struct input_keeper keeper;                     /* set by the caller after input_init(), or not at all */
+	uint64_t arrived_ms; /* when the record that is handed on came to the brokers that kept it; 0: it comes now */
 	size_t n_connections;
 	struct input_connection *connections; /* list */
 	struct lru sessions;                  /* UDP: struct ipfix_session * by peer */
@@ -86,7 +120,7 @@ struct input {
 	struct input_datagrams *datagrams;    /* owned; buffers, made with the first UDP listener */
 	int reserve;                          /* a descriptor to give up when there is no other */
 	uint64_t retry_ms;                    /* when to accept again */
-	struct input_log log_garbage, log_half, log_refused, log_descriptors, log_netflow;
+	struct input_log log_garbage, log_half, log_refused, log_descriptors, log_netflow, log_kafka;
 };
 
 /* Checks the URIs and opens nothing. Returns 0, or -EINVAL with a sentence; *which is wrong, uris->n: the list as a whole. */
@@ -111,6 +145,17 @@ void input_tick(struct input *in, uint64_t now_ms);
  * which cannot wait for regular files. Returns true if there is more already: the loop should not wait.
  */
 bool input_files_step(struct input *in);
+
+/* Reads some of what topics have; the same. */
+bool input_kafka_step(struct input *in);
+/* What has been read until now is noted as done with; what was noted is told to the brokers, without waiting. */
+void input_kafka_note(struct input *in);
+void input_kafka_commit(struct input *in);
+/* All partitions that are ours, `next` as it was noted. */
+void input_kafka_offsets(const struct input *in, void (*each)(void *arg, const struct input_offset *o), void *arg);
+struct input_kafka_counters input_kafka_counters(const struct input *in);
+/* Leaves the groups: the keeper settles, the brokers are told, others read on. Waits for the brokers, some seconds at most. */
+void input_kafka_close(struct input *in);
 
 /* Whether nothing can come any more: all inputs are files, and all have been read to their end. */
 bool input_done(const struct input *in);

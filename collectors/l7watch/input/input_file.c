@@ -269,7 +269,7 @@ bool input_files_step(struct input *in)
 
 bool input_done(const struct input *in)
 {
-	if (in->n_listeners || in->n_files == 0)
+	if (in->n_listeners || in->n_kafka || in->n_files == 0)
 		return false;
 	for (size_t i = 0; i < in->n_files; i++)
 		if (!in->files[i]->done)

@@ -4,6 +4,7 @@
 
 #include <sys/socket.h>
 
+#include "base/uri.h"
 #include "input/input.h"
 
 /* An address as 16 octets and a port; text is "192.0.2.1". */
@@ -29,6 +30,13 @@ bool input_netflow(struct input *in, const struct input_peer *p, const uint8_t *
 /* Opens a file, standard input if path is "". Returns 0, or a negative errno with a sentence. */
 int input_file_open(struct input *in, const char *path, bool json, char *err, size_t err_size);
 void input_files_deinit(struct input *in);
+
+/* ---- input_kafka.c ---- */
+/* Checks brokers, topic and options. Returns 0, or -EINVAL with a sentence. */
+int input_kafka_check(const struct uri *u, char *err, size_t err_size);
+/* Returns 0, or a negative errno with a sentence. */
+int input_kafka_open(struct input *in, const char *text, char *err, size_t err_size);
+void input_kafka_tick(struct input *in);
 
 /* ---- input_tcp.c ---- */
 void input_tcp_ready(struct loop_handler *h, uint32_t events);

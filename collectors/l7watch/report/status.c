@@ -34,10 +34,24 @@ static uint64_t status_refused(const struct watch *w)
 	const struct ipfix_counters *c = &w->input.ipfix;
 
 	return c->bad_header + c->bad_set + c->bad_template + c->large_template + c->bad_record + c->no_address +
-	       w->input.counters.netflow_refused + w->input.counters.bad_lines;
+	       w->input.counters.netflow_refused + w->input.counters.bad_lines + w->input.counters.kafka_bad;
 }
 
 /* ---- for people ---- */
+
+static void status_kafka(struct buf *out, const struct watch *w)
+{
+	struct input_kafka_counters c = input_kafka_counters(&w->input);
+	char n[QUANTITY_MAX];
+
+	if (!w->input.n_kafka)
+		return;
+	status_stage(out, c.messages ? STATUS_OK : STATUS_IDLE, "kafka");
+	buf_printf(out, "%s messages, ", status_count(n, c.messages));
+	buf_printf(out, "%s not read yet, ", status_count(n, c.behind));
+	buf_printf(out, "%" PRIu64 " gone before, %" PRIu64 " rebalances, %" PRIu64 " errors\n", c.gone, c.rebalances,
+		   c.errors);
+}
 
 static void status_inputs(struct buf *out, const struct watch *w)
 {
@@ -49,7 +63,7 @@ static void status_inputs(struct buf *out, const struct watch *w)
 	buf_str(out, status_count(n, w->n_records));
 	if (!w->n_records && c->messages)
 		buf_str(out, "; messages come, but no records: is their template sent again and again?");
-	else if (!w->n_records)
+	else if (!w->n_records && !w->input.n_kafka)
 		buf_str(out, "; try on the probe: l7probe -i eth0 -o ipfix+tcp://THIS_HOST:4739?early=1");
 	buf_char(out, '\n');
 	status_stage(out, refused || c->no_template ? STATUS_BAD : STATUS_OK, "refused");
@@ -58,6 +72,7 @@ static void status_inputs(struct buf *out, const struct watch *w)
 	status_stage(out, c->lost || w->input.counters.kernel_drops ? STATUS_BAD : STATUS_OK, "lost");
 	buf_printf(out, "%" PRIu64 " records on the way, %" PRIu64 " datagrams here\n", c->lost,
 		   w->input.counters.kernel_drops);
+	status_kafka(out, w);
 }
 
 static void status_rest(struct buf *out, const struct watch *w)
@@ -187,6 +202,36 @@ static void status_text(const struct watch *w, struct buf *out)
 
 /* ---- for programs ---- */
 
+struct status_partitions {
+	struct buf *out;
+	bool more;
+};
+
+static void status_partition(void *arg, const struct input_offset *o)
+{
+	struct status_partitions *s = arg;
+
+	buf_printf(s->out, "%s{\"topic\":\"%s\",\"group\":", s->more ? "," : "", o->topic);
+	buf_json(s->out, o->group, strlen(o->group));
+	buf_printf(s->out, ",\"partition\":%" PRId32 ",\"kept\":%" PRId64 ",\"committed\":%" PRId64, o->partition,
+		   o->next, o->committed);
+	buf_printf(s->out, ",\"behind\":%" PRIu64 "}", o->behind);
+	s->more = true;
+}
+
+static void status_json_kafka(const struct watch *w, struct buf *out)
+{
+	struct input_kafka_counters c = input_kafka_counters(&w->input);
+	struct status_partitions s = {.out = out};
+
+	buf_printf(out, ",\"kafka\":{\"messages\":%" PRIu64 ",\"bad\":%" PRIu64 ",\"gone\":%" PRIu64, c.messages,
+		   w->input.counters.kafka_bad, c.gone);
+	buf_printf(out, ",\"behind\":%" PRIu64 ",\"rebalances\":%" PRIu64 ",\"errors\":%" PRIu64 ",\"partitions\":[",
+		   c.behind, c.rebalances, c.errors);
+	input_kafka_offsets(&w->input, status_partition, &s);
+	buf_str(out, "]}");
+}
+
 static void status_json(const struct watch *w, struct buf *out)
 {
 	struct status_alerts s = {.out = out, .store = w->store, .json = true};
@@ -194,6 +239,8 @@ static void status_json(const struct watch *w, struct buf *out)
 
 	buf_printf(out, "{\"records\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"refused\":%" PRIu64, w->n_records,
 		   c->messages, status_refused(w));
+	buf_printf(out, ",\"doubles\":%" PRIu64, w->doubles.n);
+	status_json_kafka(w, out);
 	buf_printf(out, ",\"no_template\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"kernel_drops\":%" PRIu64, c->no_template,
 		   c->lost, w->input.counters.kernel_drops);
 	buf_printf(out, ",\"exporters\":%u,\"rules\":%zu,\"store_failures\":%" PRIu64 ",\"alerts_lost\":%" PRIu64,

@@ -324,6 +324,7 @@ enum rules_severity rules_severity_of(const struct rule *rule, const struct l7_r
 struct rules_input {
 	const struct l7_record *record; /* client first; ip_version is 4 or 6 */
 	uint64_t now_ms;                /* record's time, for `until` and `time` */
+	uint64_t arrived_ms;            /* when it came to those who kept it for us; 0: it comes now */
 	bool answered;                  /* the responder sent something, in this record of the flow or an earlier one */
 	bool known;                     /* the flow had a record before this one */
 	bool twin;                      /* another exporter counts this flow: this record adds nothing to sums */

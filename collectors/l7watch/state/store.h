@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What outlives the process, in SQLite (WAL): alerts, what has still to be told of them, what rules have counted, which protocols
- * hosts spoke, silences. One connection, held exclusively, by the daemon alone: others ask it (control/). Writes gather in one transaction until
+ * hosts spoke, how far topics are read, silences. One connection, held exclusively, by the daemon alone: others ask it (control/). Writes gather in one transaction until
  * store_commit(): a kill loses what came after the last one, and nothing else. A store without a path is in memory.
  *
  * A write that fails (disk full) is said once, counted, and the store goes on; what was written in that transaction is then lost, and
@@ -93,6 +93,20 @@ void store_usages(struct store *s, void (*each)(void *arg, const struct store_us
 uint64_t store_usage_rows(const struct store *s);
 /* Drops the rows seen last before that, and of more than `max` rows those seen least recently; returns how many. */
 uint64_t store_usage_trim(struct store *s, uint64_t before_ms, uint64_t max);
+
+/* ---- how far topics are read ---- */
+
+struct store_offset {
+	const char *cluster, *group, *topic;
+	int32_t partition;
+	int64_t next;      /* of the first message of which nothing is in the store */
+	int64_t committed; /* what the brokers had been told when that was put; -1: nothing */
+};
+
+/* To be put in the transaction that has what came of the messages. */
+void store_offset_put(struct store *s, const struct store_offset *o);
+/* Fills next and committed. False: nothing is known of that partition. */
+bool store_offset_get(struct store *s, struct store_offset *o);
 
 /* ---- silences ---- */
 

@@ -7,10 +7,11 @@
 
 #include "state/store.h"
 
-#define STORE_SCHEMA 1                  /* PRAGMA user_version */
+#define STORE_SCHEMA 2                  /* PRAGMA user_version */
 #define STORE_APPLICATION_ID 0x6c377761 /* "l7wa": a file of ours, for file(1) and for us */
 #define STORE_BAD_MAX 4                 /* damaged files that are kept */
 #define STORE_OUTBOX_MAX 100000u        /* lines that wait */
+#define STORE_OFFSETS_MAX 65536u        /* partitions of topics, those of long ago too */
 #define STORE_PATH_MAX 4096
 
 /*
@@ -55,7 +56,13 @@
 	X(SILENCE_ADD, "INSERT INTO silence VALUES (?1,?2,?3,?4,?5,?6,?7)")                                            \
 	X(SILENCE_DROP, "DELETE FROM silence WHERE id = ?1")                                                           \
 	X(SILENCES, "SELECT * FROM silence ORDER BY id")                                                               \
-	X(SILENCE_ROWS, "SELECT count(*) FROM silence")
+	X(SILENCE_ROWS, "SELECT count(*) FROM silence")                                                                \
+	X(OFFSET_GET, "SELECT next, committed FROM kafka"                                                              \
+		      " WHERE cluster = ?1 AND consumer_group = ?2 AND topic = ?3 AND partition = ?4")                 \
+	X(OFFSET_UPDATE, "UPDATE kafka SET next = ?5, committed = ?6"                                                  \
+			 " WHERE cluster = ?1 AND consumer_group = ?2 AND topic = ?3 AND partition = ?4")              \
+	X(OFFSET_INSERT, "INSERT INTO kafka VALUES (?1,?2,?3,?4,?5,?6)")                                               \
+	X(OFFSET_ROWS, "SELECT count(*) FROM kafka")
 
 enum store_statement {
 #define STORE_STATEMENT(name, sql) STORE_##name,

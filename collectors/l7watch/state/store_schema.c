@@ -61,8 +61,18 @@ static const char schema_1[] = "CREATE TABLE alert ( -- alerts that are engaged\
 			       "  comment TEXT\n"
 			       ") STRICT;\n";
 
+static const char schema_2[] = "CREATE TABLE kafka ( -- how far topics are read, with all that came of it\n"
+			       "  cluster TEXT NOT NULL,\n"
+			       "  consumer_group TEXT NOT NULL,\n"
+			       "  topic TEXT NOT NULL,\n"
+			       "  partition INTEGER NOT NULL,\n"
+			       "  next INTEGER NOT NULL,      -- offset of the first message that is not in here\n"
+			       "  committed INTEGER NOT NULL, -- what the brokers had been told then; -1: nothing\n"
+			       "  PRIMARY KEY (cluster, consumer_group, topic, partition)\n"
+			       ") STRICT, WITHOUT ROWID;\n";
+
 /* How to come from schema i to i + 1. */
-static const char *const schema_steps[STORE_SCHEMA] = {schema_1};
+static const char *const schema_steps[STORE_SCHEMA] = {schema_1, schema_2};
 
 static const char *const schema_statements[] = {
 #define STORE_STATEMENT(name, sql) sql,

@@ -147,13 +147,12 @@ static bool consumer_cooperative(const struct kafka_consumer *c)
 	return protocol && strcmp(protocol, "COOPERATIVE") == 0;
 }
 
-/* Tells librdkafka which partitions are ours from now on; NULL: none. */
 bool kafka_consumer_assign(struct kafka_consumer *c, const rd_kafka_topic_partition_list_t *list, bool more)
 {
 	rd_kafka_error_t *error = NULL;
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 
-	if (consumer_cooperative(c) && list)
+	if (consumer_cooperative(c))
 		error = more ? rd_kafka_incremental_assign(c->rk, list) : rd_kafka_incremental_unassign(c->rk, list);
 	else
 		err = rd_kafka_assign(c->rk, more ? list : NULL);
@@ -165,6 +164,15 @@ bool kafka_consumer_assign(struct kafka_consumer *c, const rd_kafka_topic_partit
 	if (err)
 		kafka_consumer_fails(c, TROUBLE_OTHER, "", rd_kafka_err2str(err));
 	return !err;
+}
+
+/* The group waits for a word on what it has given us: nothing of it is taken. */
+static void consumer_decline(struct kafka_consumer *c)
+{
+	rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+
+	(void)kafka_consumer_assign(c, none, true);
+	rd_kafka_topic_partition_list_destroy(none);
 }
 
 static void consumer_forget(struct kafka_consumer *c)
@@ -199,8 +207,8 @@ static void consumer_rebalance(struct kafka_consumer *c, rd_kafka_event_t *event
 		consumer_revoked(c, list);
 		return;
 	}
-	if (err != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS || c->closing) {
-		(void)kafka_consumer_assign(c, NULL, false);
+	if (err != RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS || c->closing || list->cnt == 0) {
+		consumer_decline(c);
 		return;
 	}
 	consumer_forget(c);
@@ -380,7 +388,7 @@ static void consumer_stop(struct kafka_consumer *c)
 	if (c->topic)
 		rd_kafka_topic_destroy(c->topic);
 	if (c->assigned)
-		(void)kafka_consumer_assign(c, NULL, false);
+		consumer_decline(c);
 	consumer_forget(c);
 	if (c->rk) {
 		c->closing = true;

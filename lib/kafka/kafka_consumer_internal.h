@@ -50,7 +50,7 @@ void kafka_consumer_fails(struct kafka_consumer *c, enum trouble what, const cha
 void kafka_consumer_error(struct kafka_consumer *c, rd_kafka_resp_err_t err, const char *text);
 /* Something has gone well. */
 void kafka_consumer_works(struct kafka_consumer *c);
-/* Tells librdkafka that these partitions are ours from now on, or (more: false) are not; NULL: none is. */
+/* Tells librdkafka that these partitions are ours from now on, or (more: false) are not. */
 bool kafka_consumer_assign(struct kafka_consumer *c, const rd_kafka_topic_partition_list_t *list, bool more);
 
 /* ---- kafka_offsets.c ---- */

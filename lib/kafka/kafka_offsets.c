@@ -11,6 +11,7 @@
 #include "kafka/kafka_consumer_internal.h"
 
 #define OFFSETS_PATIENCE_MAX_MS 4000 /* for an answer, after several did not come */
+#define OFFSETS_SLOW_MS 2000         /* what does not come in that time is an error */
 #define OFFSETS_AGAIN_MS 1000        /* until the next try */
 #define OFFSETS_COMMIT_MS 3000       /* for the answer to the offsets of what is given up */
 #define OFFSETS_OF "partitions="     /* what stands beside an offset that was told: how many there were at first */
@@ -369,8 +370,9 @@ void kafka_offsets_begin(struct kafka_consumer *c, uint64_t now_ms)
 		c->begin_ms = clock_mono_ms() + OFFSETS_AGAIN_MS;
 		c->patience_ms =
 			c->patience_ms * 2 < OFFSETS_PATIENCE_MAX_MS ? c->patience_ms * 2 : OFFSETS_PATIENCE_MAX_MS;
-		kafka_consumer_fails(c, TROUBLE_BEGIN,
-				     "the brokers do not say where reading begins: ", rd_kafka_err2str(err));
+		if (err != RD_KAFKA_RESP_ERR__TIMED_OUT || c->patience_ms >= OFFSETS_SLOW_MS)
+			kafka_consumer_fails(c, TROUBLE_BEGIN,
+					     "the brokers do not say where reading begins: ", rd_kafka_err2str(err));
 	} else {
 		c->patience_ms = CONSUMER_PATIENCE_MS;
 		begin_read(c, told);

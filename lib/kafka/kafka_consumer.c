@@ -187,14 +187,14 @@ static void consumer_revoked(struct kafka_consumer *c, const rd_kafka_topic_part
 {
 	consumer_forget(c);
 	if (rd_kafka_assignment_lost(c->rk))
-		log_warn("%s: the group took us for dead; what was read since the last commit is read again by others",
+		log_warn("%s: the group took us for dead: what was read since it was last told is read again by others",
 			 c->config.name);
 	else if (c->n && c->config.settle(c->config.arg))
 		kafka_offsets_commit(c, list);
 	for (int i = 0; i < list->cnt; i++)
 		kafka_offsets_drop(c, list->elems[i].partition);
 	(void)kafka_consumer_assign(c, list, false);
-	log_info("%s: %d partitions are given up, %zu are read here", c->config.name, list->cnt, c->n);
+	log_info("%s: gives up %d partitions, reads %zu", c->config.name, list->cnt, c->n);
 }
 
 static void consumer_rebalance(struct kafka_consumer *c, rd_kafka_event_t *event)

@@ -348,7 +348,7 @@ static void begin_read(struct kafka_consumer *c, const rd_kafka_topic_partition_
 	}
 	if (fresh)
 		kafka_offsets_commit(c, c->assigned);
-	log_info("%s: %zu of %" PRId32 " partitions are read here", c->config.name, c->n, c->n_topic);
+	log_info("%s: reads %zu of %" PRId32 " partitions", c->config.name, c->n, c->n_topic);
 }
 
 void kafka_offsets_begin(struct kafka_consumer *c, uint64_t now_ms)

@@ -336,6 +336,45 @@ static void test_silences(void **state)
 
 /* ---- memory ---- */
 
+/* Cluster, group, topic and partition together are the key. */
+static void test_offsets(void **state)
+{
+	struct store_offset o = {
+		.cluster = "c", .group = "g", .topic = "t", .partition = 3, .next = 7, .committed = -1};
+	struct store_offset others[] = {o, o, o, o}, have = o;
+	struct store_rig r;
+
+	(void)state;
+	others[0].cluster = "d";
+	others[1].group = "h";
+	others[2].topic = "u";
+	others[3].partition = 4;
+	store_rig_new(&r);
+	store_rig_open(&r);
+	assert_false(store_offset_get(r.s, &have));
+	store_offset_put(r.s, &o);
+	assert_true(store_offset_get(r.s, &have));
+	for (size_t i = 0; i < 4; i++) {
+		assert_false(store_offset_get(r.s, &others[i]));
+		others[i].next = INT64_MAX - (int64_t)i;
+		store_offset_put(r.s, &others[i]);
+	}
+	o.next = 9;
+	o.committed = 8;
+	store_offset_put(r.s, &o);
+	store_rig_reopen(&r);
+	have.next = have.committed = 0;
+	assert_true(store_offset_get(r.s, &have));
+	assert_int_equal(have.next, 9);
+	assert_int_equal(have.committed, 8);
+	for (size_t i = 0; i < 4; i++) {
+		others[i].next = 0;
+		assert_true(store_offset_get(r.s, &others[i]));
+		assert_true(others[i].next == INT64_MAX - (int64_t)i);
+	}
+	store_rig_remove(&r);
+}
+
 static void test_memory(void **state)
 {
 	struct store_alert a = store_rig_alert(1, "{}\n");
@@ -358,9 +397,9 @@ static void test_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_alerts),   cmocka_unit_test(test_outbox), cmocka_unit_test(test_outbox_full),
-		cmocka_unit_test(test_counts),   cmocka_unit_test(test_usage),  cmocka_unit_test(test_usage_trim),
-		cmocka_unit_test(test_silences), cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_alerts),   cmocka_unit_test(test_outbox),  cmocka_unit_test(test_outbox_full),
+		cmocka_unit_test(test_counts),   cmocka_unit_test(test_usage),   cmocka_unit_test(test_usage_trim),
+		cmocka_unit_test(test_silences), cmocka_unit_test(test_offsets), cmocka_unit_test(test_memory),
 	};
 
 	log_init("test_store", LOG_LEVEL_ERROR);

@@ -210,6 +210,30 @@ static void test_not_ours(void **state)
 	store_rig_remove(&r);
 }
 
+/* One of before there was Kafka: what it has stays, and there is room for more. */
+static void test_older(void **state)
+{
+	struct store_offset o = {
+		.cluster = "c", .group = "g", .topic = "t", .partition = 3, .next = 7, .committed = -1};
+	struct store_silence silence = {.rule = 7};
+	struct store_rig r;
+
+	(void)state;
+	store_rig_new(&r);
+	store_rig_open(&r);
+	assert_int_equal(store_silence_add(r.s, &silence), 1);
+	store_close(r.s);
+	exec_file(r.path, "DROP TABLE kafka; PRAGMA user_version = 1");
+	store_rig_open(&r);
+	store_offset_put(r.s, &o);
+	store_rig_reopen(&r);
+	o.next = 0;
+	assert_true(store_offset_get(r.s, &o));
+	assert_int_equal(o.next, 7);
+	assert_true(store_silence_drop(r.s, 1));
+	store_rig_remove(&r);
+}
+
 static void test_places(void **state)
 {
 	char err[8192], *big = malloc(STORE_PATH_MAX + 2);
@@ -369,12 +393,10 @@ static void test_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_file),          cmocka_unit_test(test_log_size),
-		cmocka_unit_test(test_busy),          cmocka_unit_test(test_no_database),
-		cmocka_unit_test(test_damaged),       cmocka_unit_test(test_not_ours),
-		cmocka_unit_test(test_places),        cmocka_unit_test(test_too_full),
-		cmocka_unit_test(test_silence_alone), cmocka_unit_test(test_full_disk),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_file),          cmocka_unit_test(test_log_size),  cmocka_unit_test(test_busy),
+		cmocka_unit_test(test_no_database),   cmocka_unit_test(test_damaged),   cmocka_unit_test(test_not_ours),
+		cmocka_unit_test(test_older),         cmocka_unit_test(test_places),    cmocka_unit_test(test_too_full),
+		cmocka_unit_test(test_silence_alone), cmocka_unit_test(test_full_disk), cmocka_unit_test(test_many),
 	};
 
 	log_init("test_store_file", LOG_LEVEL_ERROR);

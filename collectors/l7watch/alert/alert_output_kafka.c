@@ -20,6 +20,7 @@ struct alert_kafka {
 	struct loop_handler handler; /* first: a handler is its output */
 	struct alert_output *output;
 	struct uri uri;
+	char *name; /* owned; the URI without options */
 	struct kafka_producer *producer;
 	uint64_t put;    /* messages so far */
 	uint64_t mark;   /* what `put` was at the last mark */
@@ -142,6 +143,7 @@ static void kafka_close(struct alert_output *o)
 		return;
 	kafka_producer_free(k->producer);
 	uri_deinit(&k->uri);
+	free(k->name);
 	free(k);
 	o->state = NULL;
 }
@@ -150,18 +152,26 @@ static int kafka_open(struct alert_output *o, char *err, size_t err_size)
 {
 	struct alert_kafka *k = calloc(1, sizeof(*k));
 	struct kafka_producer_config config = {
-		.name = o->uri, .client = "l7watch", .queue = KAFKA_QUEUE, .answer = kafka_answered, .arg = k};
+		.client = "l7watch", .queue = KAFKA_QUEUE, .answer = kafka_answered, .arg = k};
 	struct pollfd p;
 	int rc = k ? uri_parse(&k->uri, o->uri, err, err_size) : -ENOMEM;
 
 	if (rc) {
+		if (!k)
+			snprintf(err, err_size, "%s: no memory", o->uri);
 		free(k);
 		return rc;
 	}
 	k->output = o;
 	o->state = k;
+	k->name = strndup(o->uri, strcspn(o->uri, "?"));
 	config.uri = &k->uri;
-	rc = kafka_producer_new(&k->producer, &config, err, err_size);
+	config.name = k->name;
+	rc = -ENOMEM;
+	if (k->name)
+		rc = kafka_producer_new(&k->producer, &config, err, err_size);
+	else
+		snprintf(err, err_size, "%s: no memory", o->uri);
 	if (rc) {
 		kafka_close(o);
 		return rc;

@@ -60,8 +60,9 @@ int kafka_consumer_check(const struct uri *u, const char *const *own, char *err,
 static enum trouble consumer_trouble(rd_kafka_resp_err_t err)
 {
 	switch (err) {
-	case RD_KAFKA_RESP_ERR__TRANSPORT:
 	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+		return TROUBLE_BROKERS;
+	case RD_KAFKA_RESP_ERR__TRANSPORT:
 	case RD_KAFKA_RESP_ERR__RESOLVE:
 	case RD_KAFKA_RESP_ERR__TIMED_OUT:
 	case RD_KAFKA_RESP_ERR__SSL:
@@ -104,7 +105,7 @@ void kafka_consumer_error(struct kafka_consumer *c, rd_kafka_resp_err_t err, con
 
 	switch (err) {
 	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN: /* it follows what says why */
-		kafka_consumer_fails(c, what, "", "no broker can be reached");
+		kafka_consumer_fails(c, what, "", "no broker can be reached; trying on");
 		return;
 	case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
 	case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -182,14 +183,21 @@ static void consumer_forget(struct kafka_consumer *c)
 	c->assigned = NULL;
 }
 
-/* They go, and are told of before, unless the group has given them to somebody else already. */
+/*
+ * They go, and what was read of them is told before, unless it is too late for that: then it is read again by whoever gets them, but not
+ * by us, who know of it.
+ */
 static void consumer_revoked(struct kafka_consumer *c, const rd_kafka_topic_partition_list_t *list)
 {
+	bool settled;
+
 	consumer_forget(c);
+	settled = c->n && c->config.settle(c->config.arg);
 	if (rd_kafka_assignment_lost(c->rk))
-		log_warn("%s: the group took us for dead: what was read since it was last told is read again by others",
+		log_warn("%s: out of touch with the group for too long: what was read since it was last told may be "
+			 "read again by others",
 			 c->config.name);
-	else if (c->n && c->config.settle(c->config.arg))
+	else if (settled)
 		kafka_offsets_commit(c, list);
 	for (int i = 0; i < list->cnt; i++)
 		kafka_offsets_drop(c, list->elems[i].partition);
@@ -401,11 +409,13 @@ static void consumer_stop(struct kafka_consumer *c)
 	c->n = 0;
 }
 
-/* librdkafka has given this one up, which does not take back what was read: another one begins where the group is. */
+/* librdkafka has given this one up: another one goes on. */
 static void consumer_renew(struct kafka_consumer *c, uint64_t now_ms)
 {
 	char why[CONSUMER_WHY];
 
+	if (c->n)
+		(void)c->config.settle(c->config.arg);
 	consumer_stop(c);
 	c->renew_ms = 0;
 	if (!consumer_start(c, why, sizeof(why)))

@@ -66,7 +66,7 @@ struct kafka_consumer_config {
 	bool (*known)(void *arg, int32_t partition, int64_t *next, int64_t *committed);
 	/*
 	 * Partitions are about to go: what has been taken is to be done with, and noted. Returns whether it is; what is noted is told to
-	 * the brokers then.
+	 * the brokers then, if they still listen. `known` is asked should they come back.
 	 */
 	bool (*settle)(void *arg);
 	void *arg;

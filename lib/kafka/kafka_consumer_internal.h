@@ -11,6 +11,7 @@
 /* What an error is about. Each is said once, until all is well again. */
 enum trouble {
 	TROUBLE_CONNECTION,
+	TROUBLE_BROKERS, /* none of them */
 	TROUBLE_LOGIN,
 	TROUBLE_TOPIC,
 	TROUBLE_GROUP,

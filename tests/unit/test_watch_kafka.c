@@ -14,7 +14,9 @@
 #include "l7/fields.h"
 #include "watch.h"
 
-#define RULES "version: 1\nrules:\n- {id: 7, name: \"No chats\", type: deny, severity: high, match: {app: Telegram}}\n"
+#define RULES                                                                                                          \
+	"version: 1\nrules:\n- {id: 7, name: \"No chats\", type: deny, severity: high, match: {app: Telegram}, "       \
+	"dedup: 1s}\n"
 #define JSON                                                                                                           \
 	"{\"src_ip\":\"192.0.2.%u\",\"dst_ip\":\"198.51.100.7\",\"app\":\"TLS.Telegram\",\"confidence\":\"dpi\","      \
 	"\"end_ms\":%llu,\"state\":\"final,last\"}"
@@ -66,6 +68,19 @@ static int tear_down(void **state)
 	assert_int_equal(system(command), 0);
 	free(f);
 	return 0;
+}
+
+/* time_ms 0: now. */
+static void put_at(struct fixture *f, uint64_t time_ms, uint64_t end_ms)
+{
+	char text[512];
+	int len = snprintf(text, sizeof(text), JSON, 1, (unsigned long long)end_ms);
+
+	assert_int_equal(rd_kafka_producev(f->producer, RD_KAFKA_V_TOPIC("flows"), RD_KAFKA_V_PARTITION(0),
+					   RD_KAFKA_V_VALUE(text, (size_t)len), RD_KAFKA_V_TIMESTAMP((int64_t)time_ms),
+					   RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END),
+			 0);
+	assert_int_equal(rd_kafka_flush(f->producer, KAFKA_RIG_MS), 0);
 }
 
 static void put(struct fixture *f, const void *value, size_t len, const char *format, const char *exporter)
@@ -425,12 +440,73 @@ static void test_doubles(void **state)
 	close_watch(f);
 }
 
+/* What waited in the topic is judged by when it came there: no clock is wrong for it. */
+static void test_late(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t now = clock_wall_ms(), before = now - 3600000;
+	const struct {
+		uint64_t time_ms, end_ms;
+		bool skewed;
+	} cases[] = {
+		{before, before - 1000, false},    /* an hour ago, and it says so */
+		{before, before - 400000, true},   /* its clock was behind then */
+		{before, before + 400000, true},   /* or ahead */
+		{before - 7200000, before, false}, /* nobody was that late: the one before it came later */
+		{before - 7200000, before - 7200000, true},
+		{now, before, true},
+		{now, now, false},
+		{now + 7200000, now + 7200000, true}, /* what has not been yet is not believed */
+		{now + 7200000, now, false},
+	};
+	uint64_t skewed = 0;
+
+	open_watch(f, false);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		put_at(f, cases[i].time_ms, cases[i].end_ms);
+		UNTIL(f, f->w.n_records == i + 1);
+		skewed += cases[i].skewed;
+		assert_int_equal(f->w.n_skewed, skewed);
+	}
+	close_watch(f);
+}
+
+static bool never(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+/* Read again by another one, later, an alert has the uid that it had. */
+static void test_same_uid(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t now = clock_wall_ms(), raised;
+	char uid[STORE_UID_MAX], other[STORE_UID_MAX];
+
+	put_at(f, now - 60000, now - 60000);
+	open_watch(f, false);
+	UNTIL(f, f->w.alerts.n_raised == 1);
+	raised = clock_wall_ms();
+	memcpy(uid, f->w.alerts.table.list[0].uid, sizeof(uid));
+	f->w.input.keeper = (struct input_keeper){.settle = never, .arg = f}; /* as if it were killed */
+	close_watch(f);
+	assert_int_equal(told(f), -1);
+	while (clock_wall_ms() < raised + 1100) /* `for` is a second: by its own clock the next one is in another */
+		(void)usleep(10000);
+	open_watch(f, false);
+	UNTIL(f, f->w.alerts.n_raised == 1);
+	memcpy(other, f->w.alerts.table.list[0].uid, sizeof(other));
+	assert_string_equal(other, uid);
+	close_watch(f);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {T(test_json), T(test_ipfix), T(test_told_when_taken), T(test_kept),
-					   T(test_doubles)};
+	const struct CMUnitTest tests[] = {T(test_json),    T(test_ipfix), T(test_told_when_taken), T(test_kept),
+					   T(test_doubles), T(test_late),  T(test_same_uid)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,7 +74,7 @@ static int tear_down(void **state)
 static void put_at(struct fixture *f, uint64_t time_ms, uint64_t end_ms)
 {
 	char text[512];
-	int len = snprintf(text, sizeof(text), JSON, 1, (unsigned long long)end_ms);
+	int len = snprintf(text, sizeof(text), JSON, 1u, (unsigned long long)end_ms);
 
 	assert_int_equal(rd_kafka_producev(f->producer, RD_KAFKA_V_TOPIC("flows"), RD_KAFKA_V_PARTITION(0),
 					   RD_KAFKA_V_VALUE(text, (size_t)len), RD_KAFKA_V_TIMESTAMP((int64_t)time_ms),

@@ -152,7 +152,7 @@ def watch_udp(folder):
     for i in range(100_000):
         # Addresses and flow differ from record to record; where they are follows from the template.
         flows = b"".join(record[:48] + (0x0a000000 + (i * 7 + k) % 100_000).to_bytes(4, "big") + record[52:66] +
-                         (i * 8 + k + 1).to_bytes(8, "big") + record[74:] for k in range(8))
+                         (i * 8 + k + 1).to_bytes(8, "big") + record[74:-8] + (i * 8 + k).to_bytes(8, "big") for k in range(8))
         messages.append(seeds.message(sequence, seeds.a_set(256, flows)))
         sequence += 8
     rules = os.path.join(folder, "rules.yaml")

@@ -43,7 +43,7 @@ class Fixture(unittest.TestCase):
         return l7.Watch(rules, alerts=self.path("alerts.json"), **options)
 
     def send(self, watch, *apps):
-        records = b"".join(seeds.message(0, seeds.a_set(256, seeds.record(seeds.STANDARD, app))) for app in apps)
+        records = b"".join(seeds.message(0, seeds.a_set(256, seeds.numbered(app))) for app in apps)
         with socket.create_connection(("127.0.0.1", watch.port)) as s:
             s.sendall(TEMPLATE + records)
 

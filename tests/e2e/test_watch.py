@@ -24,7 +24,7 @@ TEMPLATE = seeds.message(0, seeds.a_set(2, seeds.template(256, seeds.STANDARD)))
 
 def record(app, sequence=0):
     """A message with one record, whose confidences are `port`."""
-    return seeds.message(sequence, seeds.a_set(256, seeds.record(seeds.STANDARD, app)))
+    return seeds.message(sequence, seeds.a_set(256, seeds.numbered(app)))
 
 
 def has_ipv6():
@@ -120,7 +120,7 @@ class Running(unittest.TestCase):
 
     def test_all_that_came_is_read_before_the_end(self):
         """SIGTERM right behind much data: to its sender it counts as received."""
-        many = seeds.message(0, seeds.a_set(256, seeds.record(seeds.STANDARD, b"SSH") * 100))
+        many = seeds.message(0, seeds.a_set(256, b"".join(seeds.numbered(b"SSH") for _ in range(100))))
         with l7.Watch(RULES) as watch:
             with socket.create_connection(("127.0.0.1", watch.port)) as s:
                 s.sendall(TEMPLATE + many * 60)
@@ -146,7 +146,7 @@ class Running(unittest.TestCase):
     def test_what_the_kernel_drops(self):
         """Datagrams that find no room while it is held up are counted: with those it got they are all that was sent."""
         port = l7.free_port(socket.SOCK_DGRAM)
-        message = seeds.message(0, seeds.a_set(256, seeds.record(seeds.STANDARD, b"SSH") * 5))
+        message = seeds.message(0, seeds.a_set(256, b"".join(seeds.numbered(b"SSH") for _ in range(5))))
         with l7.Watch(RULES, more=("-l", f"ipfix+udp://127.0.0.1:{port}")) as watch, \
                 socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             watch.child.send_signal(signal.SIGSTOP)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the first inputs of the fuzz targets into tests/fuzz/corpus: seeds.py [FOLDER]."""
 import base64
+import itertools
 import os
 import struct
 import sys
@@ -75,6 +76,11 @@ def record(fields, app=b"TLS.Telegram", wide=False):
         else:
             out += bytes(range(1, length + 1))
     return out
+
+
+def numbered(app, numbers=itertools.count(1)):
+    """A record of STANDARD with a number that no other has: else all but the first are doubles."""
+    return record(STANDARD, app)[:-8] + next(numbers).to_bytes(8, "big")
 
 
 def session(*messages, datagrams=False):

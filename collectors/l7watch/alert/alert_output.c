@@ -132,8 +132,13 @@ int alert_outputs_init(struct alert_outputs *o, const struct conf_list *uris, ch
 	int rc = alert_outputs_check(uris, &which, err, err_size);
 
 	*o = (struct alert_outputs){0};
-	for (size_t i = 0; i < uris->n && !rc; i++)
-		rc = output_init(&o->list[o->n++], uris->items[i], err, err_size);
+	for (size_t i = 0; i < uris->n && !rc; i++) {
+		rc = output_init(&o->list[o->n], uris->items[i], err, err_size);
+		if (rc)
+			output_free(&o->list[o->n]); /* it is none, and has perhaps no kind */
+		else
+			o->n++;
+	}
 	if (rc)
 		alert_outputs_deinit(o);
 	return rc;

@@ -126,7 +126,7 @@ static struct rule_set *make_rules(enum more more)
 	return set;
 }
 
-static void make_record(struct message *m, uint64_t now)
+static void make_record(struct message *m, uint32_t sequence, uint64_t now)
 {
 	/* A host speaks a few protocols, with servers that are not ours. */
 	uint32_t client = (uint32_t)(next() % HOSTS);
@@ -149,6 +149,8 @@ static void make_record(struct message *m, uint64_t now)
 			message_uint(m, 443, 2);
 		else if (fields[i].pen == 32473 && fields[i].len == 1)
 			message_uint(m, 5, 1);
+		else if (fields[i].pen == 32473) /* a stream, and the record's number in it */
+			message_uint(m, fields[i].ie == 5 ? 7 : sequence, 8);
 		else if (fields[i].len == 1)
 			message_uint(m, fields[i].ie == 4 ? 6 : 1, 1);
 		else
@@ -167,8 +169,7 @@ static size_t make_message(struct message *m, uint32_t *sequence, uint64_t now, 
 	}
 	message_set(m, 256);
 	while (m->len + 220 < MESSAGE) {
-		make_record(m, now);
-		++*sequence;
+		make_record(m, (*sequence)++, now);
 	}
 	message_end(m);
 	return m->len;
@@ -211,6 +212,10 @@ static void watch(void *arg, const struct l7_record *r)
 
 	uint64_t now;
 
+	if (r->record_sequence == 0) { /* all of them come again, and are no doubles here */
+		doubles_deinit(&w->doubles);
+		(void)doubles_init(&w->doubles);
+	}
 	watch_record(w, r);
 	if (w->n_records % TURN)
 		return;

@@ -115,7 +115,7 @@ struct worker_packet {
 
 static void worker_decode(const struct worker *w, const struct capture_frame *f, struct worker_packet *d)
 {
-	d->decoded = decode_ethernet(f->data, f->captured, f->wire, &d->packet);
+	d->decoded = decode_frame(f->link, f->data, f->captured, f->wire, &d->packet);
 	d->packet.time_ms = f->time_ms;
 	d->packet.us = f->us;
 	d->packet.interface = w->interfaces[f->place];

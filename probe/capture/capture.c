@@ -33,6 +33,7 @@ enum { CAPTURE_MISSED = 2, CAPTURE_FILE_BUFFER = 1 << 16 };
 struct capture {
 	pcap_t *pcap;
 	char *name;
+	enum decode_link link;
 	uint32_t ifindex;
 	uint32_t place;
 	int missed[CAPTURE_MISSED]; /* the interface's own counters, kept open: later no path may be looked at */
@@ -111,16 +112,16 @@ static int capture_set_filter(struct capture *c, const char *filter, const struc
 	return rc;
 }
 
-static int capture_check_link(const struct capture *c, char *err, size_t err_size)
+static int capture_check_link(struct capture *c, char *err, size_t err_size)
 {
 	int link = pcap_datalink(c->pcap);
 	const char *name = pcap_datalink_val_to_name(link);
 	const char *what = pcap_datalink_val_to_description(link);
 
-	if (link == DLT_EN10MB)
+	if (link >= 0 && decode_link_of((uint32_t)link, &c->link))
 		return 0;
-	snprintf(err, err_size, "%s: link type %s (%d, %s) is not supported: only Ethernet is", c->name,
-		 name ? name : "?", link, what ? what : "unknown");
+	snprintf(err, err_size, "%s: link type %s (%d, %s) is not supported", c->name, name ? name : "?", link,
+		 what ? what : "unknown");
 	return -EPROTONOSUPPORT;
 }
 
@@ -419,7 +420,8 @@ static void capture_frame(struct capture_frame *f, struct capture *c, const stru
 {
 	c->merged += h->len > c->longest;
 	c->done++;
-	*f = (struct capture_frame){.data = data, .captured = h->caplen, .wire = h->len, .place = c->place};
+	*f = (struct capture_frame){
+		.data = data, .captured = h->caplen, .wire = h->len, .link = c->link, .place = c->place};
 	/* A file's time may be anything: what is before 1970 or past the year 36,000 is cut. */
 	if (h->ts.tv_sec > 0)
 		f->time_ms = ((uint64_t)h->ts.tv_sec & ((UINT64_C(1) << 40) - 1)) * 1000;

@@ -8,13 +8,15 @@
 #include <stdint.h>
 
 #include "capture/split.h"
+#include "decode/decode.h"
 
 struct capture;
 
 struct capture_frame {
 	const uint8_t *data; /* valid during the call only */
 	uint32_t captured;
-	uint32_t wire;    /* octets on the wire */
+	uint32_t wire; /* octets on the wire */
+	enum decode_link link;
 	uint32_t place;   /* of the interface in the list of them; 0 for files */
 	uint64_t time_ms; /* since the epoch */
 	uint16_t us;      /* microseconds after that */

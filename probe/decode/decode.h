@@ -6,21 +6,44 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What a frame begins with. */
+enum decode_link {
+	DECODE_LINK_ETHERNET,
+	DECODE_LINK_IP, /* of either version */
+	DECODE_LINK_IP4,
+	DECODE_LINK_IP6,
+	DECODE_LINK_NULL, /* BSD's loopback */
+	DECODE_LINK_SLL,  /* Linux cooked */
+	DECODE_LINK_SLL2,
+	DECODE_LINK_PPP, /* with or without HDLC's address and control */
+	DECODE_LINK_PPPOE,
+	DECODE_LINK_HDLC, /* Cisco's, or PPP in HDLC framing */
+	DECODE_LINK_WIFI, /* 802.11 */
+	DECODE_LINK_RADIOTAP,
+	DECODE_LINK_PPI,
+	DECODE_LINKS
+};
+
 /* What became of a frame. All but DECODE_OK are refusals, each counted by kind. */
 enum decode_result {
 	DECODE_OK,
-	DECODE_TRUNCATED,  /* cut before the end of the link or IP header */
-	DECODE_NOT_IP,     /* an ethertype or LLC frame that carries no IP: ARP, LLDP, STP ... */
-	DECODE_VLAN_DEPTH, /* more than DECODE_VLANS_MAX tags */
-	DECODE_MPLS,
-	DECODE_PPPOE,
+	DECODE_TRUNCATED,    /* cut before the end of the link or IP header */
+	DECODE_NOT_IP,       /* what carries no IP by the name that it has there: ARP, LLDP, STP, LCP ... */
+	DECODE_VLAN_DEPTH,   /* more than DECODE_VLANS_MAX tags */
+	DECODE_MPLS,         /* labels that have no end, or stand before what is neither IP nor Ethernet */
+	DECODE_PPPOE,        /* a session's header that is none */
+	DECODE_SHIM_DEPTH,   /* more than DECODE_SHIMS_MAX of MPLS and PPPoE in one another */
+	DECODE_WIFI,         /* several packets in a frame of 802.11 (A-MSDU), or a later part of one */
+	DECODE_ENCRYPTED,    /* by 802.11 or PPP */
 	DECODE_IP_HEADER,    /* wrong version, header length or total length */
 	DECODE_IP6_EXT,      /* a chain of extension headers that is too long or broken */
 	DECODE_L4_TRUNCATED, /* first fragment or whole packet without the ports of TCP or UDP, or the type of ICMP */
 	DECODE_KINDS
 };
 
-#define DECODE_VLANS_MAX 8
+#define DECODE_VLANS_MAX 8   /* in all, wherever in the frame */
+#define DECODE_LABELS_MAX 16 /* of an MPLS stack */
+#define DECODE_SHIMS_MAX 8
 #define DECODE_IP6_EXT_MAX 16
 
 /* One packet, decoded. Pointers are into the captured frame and live as long as it. */
@@ -33,6 +56,8 @@ struct packet {
 	uint16_t dst_port;
 	uint16_t vlan_id;       /* outermost, 0 untagged */
 	uint16_t inner_vlan_id; /* second tag, 0 none */
+	uint8_t tags;           /* VLAN tags and */
+	uint8_t shims;          /* MPLS stacks and PPPoE headers passed so far */
 	uint8_t ip_version;
 	uint8_t protocol; /* after IPv6 extension headers */
 	uint8_t tos;
@@ -47,15 +72,38 @@ struct packet {
 	uint32_t interface;     /* ifIndex, set by who captured it */
 	const uint8_t *ip;      /* IP header */
 	uint32_t ip_captured;   /* octets there, never past the IP total length */
-	const uint8_t *macs;    /* destination and source, 6 octets each; NULL where the link has none */
+	const uint8_t *dst_mac; /* 6 octets; both, or NULL where the link has not both */
+	const uint8_t *src_mac;
 	const uint8_t *tcp;     /* TCP header of which 16 octets or more are captured, else NULL */
 	const uint8_t *payload; /* after the L4 header */
 	uint32_t payload_captured;
 	uint32_t payload_len; /* as the IP header has it: may be more than captured */
 };
 
+/* What is left of a frame at some layer. */
+struct decode_span {
+	const uint8_t *at;
+	uint32_t captured; /* octets at `at` that may be read */
+	uint32_t wire;     /* octets there were on the wire; never less than captured */
+};
+
 /* Decodes an Ethernet frame: `captured` octets of `wire` on the wire. Fills *p (all but time_ms, us, interface) on DECODE_OK only. */
 enum decode_result decode_ethernet(const uint8_t *frame, uint32_t captured, uint32_t wire, struct packet *p);
+
+/* The same for every link type but Ethernet. */
+enum decode_result decode_link(enum decode_link link, struct decode_span s, struct packet *p);
+
+/* The same for any. */
+static inline enum decode_result decode_frame(enum decode_link link, const uint8_t *frame, uint32_t captured,
+					      uint32_t wire, struct packet *p)
+{
+	if (__builtin_expect(link == DECODE_LINK_ETHERNET, 1))
+		return decode_ethernet(frame, captured, wire, p);
+	return decode_link(link, (struct decode_span){frame, captured, wire < captured ? captured : wire}, p);
+}
+
+/* The link type that has this number, in files (LINKTYPE_) or of libpcap (DLT_). False if it is not decoded. */
+bool decode_link_of(uint32_t number, enum decode_link *link);
 
 /* "truncated", "not_ip" ...: the key in statistics. */
 const char *decode_result_name(enum decode_result r);

@@ -174,11 +174,11 @@ void flow_measure_begin(struct flow_measures *ms, uint32_t index, const struct p
 
 	memset(m, 0, sizeof(*m));
 	m->inner_vlan_id = p->inner_vlan_id;
-	if (!p->macs)
+	if (!p->src_mac)
 		return;
 	m->flags = FLOW_MEASURE_MACS;
-	memcpy(answer ? m->src_mac : m->dst_mac, p->macs, 6);
-	memcpy(answer ? m->dst_mac : m->src_mac, p->macs + 6, 6);
+	memcpy(answer ? m->src_mac : m->dst_mac, p->dst_mac, 6);
+	memcpy(answer ? m->dst_mac : m->src_mac, p->src_mac, 6);
 }
 
 static void measure_link(struct flow_measure *m, const struct packet *p, unsigned d, bool first)

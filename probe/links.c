@@ -19,6 +19,9 @@ static enum link_state links_state(const struct links *l, unsigned i, uint32_t *
 {
 	struct ifreq r = interface_request(l->shared[i].name);
 
+	*index = INTERFACE_ANY_INDEX;
+	if (interface_is_any(l->shared[i].name))
+		return LINK_UP;
 	*index = 0;
 	if (ioctl(l->socket, SIOCGIFINDEX, &r))
 		return LINK_AWAY;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "capture/interface.h"
 #include "cpus.h"
 #include "decode/decode.h"
 #include "sandbox.h"
@@ -119,6 +120,8 @@ static void worker_decode(const struct worker *w, const struct capture_frame *f,
 	d->packet.time_ms = f->time_ms;
 	d->packet.us = f->us;
 	d->packet.interface = w->interfaces[f->place];
+	if (d->packet.interface == INTERFACE_ANY_INDEX)
+		d->packet.interface = decode_interface(f->link, f->data, f->captured);
 	d->mine = worker_shares(w, d->decoded, &d->packet);
 	d->known = d->mine && d->decoded == DECODE_OK;
 	if (d->known)

@@ -97,7 +97,7 @@ static int capture_set_filter(struct capture *c, const char *filter, const struc
 		return -EINVAL;
 	}
 	if (split && split->count > 1) {
-		rc = split_filter(&share, split, filter ? &user : NULL);
+		rc = split_filter(&share, split, c->link, filter ? &user : NULL);
 		program = &share;
 	}
 	if (rc)
@@ -287,7 +287,8 @@ static void capture_look_mtu(struct capture *c)
 {
 	struct ifreq r = interface_request(c->name);
 
-	if (ioctl(pcap_fileno(c->pcap), SIOCGIFMTU, &r) == 0)
+	/* Monitor mode tells of itself before each frame, as much as it likes. */
+	if (c->link != DECODE_LINK_RADIOTAP && ioctl(pcap_fileno(c->pcap), SIOCGIFMTU, &r) == 0)
 		c->longest = (uint32_t)r.ifr_mtu + CAPTURE_HEADER_MAX;
 }
 
@@ -305,8 +306,9 @@ static void capture_count(struct capture *c)
 
 static int capture_bind(const struct capture *c)
 {
-	struct sockaddr_ll all = {
-		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)c->ifindex};
+	struct sockaddr_ll all = {.sll_family = AF_PACKET,
+				  .sll_protocol = htons(ETH_P_ALL),
+				  .sll_ifindex = interface_is_any(c->name) ? 0 : (int)c->ifindex};
 
 	return bind(pcap_fileno(c->pcap), (struct sockaddr *)&all, sizeof(all)) ? -errno : 0;
 }
@@ -395,13 +397,16 @@ int capture_open_live(struct capture **out, const struct capture_live *live, cha
 	pcap_set_buffer_size(c->pcap, (int)live->buffer_size);
 	pcap_set_protocol_linux(c->pcap, CAPTURE_NO_TYPE);
 	rc = capture_activate(c, err, err_size);
+	if (!rc && pcap_datalink(c->pcap) == DLT_LINUX_SLL)
+		pcap_set_datalink(c->pcap,
+				  DLT_LINUX_SLL2); /* says of each frame where it is from; else it stays as it is */
 	if (!rc)
 		rc = capture_check_link(c, err, err_size);
 	if (!rc && pcap_setnonblock(c->pcap, 1, why)) {
 		snprintf(err, err_size, "%s: %s", live->interface, why);
 		rc = -EIO;
 	}
-	c->ifindex = if_nametoindex(live->interface);
+	c->ifindex = interface_is_any(live->interface) ? INTERFACE_ANY_INDEX : if_nametoindex(live->interface);
 	c->place = live->place;
 	if (!rc)
 		rc = capture_begin(c, live, err, err_size);

@@ -15,11 +15,11 @@ struct capture;
 struct capture_frame {
 	const uint8_t *data; /* valid during the call only */
 	uint32_t captured;
-	uint32_t wire; /* octets on the wire */
-	enum decode_link link;
-	uint32_t place;   /* of the interface in the list of them; 0 for files */
-	uint64_t time_ms; /* since the epoch */
-	uint16_t us;      /* microseconds after that */
+	uint32_t wire;         /* octets on the wire */
+	enum decode_link link; /* the same for all of a capture */
+	uint32_t place;        /* of the interface in the list of them; 0 for files */
+	uint64_t time_ms;      /* since the epoch */
+	uint16_t us;           /* microseconds after that */
 };
 
 enum { CAPTURE_TOGETHER = 16 };
@@ -78,7 +78,7 @@ bool capture_move(struct capture *c, uint64_t position);
 
 /* Readable when frames are there; -1 for files. */
 int capture_descriptor(const struct capture *c);
-/* ifIndex of the interface, 0 for files. */
+/* ifIndex of the interface, INTERFACE_ANY_INDEX for all at once, 0 for files. */
 uint32_t capture_ifindex(const struct capture *c);
 /*
  * Live. The number of the group by which another capture can follow this one without losing a frame; 0: none can.

@@ -64,7 +64,7 @@ static bool plain_begin(struct plain_file *f)
 	f->nano = plain_u32(f, h.magic) == PLAIN_NANO;
 	f->place = sizeof(h);
 	return (f->nano || plain_u32(f, h.magic) == PLAIN_MICRO) && plain_u16(f, h.major) == 2 &&
-	       plain_u16(f, h.minor) == 4 && plain_u32(f, h.link) == DLT_EN10MB;
+	       plain_u16(f, h.minor) == 4;
 }
 
 struct plain_file *plain_file_new(int fd, uint32_t snaplen)

@@ -13,8 +13,6 @@
 
 #include "decode/decode.h"
 
-#define SPLIT_PROGRAM_MAX 256 /* instructions of the split, without those of the filter after it */
-
 /* One worker's share: `index` of `count`. */
 struct split {
 	unsigned index;
@@ -25,9 +23,13 @@ struct split {
 unsigned split_worker(const struct packet *p, unsigned count);
 
 /*
- * A program that passes the frames of one share on to `after` (NULL: passes them all). What is not IP, or too short to tell, is
- * the share of worker 0. out->bf_insns is malloc'd, the caller frees it. Returns 0 or -ENOMEM.
+ * A program that passes the frames of one share on to `after` (NULL: passes them all). What is not IP, too short to tell, or under
+ * more tags and labels than split.c looks behind is the share of worker 0, and so are link types that no interface has
+ * (PPI). out->bf_insns is malloc'd, the caller frees it. Returns 0 or -ENOMEM.
+ *
+ * For cooked links (SLL) it is right where libpcap puts it on a cooked socket: the length that it sees is without their header.
  */
-int split_filter(struct bpf_program *out, const struct split *s, const struct bpf_program *after);
+int split_filter(struct bpf_program *out, const struct split *s, enum decode_link link,
+		 const struct bpf_program *after);
 
 #endif

@@ -15,9 +15,8 @@ enum decode_link {
 	DECODE_LINK_NULL, /* BSD's loopback */
 	DECODE_LINK_SLL,  /* Linux cooked */
 	DECODE_LINK_SLL2,
-	DECODE_LINK_PPP, /* with or without HDLC's address and control */
 	DECODE_LINK_PPPOE,
-	DECODE_LINK_HDLC, /* Cisco's, or PPP in HDLC framing */
+	DECODE_LINK_HDLC, /* PPP, framed as HDLC or not, and Cisco's HDLC */
 	DECODE_LINK_WIFI, /* 802.11 */
 	DECODE_LINK_RADIOTAP,
 	DECODE_LINK_PPI,
@@ -101,6 +100,9 @@ static inline enum decode_result decode_frame(enum decode_link link, const uint8
 		return decode_ethernet(frame, captured, wire, p);
 	return decode_link(link, (struct decode_span){frame, captured, wire < captured ? captured : wire}, p);
 }
+
+/* ifIndex that the frame itself says it was seen on, 0 if it does not. */
+uint32_t decode_interface(enum decode_link link, const uint8_t *frame, uint32_t captured);
 
 /* The link type that has this number, in files (LINKTYPE_) or of libpcap (DLT_). False if it is not decoded. */
 bool decode_link_of(uint32_t number, enum decode_link *link);

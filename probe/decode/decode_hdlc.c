@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Cisco's HDLC (RFC 1547, section 4.3.1): what both ends put after the flag of HDLC, without its check sequence. On the same kind of
- * link there may be PPP (RFC 1662), whose address is another.
+ * Cisco's HDLC (RFC 1547, section 4.3.1), and PPP (RFC 1662), which may be on the same kind of link: captures of one are found
+ * under the other's link type, and their addresses tell them apart.
  *
  *   | address 0x0f, to all 0x8f | control 0 | ethertype 2 | payload
  */

@@ -16,13 +16,23 @@ bool decode_link_of(uint32_t number, enum decode_link *link)
 		uint16_t number;
 		uint8_t link;
 	} links[] = {
-		{0, DECODE_LINK_NULL},   {1, DECODE_LINK_ETHERNET},   {9, DECODE_LINK_PPP},
-		{12, DECODE_LINK_IP},                                                        /* DLT_RAW, */
-		{14, DECODE_LINK_IP},                                                        /* of OpenBSD, */
-		{50, DECODE_LINK_HDLC},  {51, DECODE_LINK_PPPOE},     {101, DECODE_LINK_IP}, /* and in files */
-		{104, DECODE_LINK_HDLC}, {105, DECODE_LINK_WIFI},     {108, DECODE_LINK_NULL},
-		{113, DECODE_LINK_SLL},  {127, DECODE_LINK_RADIOTAP}, {192, DECODE_LINK_PPI},
-		{228, DECODE_LINK_IP4},  {229, DECODE_LINK_IP6},      {276, DECODE_LINK_SLL2},
+		{0, DECODE_LINK_NULL},       /* NULL */
+		{1, DECODE_LINK_ETHERNET},   /* EN10MB */
+		{9, DECODE_LINK_HDLC},       /* PPP */
+		{12, DECODE_LINK_IP},        /* RAW, of libpcap on Linux */
+		{14, DECODE_LINK_IP},        /* and of OpenBSD */
+		{50, DECODE_LINK_HDLC},      /* PPP_SERIAL */
+		{51, DECODE_LINK_PPPOE},     /* PPP_ETHER */
+		{101, DECODE_LINK_IP},       /* RAW, in files */
+		{104, DECODE_LINK_HDLC},     /* C_HDLC */
+		{105, DECODE_LINK_WIFI},     /* IEEE802_11 */
+		{108, DECODE_LINK_NULL},     /* LOOP */
+		{113, DECODE_LINK_SLL},      /* LINUX_SLL */
+		{127, DECODE_LINK_RADIOTAP}, /* IEEE802_11_RADIO */
+		{192, DECODE_LINK_PPI},      /* PPI */
+		{228, DECODE_LINK_IP4},      /* IPV4 */
+		{229, DECODE_LINK_IP6},      /* IPV6 */
+		{276, DECODE_LINK_SLL2},     /* LINUX_SLL2 */
 	};
 
 	for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
@@ -78,8 +88,6 @@ enum decode_result decode_link(enum decode_link link, struct decode_span s, stru
 		return decode_sll(s, p);
 	case DECODE_LINK_SLL2:
 		return decode_sll2(s, p);
-	case DECODE_LINK_PPP:
-		return decode_ppp(s, p);
 	case DECODE_LINK_PPPOE:
 		return decode_pppoe(s, p);
 	case DECODE_LINK_HDLC:

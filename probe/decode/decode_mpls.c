@@ -12,13 +12,16 @@
  */
 #include "decode/decode_internal.h"
 
-enum { MPLS_LABEL = 4, MPLS_CONTROL = 4, MPLS_CHANNEL = 1, MPLS_ETHERNET = 15 };
+enum { MPLS_LABEL = 4, MPLS_CONTROL = 4, MPLS_CHANNEL = 1, MPLS_ETHERNET = 17 };
 
 static bool mpls_is_ethernet(struct decode_span s)
 {
+	uint16_t type;
+
 	if (s.captured < MPLS_ETHERNET)
 		return false;
-	switch (wire_be16(s.at + 12)) {
+	type = wire_be16(s.at + 12);
+	switch (type) {
 	case ETHERTYPE_IP4:
 		return s.at[14] >> 4 == 4;
 	case ETHERTYPE_IP6:
@@ -31,12 +34,12 @@ static bool mpls_is_ethernet(struct decode_span s)
 	case ETHERTYPE_MPLS_MULTICAST:
 	case ETHERTYPE_PPPOE:
 		return true;
-	default:
-		return false;
+	default: /* LLC of the kind that is common, whose length is right */
+		return type < ETHERTYPE_LEAST && type + 14u <= s.wire && s.at[14] == s.at[15] && s.at[16] == 0x03;
 	}
 }
 
-/* Would the packet fit into the frame? At least MPLS_ETHERNET octets are captured, or all. */
+/* Would the packet fit into the frame? */
 static bool mpls_is_ip(struct decode_span s)
 {
 	if (s.captured < MPLS_ETHERNET)

@@ -44,3 +44,8 @@ enum decode_result decode_sll2(struct decode_span s, struct packet *p)
 		return DECODE_TRUNCATED;
 	return sll_protocol(wire_be16(h + 8), wire_be16(h), decode_skip(s, SLL2_HEADER), p);
 }
+
+uint32_t decode_interface(enum decode_link link, const uint8_t *frame, uint32_t captured)
+{
+	return link == DECODE_LINK_SLL2 && captured >= 8 ? wire_be32(frame + 4) : 0;
+}

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "capture/interface.h"
 
 #define MAKE_STATISTICS_MS 60000
 #define MAKE_HEAD_MAX (4u << 20) /* the application table of 16 million ids it is not: 300 names are 25 kB */
@@ -140,7 +141,7 @@ static size_t make_interfaces(const struct exporter_config *c, struct ipfix_inte
 		const struct shared_interface *s = &c->interfaces[i];
 		uint32_t index = atomic_load(&s->index), before = atomic_load(&s->before);
 
-		if (index)
+		if (index && index != INTERFACE_ANY_INDEX) /* of which no flow is */
 			to[n++] = (struct ipfix_interface){index, s->name};
 		if (before)
 			to[n++] = (struct ipfix_interface){before, s->name};

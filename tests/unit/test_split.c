@@ -12,44 +12,54 @@
 
 #include "capture/split.h"
 #include "decode/decode.h"
+#include "link_frames.h"
 
 #define WORKERS 7
 
-static struct bpf_program programs[WORKERS];
+static struct bpf_program programs[DECODE_LINKS][WORKERS];
 
 static int make_programs(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < WORKERS; i++) {
-		struct split s = {i, WORKERS};
+	for (unsigned link = 0; link < DECODE_LINKS; link++)
+		for (unsigned i = 0; i < WORKERS; i++) {
+			struct bpf_program *program = &programs[link][i];
+			struct split s = {i, WORKERS};
 
-		assert_int_equal(split_filter(&programs[i], &s, NULL), 0);
-		assert_true(bpf_validate(programs[i].bf_insns, (int)programs[i].bf_len));
-	}
+			assert_int_equal(split_filter(program, &s, (enum decode_link)link, NULL), 0);
+			assert_true(bpf_validate(program->bf_insns, (int)program->bf_len));
+		}
 	return 0;
 }
 
 static int free_programs(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < WORKERS; i++)
-		free(programs[i].bf_insns);
+	for (unsigned link = 0; link < DECODE_LINKS; link++)
+		for (unsigned i = 0; i < WORKERS; i++)
+			free(programs[link][i].bf_insns);
 	return 0;
 }
 
-/* The only worker whose program takes the frame. */
-static unsigned owner(const uint8_t *frame, unsigned len)
+/* The only worker whose program takes the frame. On a cooked socket the length that the program sees is without its header. */
+static unsigned link_owner(enum decode_link link, const uint8_t *frame, unsigned len)
 {
+	unsigned header = link == DECODE_LINK_SLL ? 16 : link == DECODE_LINK_SLL2 ? 20 : 0;
 	unsigned found = WORKERS;
 
 	for (unsigned i = 0; i < WORKERS; i++) {
-		if (!bpf_filter(programs[i].bf_insns, frame, len, len))
+		if (!bpf_filter(programs[link][i].bf_insns, frame, len - header, len))
 			continue;
 		assert_int_equal(found, WORKERS);
 		found = i;
 	}
 	assert_true(found < WORKERS);
 	return found;
+}
+
+static unsigned owner(const uint8_t *frame, unsigned len)
+{
+	return link_owner(DECODE_LINK_ETHERNET, frame, len);
 }
 
 /* A frame with `tags` VLAN tags and random addresses; returns its length. */
@@ -130,6 +140,84 @@ static void test_nothing_is_lost(void **state)
 	}
 }
 
+/* Whether the program looks behind all of it. */
+static bool is_looked_into(enum link_kind kind, const enum link_shim *shims, unsigned n)
+{
+	bool inner = false;
+	unsigned tags = 0, llc = kind >= LINK_WIFI && kind <= LINK_RADIOTAP;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (inner && shims[i] != SHIM_VLAN && shims[i] != SHIM_QINQ)
+			return false;
+		inner |= shims[i] == SHIM_PSEUDOWIRE || shims[i] == SHIM_PSEUDOWIRE_46;
+		llc += shims[i] == SHIM_SNAP;
+		tags += shims[i] == SHIM_VLAN || shims[i] == SHIM_QINQ;
+	}
+	return tags <= 2 && llc <= 1 && kind != LINK_PPI_ETHERNET && kind != LINK_PPI_WIFI && kind != LINK_PPP_BARE;
+}
+
+/* Both directions of a packet behind link header and shims; returns false if there can be none. */
+static bool check_link(enum link_kind kind, const enum link_shim *shims, unsigned n, bool is_six)
+{
+	struct frame packet;
+	struct link_frame l;
+
+	packet.len = make_frame(packet.octets, 0, is_six);
+	for (unsigned way = 0; way < 2; way++) {
+		struct packet p;
+		unsigned cooked = kind == LINK_SLL ? 16 : kind == LINK_SLL2 ? 20 : 0, mine;
+
+		if (!link_frame(&l, kind, shims, n, &packet))
+			return false;
+		assert_int_equal(decode_frame(link_types[kind], l.f.octets, l.f.len, l.f.len, &p), DECODE_OK);
+		mine = is_looked_into(kind, shims, n) ? split_worker(&p, WORKERS) : 0;
+		assert_int_equal(link_owner(link_types[kind], l.f.octets, l.f.len), mine);
+		for (unsigned cut = cooked + n; cut < l.f.len; cut += 5)
+			link_owner(link_types[kind], l.f.octets, cut);
+		turn_frame(packet.octets, 0, is_six);
+	}
+	return true;
+}
+
+static void test_every_link(void **state)
+{
+	(void)state;
+	srand(8);
+	for (unsigned kind = 0; kind < LINK_KINDS; kind++) {
+		unsigned done = 0;
+
+		for (unsigned i = 0; i < 8 * SHIM_KINDS * SHIM_KINDS * SHIM_KINDS; i++) {
+			enum link_shim shims[3] = {(enum link_shim)(i / 8 % SHIM_KINDS),
+						   (enum link_shim)(i / 8 / SHIM_KINDS % SHIM_KINDS),
+						   (enum link_shim)(i / 8 / SHIM_KINDS / SHIM_KINDS)};
+
+			done += check_link((enum link_kind)kind, shims, i % 4, i & 4);
+		}
+		assert_true(done > 500);
+	}
+}
+
+/* Whatever is in a frame, it is somebody's. */
+static void test_noise(void **state)
+{
+	static const enum link_shim shims[2] = {SHIM_VLAN, SHIM_PSEUDOWIRE};
+	struct link_frame l;
+	struct frame packet;
+
+	(void)state;
+	srand(9);
+	for (unsigned i = 0; i < 50000; i++) {
+		enum link_kind kind = (enum link_kind)(i % LINK_KINDS);
+		unsigned cooked = kind == LINK_SLL ? 16 : kind == LINK_SLL2 ? 20 : 0;
+
+		packet.len = make_frame(packet.octets, 0, i & 1);
+		assert_true(link_frame(&l, kind, shims, kind < LINK_PPP ? 2 : 0, &packet));
+		for (unsigned n = 1 + i % 4; n > 0; n--)
+			l.f.octets[(unsigned)rand() % l.f.len] ^= (uint8_t)(1u << (unsigned)rand() % 8);
+		link_owner(link_types[kind], l.f.octets, cooked + (unsigned)rand() % (l.f.len - cooked));
+	}
+}
+
 /* The user's filter comes after the split. */
 static void test_filter_after(void **state)
 {
@@ -143,7 +231,7 @@ static void test_filter_after(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		struct split s = {i, 2};
 
-		assert_int_equal(split_filter(&both, &s, &user), 0);
+		assert_int_equal(split_filter(&both, &s, DECODE_LINK_ETHERNET, &user), 0);
 		assert_true(bpf_validate(both.bf_insns, (int)both.bf_len));
 		for (unsigned n = 0; n < 1000; n++) {
 			unsigned len = make_frame(frame, 0, false);
@@ -165,9 +253,8 @@ static void test_filter_after(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_agree),
-		cmocka_unit_test(test_nothing_is_lost),
-		cmocka_unit_test(test_filter_after),
+		cmocka_unit_test(test_agree), cmocka_unit_test(test_nothing_is_lost), cmocka_unit_test(test_every_link),
+		cmocka_unit_test(test_noise), cmocka_unit_test(test_filter_after),
 	};
 
 	return cmocka_run_group_tests(tests, make_programs, free_programs);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "capture/interface.h"
 
 /* Sum over the workers of the counter at an offset in struct shared_worker_counters. */
 static uint64_t stats_sum(const struct shared *s, size_t offset)
@@ -55,10 +56,11 @@ static void stats_interfaces(struct buf *b, const struct shared *s, const struct
 	buf_str(b, ",\"interfaces\":[");
 	for (size_t i = 0; i < links->n; i++) {
 		const char *name = links->shared[i].name;
+		uint32_t index = atomic_load(&links->shared[i].index);
 
 		buf_str(b, i ? ",{\"name\":" : "{\"name\":");
 		buf_json(b, name, strlen(name));
-		stats_key(b, "index", atomic_load(&links->shared[i].index));
+		stats_key(b, "index", index == INTERFACE_ANY_INDEX ? 0 : index);
 		buf_printf(b, ",\"state\":\"%s\"", link_state_name(links->states[i]));
 		stats_key(b, "downs", links->downs[i]);
 		STATS_INTERFACE(b, s, i, packets);

@@ -93,7 +93,7 @@ static int capture_set_filter(struct capture *c, const char *filter, const struc
 	int rc = 0;
 
 	if (filter && pcap_compile(c->pcap, &user, filter, 1, PCAP_NETMASK_UNKNOWN)) {
-		snprintf(err, err_size, "filter \"%s\": %s", filter, pcap_geterr(c->pcap));
+		snprintf(err, err_size, "%s: filter \"%s\": %s", c->name, filter, pcap_geterr(c->pcap));
 		return -EINVAL;
 	}
 	if (split && split->count > 1) {
@@ -125,21 +125,25 @@ static int capture_check_link(struct capture *c, char *err, size_t err_size)
 	return -EPROTONOSUPPORT;
 }
 
+/* Some expressions are of one link type only. What is wrong is said as of Ethernet. */
 int capture_check_filter(const char *filter, char *err, size_t err_size)
 {
-	pcap_t *dead = pcap_open_dead(DLT_EN10MB, 65535);
-	struct bpf_program program;
-	int rc = 0;
+	static const int links[] = {DLT_EN10MB, DLT_RAW, DLT_LINUX_SLL2, DLT_IEEE802_11_RADIO, DLT_PPP};
+	int rc = -EINVAL;
 
-	if (!dead)
-		return -ENOMEM;
-	if (pcap_compile(dead, &program, filter, 1, PCAP_NETMASK_UNKNOWN)) {
-		snprintf(err, err_size, "filter \"%s\": %s", filter, pcap_geterr(dead));
-		rc = -EINVAL;
-	} else {
-		pcap_freecode(&program);
+	for (size_t i = 0; rc == -EINVAL && i < sizeof(links) / sizeof(links[0]); i++) {
+		pcap_t *dead = pcap_open_dead(links[i], 65535);
+		struct bpf_program program;
+
+		if (!dead)
+			return -ENOMEM;
+		rc = pcap_compile(dead, &program, filter, 1, PCAP_NETMASK_UNKNOWN) ? -EINVAL : 0;
+		if (!rc)
+			pcap_freecode(&program);
+		else if (i == 0)
+			snprintf(err, err_size, "filter \"%s\": %s", filter, pcap_geterr(dead));
+		pcap_close(dead);
 	}
-	pcap_close(dead);
 	return rc;
 }
 

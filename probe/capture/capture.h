@@ -94,7 +94,7 @@ uint64_t capture_done(const struct capture *c);
 /* Live only. */
 void capture_counts(struct capture *c, struct capture_counts *counts);
 
-/* Checks that an expression compiles for Ethernet. Returns 0, or -EINVAL with a sentence. */
+/* Checks that an expression compiles for some link type. Returns 0, or -EINVAL with a sentence. */
 int capture_check_filter(const char *filter, char *err, size_t err_size);
 
 #endif

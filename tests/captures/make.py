@@ -12,6 +12,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import frames as f  # noqa: E402
+import links  # noqa: E402
 import pcapio  # noqa: E402
 
 START = 1_700_000_000 * 10**9
@@ -182,8 +183,8 @@ def write_all(folder):
     for name, case in shapes().items():
         # Frames cut short are said to have been longer on the wire.
         pcapio.write(f"{folder}/shape-{name}.pcap", timed(case[0]))
-    raw = [f.ip4(A, B, f.UDP, dgram())]
-    pcapio.write(f"{folder}/raw-ip.pcap", timed(raw), link=pcapio.RAW)
+    for name, (link, frames) in links.captures().items():
+        pcapio.write(f"{folder}/link-{name}.pcap", timed(frames), link=link)
 
 
 if __name__ == "__main__":

@@ -47,14 +47,6 @@ def add_tests():
         setattr(Shapes, "test_" + name.replace("-", "_"), test)
 
 
-class LinkType(unittest.TestCase):
-    def test_raw_ip_is_refused(self):
-        done = l7.probe("-r", f"{l7.made()}/raw-ip.pcap", "-o", "json:-")
-        self.assertEqual(2, done.status)
-        self.assertRegex(done.said, r"(?i)raw")
-        self.assertEqual("", done.out)
-
-
 if __name__ == "__main__":
     add_tests()
     l7.main()

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The input is a frame, after an octet that says how many octets more than these there were on the wire. What comes out must be
- * inside the frame, agree with itself, and depend on nothing but the frame.
+ * The input is a frame, after an octet that is its link type and one that says how many octets more than these there were on the
+ * wire. What comes out must be inside the frame, agree with itself, and depend on nothing but the frame.
  */
 #include <string.h>
 
@@ -13,11 +13,14 @@ static void check_inside(const struct packet *p, const uint8_t *frame, size_t si
 	uint32_t header = p->ip_version == 4 ? 20 : 40;
 
 	FUZZ_CHECK(p->ip_version == 4 || p->ip_version == 6);
-	FUZZ_CHECK(p->ip >= frame + 14 && p->ip + p->ip_captured <= frame + size);
+	FUZZ_CHECK(p->ip >= frame && p->ip + p->ip_captured <= frame + size);
 	FUZZ_CHECK(p->ip_captured >= header && p->ip_captured <= p->octets);
 	FUZZ_CHECK(p->payload >= p->ip + header && p->payload + p->payload_captured <= p->ip + p->ip_captured);
 	FUZZ_CHECK(p->payload_captured <= p->payload_len && p->payload_len <= p->octets - header);
-	FUZZ_CHECK(p->vlan_id < 4096);
+	FUZZ_CHECK(p->vlan_id < 4096 && p->inner_vlan_id < 4096);
+	FUZZ_CHECK(!p->src_mac == !p->dst_mac);
+	FUZZ_CHECK(!p->src_mac || (p->src_mac >= frame && p->src_mac + 6 <= p->ip));
+	FUZZ_CHECK(!p->dst_mac || (p->dst_mac >= frame && p->dst_mac + 6 <= p->ip));
 	FUZZ_CHECK(p->fragment || !p->later_fragment);
 	FUZZ_CHECK(!p->later_fragment || (p->src_port == 0 && p->dst_port == 0 && p->tcp_flags == 0));
 	FUZZ_CHECK(p->protocol == 6 || p->tcp_flags == 0);
@@ -34,6 +37,7 @@ static void check_same(const struct packet *a, const struct packet *b)
 		   a->later_fragment == b->later_fragment);
 	FUZZ_CHECK(a->icmp_type_code == b->icmp_type_code && a->fragment_id == b->fragment_id &&
 		   a->octets == b->octets);
+	FUZZ_CHECK(a->inner_vlan_id == b->inner_vlan_id && a->src_mac == b->src_mac && a->dst_mac == b->dst_mac);
 	FUZZ_CHECK(a->ip == b->ip && a->ip_captured == b->ip_captured && a->payload == b->payload);
 	FUZZ_CHECK(a->payload_captured == b->payload_captured && a->payload_len == b->payload_len);
 }
@@ -42,24 +46,27 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct packet a, b;
 	enum decode_result r;
+	const uint8_t *frame = data + 2;
+	enum decode_link link;
 	uint32_t captured, wire;
 
-	if (size < 1 || size > 65536)
+	if (size < 2 || size > 65536)
 		return 0;
-	captured = (uint32_t)size - 1;
-	wire = captured + data[0] * 16u;
+	link = (enum decode_link)(data[0] % DECODE_LINKS);
+	captured = (uint32_t)size - 2;
+	wire = captured + data[1] * 16u;
 	memset(&a, 0, sizeof(a));
 	memset(&b, 0xff, sizeof(b));
-	r = decode_ethernet(data + 1, captured, wire, &a);
+	r = decode_frame(link, frame, captured, wire, &a);
 	FUZZ_CHECK((unsigned)r < DECODE_KINDS);
-	FUZZ_CHECK(decode_ethernet(data + 1, captured, wire, &b) == r);
+	FUZZ_CHECK(decode_frame(link, frame, captured, wire, &b) == r);
 	if (r != DECODE_OK)
 		return 0;
-	check_inside(&a, data + 1, captured);
+	check_inside(&a, frame, captured);
 	check_same(&a, &b);
 	/* With one octet less captured it is the same packet, or none. */
-	if (decode_ethernet(data + 1, captured - 1, wire > captured ? wire : captured, &b) == DECODE_OK) {
-		check_inside(&b, data + 1, captured - 1);
+	if (decode_frame(link, frame, captured - 1, wire > captured ? wire : captured, &b) == DECODE_OK) {
+		check_inside(&b, frame, captured - 1);
 		FUZZ_CHECK(a.src_port == b.src_port && a.dst_port == b.dst_port && a.protocol == b.protocol);
 		FUZZ_CHECK(a.octets == b.octets && memcmp(a.src_ip, b.src_ip, 16) == 0);
 	}

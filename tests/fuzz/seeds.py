@@ -9,6 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import frames  # noqa: E402
+import links  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VAR = 65535
@@ -173,6 +174,11 @@ def kexinit():
     return struct.pack(">IB", len(body) + 7, 6) + body + bytes(6)
 
 
+# enum decode_link of probe/decode/decode.h
+LINKS = {links.ETHERNET: 0, links.RAW: 1, links.IPV4: 2, links.IPV6: 3, links.NULL: 4, links.LOOP: 4, links.SLL: 5, links.SLL2: 6,
+         links.PPP_ETHER: 7, links.PPP: 8, links.PPP_HDLC: 8, links.C_HDLC: 8, links.WIFI: 9, links.RADIOTAP: 10, links.PPI: 11}
+
+
 def decode():
     a, b, c, d = "192.0.2.1", "198.51.100.2", "2001:db8::1", "2001:db8::2"
     tcp = frames.tcp(a, b, 40000, 443, 1, 1, frames.PSH | frames.ACK, b"hello")
@@ -192,7 +198,10 @@ def decode():
         "snap": frames.ethernet(b"\xaa\xaa\3\0\0\0\x08\0" + frames.ip4(a, b, frames.UDP, udp), 60),
         "arp": frames.ethernet(bytes(46), 0x0806), "mpls": frames.ethernet(bytes(46), 0x8847),
     }
-    return {name: b"\0" + octets for name, octets in packets.items()}
+    seeds = {name: b"\0\0" + octets for name, octets in packets.items()}
+    for name, (link, octets) in links.captures().items():
+        seeds["link-" + name] = bytes([LINKS[link], 0]) + octets[3 if name == "wifi-odd" else 0]
+    return seeds
 
 
 BACK, TCP, SCALE, EXPIRE, SIX, RAW = 4, 8, 16, 64, 128, 3

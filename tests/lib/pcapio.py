@@ -6,7 +6,6 @@ A packet is a tuple (time in ns, captured octets, length on the wire).
 import struct
 
 ETHERNET = 1
-RAW = 101  # LINKTYPE_RAW: the packet begins with its IP header
 
 
 def read(path):

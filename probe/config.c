@@ -11,6 +11,7 @@
 #include "cpus.h"
 #include "export/terminal.h"
 #include "exporter.h"
+#include "flow/flow.h"
 #include "record/profile.h"
 #include "shared.h"
 
@@ -100,6 +101,13 @@ static const struct conf_row config_rows[] = {
 	 .otherwise = "1000000",
 	 .argument = "N",
 	 .help = "flows at one time, of each worker; when full, an unanswered one is ended early"},
+	{.name = "flow-key",
+	 .type = CONF_LIST,
+	 .offset = AT(flow_key),
+	 .otherwise = "vlan\ntunnel",
+	 .argument = "LIST",
+	 .split = ',',
+	 .help = "what tells flows apart beside addresses, ports and protocol: vlan, tunnel; none"},
 	{.name = "protocols",
 	 .type = CONF_STRING,
 	 .live = true,
@@ -467,6 +475,24 @@ static int config_parse_output(struct config *c, size_t i, char *err, size_t err
 	return 0;
 }
 
+static int config_parse_flow_key(struct config *c, char *err, size_t err_size)
+{
+	const struct conf_list *list = &c->flow_key;
+
+	c->key_without = FLOW_KEY_VLAN | FLOW_KEY_TUNNEL;
+	for (size_t i = 0; i < list->n; i++) {
+		if (strcmp(list->items[i], "vlan") == 0) {
+			c->key_without &= ~FLOW_KEY_VLAN;
+		} else if (strcmp(list->items[i], "tunnel") == 0) {
+			c->key_without &= ~FLOW_KEY_TUNNEL;
+		} else if (strcmp(list->items[i], "none") != 0 || list->n > 1) {
+			snprintf(err, err_size, "%s is not vlan or tunnel, nor none alone", list->items[i]);
+			return config_wrong(c, "flow-key", i, err, err_size);
+		}
+	}
+	return 0;
+}
+
 /* Home networks as a map of one set. */
 static int config_parse_home(struct config *c, char *err, size_t err_size)
 {
@@ -527,6 +553,8 @@ int config_load(struct config *c, int argc, char **argv, char *err, size_t err_s
 	config_choose_source(c);
 	if (!rc && !c->print_config && !config_lists(c))
 		rc = config_check_sources(c, err, err_size);
+	if (!rc)
+		rc = config_parse_flow_key(c, err, err_size);
 	if (!rc)
 		rc = config_parse_home(c, err, err_size);
 	if (!rc)

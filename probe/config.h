@@ -34,8 +34,9 @@ struct config {
 	uint64_t buffer_size;     /* MiB */
 	uint64_t capture_timeout; /* ms */
 	bool dedup;
-	char *promiscuous;     /* "yes" or "no" */
-	struct conf_list cpus; /* of the workers; none: any */
+	struct conf_list flow_key; /* "vlan", "tunnel", or "none" alone */
+	char *promiscuous;         /* "yes" or "no" */
+	struct conf_list cpus;     /* of the workers; none: any */
 	char *color;
 	char *completion; /* a shell's name, or NULL */
 	bool all;
@@ -50,8 +51,9 @@ struct config {
 	bool verbose;
 	bool version;
 	bool help;
-	struct uri *uris; /* outputs, parsed; [outputs.n] */
-	bool early;       /* some output takes early records */
+	struct uri *uris;     /* outputs, parsed; [outputs.n] */
+	bool early;           /* some output takes early records */
+	unsigned key_without; /* of flow_key: what is not in it, FLOW_KEY_* */
 	struct conf_place places[CONF_ROWS_MAX];
 	struct prefix_map home; /* of home_nets, set 0; nothing in it if there are none */
 	uint64_t wanted[2];     /* fields that some output writes: a bit per enum l7_field */

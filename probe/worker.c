@@ -190,6 +190,7 @@ int worker_begin(struct worker *w)
 					      .active_ms = config->active_timeout * 1000,
 					      .early = config->early,
 					      .keep_packets = config->crash_dir != NULL,
+					      .key_without = config->key_without,
 					      .domain = (uint32_t)config->observation_domain,
 					      .seed = w->c->seed,
 					      .wanted = {config->wanted[0], config->wanted[1]},

@@ -13,9 +13,15 @@
 
 #include "dpi/dpi.h"
 
+/* What a key may be without: `--flow-key`. */
+enum {
+	FLOW_KEY_VLAN = 1,
+	FLOW_KEY_TUNNEL = 2,
+};
+
 /*
  * Both directions of a flow have one key: the lower (address, port) is end 0. `vlan` is part of it, so that one host pair on two
- * VLANs is two flows.
+ * VLANs is two flows; 0 without FLOW_KEY_VLAN, for networks in which each direction has a VLAN of its own.
  */
 struct flow_key {
 	uint8_t ip[2][16];
@@ -79,6 +85,7 @@ struct flow_info {
 	} early;       /* what the early record of this interval has reported */
 	uint32_t text; /* handle of its strings, 0 none */
 	uint16_t icmp_type_code;
+	uint16_t vlan_id; /* of the first packet */
 };
 _Static_assert(sizeof(struct flow_info) <= 128, "the warm part is two cache lines");
 

@@ -36,7 +36,7 @@ static void record_counts(struct l7_record *r, const struct flow_record_source *
 	r->reported.rev_tcp_flags = i->early.tcp_flags[FLOW_REVERSE];
 }
 
-static void record_ends(struct l7_record *r, const struct flow *f)
+static void record_ends(struct l7_record *r, const struct flow *f, const struct flow_info *i)
 {
 	unsigned initiator = f->flags & FLOW_INITIATOR_IS_1 ? 1 : 0;
 
@@ -44,7 +44,7 @@ static void record_ends(struct l7_record *r, const struct flow *f)
 	memcpy(r->dst_ip, f->key.ip[!initiator], 16);
 	r->src_port = f->key.port[initiator];
 	r->dst_port = f->key.port[!initiator];
-	r->vlan_id = f->key.vlan;
+	r->vlan_id = i->vlan_id;
 	r->protocol = f->key.protocol;
 	r->ip_version = f->key.ip_version;
 	r->tos = f->tos;
@@ -164,7 +164,7 @@ unsigned flow_record_fill(struct l7_record *r, const struct flow_record_source *
 	memset(r, 0, offsetof(struct l7_record, text));
 	r->flow_id = f->flow_id;
 	record_counts(r, s);
-	record_ends(r, f);
+	record_ends(r, f, s->info);
 	record_verdict(r, &s->info->verdict);
 	r->icmp_type_code = s->info->icmp_type_code;
 	r->end_reason = (uint8_t)s->reason;

@@ -25,6 +25,7 @@ int flow_tracker_init(struct flow_tracker *t, const struct flow_tracker_config *
 	t->dpi = dpi;
 	t->shared = shared;
 	t->sink = sink;
+	t->vlan_mask = c->key_without & FLOW_KEY_VLAN ? 0 : UINT16_MAX;
 	rc = flow_store_map(&t->store, c->store, c->max_flows);
 	if (!rc)
 		rc = flow_table_init(&t->table, &t->store, c->seed);
@@ -291,7 +292,7 @@ static int tracker_order(const uint8_t a[16], const uint8_t b[16])
 }
 
 /* One key for both directions; returns which end sent the packet. */
-static unsigned tracker_key(struct flow_key *k, const struct packet *p)
+static unsigned tracker_key(const struct flow_tracker *t, struct flow_key *k, const struct packet *p)
 {
 	int order = tracker_order(p->src_ip, p->dst_ip);
 	unsigned src = order > 0 || (order == 0 && p->src_port > p->dst_port) ? 1 : 0;
@@ -300,7 +301,7 @@ static unsigned tracker_key(struct flow_key *k, const struct packet *p)
 	memcpy(k->ip[!src], p->dst_ip, 16);
 	k->port[src] = p->src_port;
 	k->port[!src] = p->dst_port;
-	k->vlan = p->vlan_id;
+	k->vlan = p->vlan_id & t->vlan_mask;
 	k->protocol = p->protocol;
 	k->ip_version = p->ip_version;
 	return src;
@@ -325,6 +326,7 @@ static uint32_t tracker_new(struct flow_tracker *t, const struct flow_key *k, ui
 	f->tos = p->tos;
 	f->interface = p->interface;
 	t->table.infos[index].icmp_type_code = p->icmp_type_code;
+	t->table.infos[index].vlan_id = p->vlan_id;
 	if (p->protocol == IPPROTO_TCP && !(p->tcp_flags & TCP_SYN))
 		f->flags |= FLOW_MIDSTREAM;
 	if (answer)
@@ -498,7 +500,7 @@ void flow_tracker_clock(struct flow_tracker *t, uint64_t time_ms)
 
 static void tracker_look(const struct flow_tracker *t, struct flow_lookup *l, const struct packet *p)
 {
-	l->end = tracker_key(&l->key, p);
+	l->end = tracker_key(t, &l->key, p);
 	l->hash = flow_table_hash(&t->table, &l->key);
 }
 

@@ -31,12 +31,13 @@
 
 struct flow_tracker_config {
 	uint32_t max_flows;
-	uint64_t idle_ms;   /* 0: flows do not expire */
-	uint64_t active_ms; /* 0: flows are not cut */
-	bool early;         /* make early records */
-	bool keep_packets;  /* leave each packet in shared memory while nDPI looks at it */
-	uint32_t domain;    /* part of flow ids */
-	uint64_t seed;      /* of hashes */
+	uint64_t idle_ms;     /* 0: flows do not expire */
+	uint64_t active_ms;   /* 0: flows are not cut */
+	bool early;           /* make early records */
+	bool keep_packets;    /* leave each packet in shared memory while nDPI looks at it */
+	unsigned key_without; /* FLOW_KEY_* that are no part of flows' keys */
+	uint32_t domain;      /* part of flow ids */
+	uint64_t seed;        /* of hashes */
 	uint64_t wanted
 		[2]; /* fields that somebody takes (l7_wants()): those that cost something are left out of the others */
 	int store;   /* of flow_store_new(): what is in it is taken over; -1 for none that outlives the tracker */
@@ -68,7 +69,8 @@ struct flow_tracker {
 	struct shared_worker *shared; /* counters; not owned */
 	struct flow_adopted adopted;
 	struct flow_sink sink;
-	uint64_t clock_ms; /* latest packet time since it was last set back, or later where the wire is silent */
+	uint16_t vlan_mask; /* of VLAN ids in keys */
+	uint64_t clock_ms;  /* latest packet time since it was last set back, or later where the wire is silent */
 };
 
 /* What a packet's flow is found by. */

@@ -378,6 +378,37 @@ static void test_flow_id(void **state)
 	assert_true(id != flow_id_of(tagged, 1, 1));
 }
 
+/* A flow for each VLAN, or one of both, which says the first one's. */
+static void test_key_vlan(void **state)
+{
+	struct frame_ends out = udp, back = frame_back(udp);
+
+	(void)state;
+	out.vlan = 7;
+	back.vlan = 8;
+	for (unsigned without = 0; without < 2; without++) {
+		struct flow_tracker_config c = usual;
+		struct rig *rig;
+
+		c.key_without = without ? FLOW_KEY_VLAN : FLOW_KEY_TUNNEL;
+		rig = rig_new(c);
+		rig_udp(rig, 0, out, 10);
+		rig_udp(rig, 1, back, 10);
+		rig_udp(rig, 2, udp, 10);
+		rig_flush(rig);
+		assert_int_equal(rig->n, without ? 1 : 3);
+		assert_record(&rig->records[0], 0, without ? 2 : 0, without ? 2 : 1, without ? 1 : 0, L7_END_FORCED,
+			      LAST);
+		assert_int_equal(rig->records[0].vlan_id, 7);
+		assert_true(l7_has(&rig->records[0], L7_F_vlanId));
+		if (!without) {
+			assert_int_equal(rig->records[1].vlan_id, 8);
+			assert_false(l7_has(&rig->records[2], L7_F_vlanId));
+		}
+		rig_free(rig);
+	}
+}
+
 static void test_initiator(void **state)
 {
 	static const struct {
@@ -534,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_no_empty_records),
 		cmocka_unit_test(test_early_tcp),
 		cmocka_unit_test(test_flow_id),
+		cmocka_unit_test(test_key_vlan),
 		cmocka_unit_test(test_initiator),
 		cmocka_unit_test(test_record_fields),
 		cmocka_unit_test(test_fragments),

@@ -57,10 +57,16 @@ struct shared_worker_counters {
 	shared_counter dpi_lost;         /* flows not classified further because their worker died */
 	shared_counter flows_lost; /* flows without a last record: damaged by a worker that died, or left by the last */
 	shared_counter text_cut;   /* strings that did not fit a record, flows whose strings found no room */
-	shared_counter fragments_unknown; /* later fragments whose first was not seen */
-	shared_counter duplicate_packets; /* copies left out, among `packets` */
-	shared_counter duplicate_sample;  /* packets looked at to learn whether there are copies */
-	shared_counter duplicate_found;   /* copies among them */
+	shared_counter fragments;  /* among `packets` */
+	shared_counter fragments_waited;    /* that came before the first of their packet */
+	shared_counter fragments_unknown;   /* whose first was not seen in time: counted without ports */
+	shared_counter fragments_crowded;   /* of them, those that did not wait to the end: too many did */
+	shared_counter fragments_duplicate; /* that were there before */
+	shared_counter fragments_overlap;   /* of which some octets were there before */
+	shared_counter fragments_tiny;      /* that divide a TCP header */
+	shared_counter duplicate_packets;   /* copies left out, among `packets` */
+	shared_counter duplicate_sample;    /* packets looked at to learn whether there are copies */
+	shared_counter duplicate_found;     /* copies among them */
 	shared_counter tcp_one_way; /* flows that ended after some data, of which one end was never seen to speak */
 	shared_counter tcp_two_way; /* and of which both were */
 	struct shared_interface_counters interfaces[SHARED_INTERFACES_MAX];

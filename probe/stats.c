@@ -120,7 +120,13 @@ void stats_print(const struct config *config, const struct shared *s, const stru
 	STATS(&b, s, dpi_lost);
 	STATS(&b, s, flows_lost);
 	STATS(&b, s, text_cut);
+	STATS(&b, s, fragments);
+	STATS(&b, s, fragments_waited);
 	STATS(&b, s, fragments_unknown);
+	STATS(&b, s, fragments_crowded);
+	STATS(&b, s, fragments_duplicate);
+	STATS(&b, s, fragments_overlap);
+	STATS(&b, s, fragments_tiny);
 	STATS(&b, s, duplicate_packets);
 	STATS(&b, s, duplicate_sample);
 	STATS(&b, s, duplicate_found);

@@ -66,6 +66,9 @@ struct packet {
 	bool later_fragment; /* not the first: no ports here */
 	bool reverse;        /* from responder to initiator; set by the flow tracker */
 	uint16_t icmp_type_code;
+	bool more_fragments;   /* of fragments only, as the next three */
+	uint16_t fragment_at;  /* octets of its data before it */
+	uint32_t fragment_len; /* octets of its data */
 	uint32_t fragment_id;
 	uint32_t octets;        /* IP total length, header with it */
 	uint32_t interface;     /* ifIndex, set by who captured it */

@@ -27,6 +27,13 @@ static struct decode_span ip_cut(struct decode_span s, uint32_t n)
 	return s;
 }
 
+static void ip_fragment(struct packet *p, uint32_t at, uint32_t len, bool more)
+{
+	p->fragment_at = (uint16_t)at;
+	p->fragment_len = len;
+	p->more_fragments = more;
+}
+
 /*
  *    0                   1                   2                   3
  *   |Version|  IHL  |      TOS      |         Total Length          |
@@ -63,6 +70,8 @@ enum decode_result decode_ip4(struct decode_span s, struct packet *p)
 	p->fragment = (fragment & 0x3fff) != 0;
 	p->later_fragment = (fragment & 0x1fff) != 0;
 	p->fragment_id = wire_be16(h + 4);
+	if (p->fragment)
+		ip_fragment(p, (fragment & 0x1fffu) * 8, total - header, fragment & 0x2000);
 	addr_from4(p->src_ip, h + 12);
 	addr_from4(p->dst_ip, h + 16);
 	return decode_l4(decode_skip(s, header), p);
@@ -104,10 +113,14 @@ static enum decode_result ip6_extensions(struct decode_span *s, uint8_t next, st
 		if (next == IP6_FRAGMENT) {
 			uint16_t offset = wire_be16(s->at + 2);
 
+			if (p->fragment) /* a fragment of a fragment: nobody makes those in good faith */
+				return DECODE_IP6_EXT;
 			len = 8;
 			p->fragment = (offset & 0xfff9) != 0; /* an "atomic" fragment (RFC 6946) is a whole packet */
 			p->later_fragment = (offset & 0xfff8) != 0;
 			p->fragment_id = wire_be32(s->at + 4);
+			if (p->fragment)
+				ip_fragment(p, offset & 0xfff8u, s->wire - 8, offset & 1);
 		}
 		if (len > s->wire)
 			return DECODE_IP6_EXT;

@@ -40,6 +40,17 @@ static uint32_t adopt_report(struct flow_tracker *t)
 	return 0;
 }
 
+static bool adopt_has_change(uint32_t stage)
+{
+	return stage == FLOW_STAGE_FLOW || stage == FLOW_STAGE_LATE || stage == FLOW_STAGE_AFTER;
+}
+
+static bool adopt_has_frame(uint32_t stage)
+{
+	return stage == FLOW_STAGE_FLOW || stage == FLOW_STAGE_FRAME || stage == FLOW_STAGE_WAIT ||
+	       stage == FLOW_STAGE_AFTER;
+}
+
 /*
  * The packet that was under way: if it was noted it is counted, else it was never there. Returns its flow, or 0.
  */
@@ -49,12 +60,18 @@ static uint32_t adopt_packet(struct flow_tracker *t)
 	uint32_t stage = atomic_load_explicit(&j->stage, memory_order_relaxed);
 	struct flow_change *c = &j->change;
 
-	if (stage == FLOW_STAGE_FLOW && c->index <= t->store.max && c->direction < 2)
+	if (adopt_has_change(stage) && c->index <= t->store.max && c->direction < 2)
 		flow_change_do(c, &t->store.flows[c->index], &t->store.infos[c->index], &t->shared->counters);
-	if ((stage == FLOW_STAGE_FLOW || stage == FLOW_STAGE_FRAME) && j->frame.kind < DECODE_KINDS)
+	if (stage == FLOW_STAGE_LATE || stage == FLOW_STAGE_AFTER)
+		flow_fragments_redo_free(t->store.fragments, j->place);
+	if (stage == FLOW_STAGE_WAIT)
+		flow_fragments_redo_keep(t->store.fragments, j->waits);
+	if (adopt_has_frame(stage) && j->frame.kind < DECODE_KINDS)
 		flow_frame_do(&j->frame, t->shared);
+	if (stage == FLOW_STAGE_FLOW || stage == FLOW_STAGE_FRAME || stage == FLOW_STAGE_AFTER)
+		j->late = 1;
 	flow_journal_set(&j->stage, FLOW_STAGE_NONE);
-	return stage != FLOW_STAGE_NONE && c->index <= t->store.max ? c->index : 0;
+	return (adopt_has_change(stage) || stage == FLOW_STAGE_FRAME) && c->index <= t->store.max ? c->index : 0;
 }
 
 /* A flow that is whole: begun to its end, and with the key that it was hashed by. */
@@ -131,6 +148,7 @@ int flow_adopt(struct flow_tracker *t)
 		flow_table_give(&t->table, index);
 	}
 	flow_text_claim_end(&t->texts, &claims);
+	t->adopted.damaged += flow_fragments_adopt(t->store.fragments, t->table.seed);
 	if (t->measures.groups)
 		flow_measures_adopted(&t->measures, t->store.flows);
 	shared_add(&t->shared->counters.dpi_lost, t->adopted.dpi_lost);
@@ -140,6 +158,9 @@ int flow_adopt(struct flow_tracker *t)
 		early = counted; /* its packet ended it, and nothing after did */
 	if (early)
 		adopt_early(t, early);
+	if (head->journal.late)
+		flow_tracker_fragments_known(t);
+	head->journal.late = 0;
 	flow_journal_set(&head->journal.report, FLOW_REPORT_NONE);
 	return 0;
 }

@@ -6,6 +6,8 @@
  * A packet: what its flow and the counters become is noted first, then the stage is set, then the flow and the counters
  * are changed. Before the stage is set nothing has happened, and the packet may be read again; after it all is
  * known, and can be done again from the notes.
+ * A fragment that comes before the first of its packet is counted when it comes, and to its flow later: the journal is gone through
+ * once for each.
  * A record: what is to follow from it is noted before it is made. Whether it was made can be told by the number of all records.
  *
  * Memory of a process that dies keeps every store up to the instruction at which it died, in the order of the program. So the only
@@ -26,6 +28,10 @@ enum flow_stage {
 	FLOW_STAGE_NONE,
 	FLOW_STAGE_FLOW,  /* the notes on the flow and on the counters hold */
 	FLOW_STAGE_FRAME, /* the flow is changed; the notes on the counters hold */
+	/* Of fragments (flow_fragments.h): */
+	FLOW_STAGE_WAIT,  /* the packet is to wait; the notes on the counters hold */
+	FLOW_STAGE_LATE,  /* the notes on the flow hold, and it waits no longer; nothing on counters: they have it */
+	FLOW_STAGE_AFTER, /* the same while the packet that it waited for is not yet done: those on the counters hold */
 };
 
 enum flow_report {
@@ -67,6 +73,9 @@ struct flow_journal {
 	_Atomic uint32_t stage; /* enum flow_stage */
 	struct flow_change change;
 	struct flow_frame frame;
+	uint64_t waits;          /* of FLOW_STAGE_WAIT: flow_fragments.waits with the packet */
+	uint32_t place;          /* of FLOW_STAGE_LATE and FLOW_STAGE_AFTER: where it has waited */
+	uint32_t late;           /* 1: fragments that have waited for the packet before are still to be taken in */
 	_Atomic uint32_t report; /* enum flow_report: under way */
 	uint32_t report_flow;    /* its index */
 	uint64_t report_number;  /* records made before it */

@@ -87,7 +87,7 @@ int flow_tracker_init(struct flow_tracker *t, const struct flow_tracker_config *
 void flow_tracker_deinit(struct flow_tracker *t);
 
 /*
- * Takes in one packet. Later fragments get their ports here: p is changed. With it the journal's stage is FLOW_STAGE_FRAME:
+ * Takes in one packet. Later fragments get their ports here, or wait for them: p is changed. With it the journal's stage is FLOW_STAGE_FRAME:
  * who has noted a frame there (flow_frame_note()) ends that.
  */
 void flow_tracker_packet(struct flow_tracker *t, struct packet *p);

@@ -26,6 +26,7 @@
 #define RECORDS 64
 #define FLOWS_MAX 4
 #define FRAMES 16
+#define FRAGMENTS 4 /* places of each ring that are looked at */
 #define DAMAGES 2000
 
 /* What two processes share here: as a worker and the one after it do. */
@@ -37,6 +38,7 @@ struct scene {
 
 struct side {
 	struct scene *scene;
+	bool expires; /* before each frame, as before a batch of a file */
 	struct flow_tracker t;
 };
 
@@ -86,6 +88,7 @@ static void side_open(struct side *s, struct scene *scene, int store)
 	c.store = store;
 	c.wanted[0] = c.wanted[1] = measured ? UINT64_MAX : 0;
 	s->scene = scene;
+	s->expires = false;
 	assert_int_equal(flow_tracker_init(&s->t, &c, module, &scene->shared,
 					   (struct flow_sink){side_reserve, side_commit, side_made, s}),
 			 0);
@@ -98,6 +101,8 @@ static void side_frame(struct side *s, const struct frame *f, uint64_t at_ms)
 	enum decode_result r;
 	struct packet p;
 
+	if (s->expires)
+		flow_tracker_expire(&s->t, START + at_ms, 1000);
 	r = decode_ethernet(f->octets, f->len, f->len, &p);
 	p.time_ms = START + at_ms;
 	p.interface = 1;
@@ -114,6 +119,7 @@ static void side_frame(struct side *s, const struct frame *f, uint64_t at_ms)
 struct play {
 	const char *name;
 	void (*frames)(struct frame *f, uint64_t *at_ms, unsigned *n);
+	bool expires;
 };
 
 static void add_udp(struct frame *f, uint64_t *at_ms, unsigned *n, unsigned host, bool back, uint64_t at)
@@ -199,16 +205,60 @@ static void play_refused(struct frame *f, uint64_t *at_ms, unsigned *n)
 	at_ms[(*n)++] = 10;
 }
 
-static const struct play plays[] = {{"new flow", play_new},
-				    {"more of a flow", play_more},
-				    {"flow is over", play_over},
-				    {"flow is cut", play_cut},
-				    {"flow is evicted", play_evicted},
-				    {"flow is reset", play_reset},
-				    {"segments begin", play_answered},
-				    {"packets are many", play_many},
-				    {"connection is over", play_ended},
-				    {"frame is refused", play_refused}};
+/* A datagram's fragment of 16 octets, the first of them (0), or one after it. */
+static void add_fragment(struct frame *f, uint64_t *at_ms, unsigned *n, unsigned part, uint64_t at)
+{
+	struct frame_ends e = {"192.0.2.1", "198.51.100.1", 1000, 2000, 0};
+
+	frame_ip(&f[*n], &e, IPPROTO_UDP, 16, 77, part * 2 | (part < 3 ? 0x2000u : 0));
+	frame_u16(&f[*n], e.src_port);
+	frame_u16(&f[*n], e.dst_port);
+	frame_zero(&f[*n], 12);
+	at_ms[(*n)++] = at;
+}
+
+static void play_fragment(struct frame *f, uint64_t *at_ms, unsigned *n)
+{
+	add_udp(f, at_ms, n, 0, false, 0);
+	add_fragment(f, at_ms, n, 1, 10);
+}
+
+/* Two have waited, and all three are copied to the flow. */
+static void play_first(struct frame *f, uint64_t *at_ms, unsigned *n)
+{
+	add_fragment(f, at_ms, n, 3, 10);
+	add_fragment(f, at_ms, n, 1, 20);
+	add_fragment(f, at_ms, n, 0, 30);
+}
+
+static void play_known(struct frame *f, uint64_t *at_ms, unsigned *n)
+{
+	add_fragment(f, at_ms, n, 0, 10);
+	add_fragment(f, at_ms, n, 3, 20);
+}
+
+/* Two have waited for too long: they are given up before the frame. */
+static void play_given_up(struct frame *f, uint64_t *at_ms, unsigned *n)
+{
+	add_fragment(f, at_ms, n, 2, 0);
+	add_fragment(f, at_ms, n, 1, 10);
+	add_udp(f, at_ms, n, 1, false, FRAGMENT_WAIT_MS + FLOW_SLACK_MS + 20);
+}
+
+static const struct play plays[] = {{"new flow", play_new, false},
+				    {"more of a flow", play_more, false},
+				    {"flow is over", play_over, false},
+				    {"flow is cut", play_cut, false},
+				    {"flow is evicted", play_evicted, false},
+				    {"flow is reset", play_reset, false},
+				    {"segments begin", play_answered, false},
+				    {"packets are many", play_many, false},
+				    {"connection is over", play_ended, false},
+				    {"frame is refused", play_refused, false},
+				    {"fragment waits", play_fragment, false},
+				    {"first fragment comes", play_first, false},
+				    {"first fragment was there", play_known, false},
+				    {"fragments are given up", play_given_up, true}};
 
 static struct scene *scene_new(void)
 {
@@ -290,6 +340,7 @@ static void scene_finish(struct scene *scene, int store, const struct play *play
 
 	play_frames(play, f, at_ms, &n);
 	side_open(&s, scene, store);
+	s.expires = play->expires;
 	for (uint64_t i = shared_get(&scene->shared.progress.place); i < n; i++)
 		side_frame(&s, &f[i], at_ms[i]);
 	flow_tracker_flush(&s.t);
@@ -305,6 +356,9 @@ struct snapshot {
 	struct flow_measure measures[FLOWS_MAX + 1];
 	struct flow_segments segments[FLOWS_MAX + 1];
 	struct flow_spreads spreads[FLOWS_MAX + 1];
+	uint64_t learned, waits;
+	struct flow_fragment_first first[FRAGMENTS];
+	struct flow_fragment_wait wait[FRAGMENTS];
 	struct shared_worker_counters counters;
 	struct shared_progress progress;
 	uint64_t made;
@@ -319,6 +373,10 @@ static void snapshot_take(struct snapshot *n, const struct flow_store *store, co
 	memcpy(n->measures, store->measures, sizeof(n->measures));
 	memcpy(n->segments, store->segments, sizeof(n->segments));
 	memcpy(n->spreads, store->spreads, sizeof(n->spreads));
+	n->learned = store->fragments->learned;
+	n->waits = store->fragments->waits;
+	memcpy(n->first, store->fragments->first, sizeof(n->first));
+	memcpy(n->wait, store->fragments->wait, sizeof(n->wait));
 	memcpy(&n->counters, &scene->shared.counters, sizeof(n->counters));
 	memcpy(&n->progress, &scene->shared.progress, sizeof(n->progress));
 	n->made = scene->made;
@@ -339,6 +397,10 @@ static void snapshot_play(const struct snapshot *n, const struct scene *scene, c
 	memcpy(store.measures, n->measures, sizeof(n->measures));
 	memcpy(store.segments, n->segments, sizeof(n->segments));
 	memcpy(store.spreads, n->spreads, sizeof(n->spreads));
+	store.fragments->learned = n->learned;
+	store.fragments->waits = n->waits;
+	memcpy(store.fragments->first, n->first, sizeof(n->first));
+	memcpy(store.fragments->wait, n->wait, sizeof(n->wait));
 	flow_store_unmap(&store);
 	memcpy(again, scene, sizeof(*again));
 	scene_finish(again, fd, play);
@@ -356,6 +418,7 @@ static pid_t scene_fork(struct scene *scene, int store, const struct play *play)
 
 	play_frames(play, f, at_ms, &n);
 	side_open(&s, scene, store);
+	s.expires = play->expires;
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0)
@@ -455,12 +518,24 @@ static void store_crowd(struct side *s)
 	struct frame f[FRAMES];
 	unsigned n = 0;
 
+	for (unsigned i = 3; i > 0; i--)
+		add_fragment(f, at_ms, &n, i, 3 - i);
 	for (unsigned i = 0; i < 5; i++) {
 		add_udp(f, at_ms, &n, 0, i % 2, i);
 		add_tcp(f, at_ms, &n, i ? FRAME_ACK : FRAME_SYN, i);
 	}
 	for (unsigned i = 0; i < n; i++)
 		side_frame(s, &f[i], at_ms[i]);
+}
+
+static void store_first(struct side *s, uint64_t at)
+{
+	uint64_t at_ms[1];
+	struct frame f[1];
+	unsigned n = 0;
+
+	add_fragment(f, at_ms, &n, 0, at);
+	side_frame(s, f, at_ms[0]);
 }
 
 /* Taking over keeps what was learned of the flows, and gives their room back as they end. */
@@ -510,25 +585,31 @@ static void store_damage(struct flow_store *store, uint64_t *seed)
 			    (uint8_t *)store->measures,
 			    store->segments,
 			    store->spreads,
-			    store->texts};
+			    store->texts,
+			    (uint8_t *)store->fragments,
+			    (uint8_t *)store->fragments->first,
+			    (uint8_t *)store->fragments->wait};
 	size_t sizes[] = {sizeof(*store->head),
 			  (FLOWS_MAX + 1) * sizeof(struct flow),
 			  (FLOWS_MAX + 1) * sizeof(struct flow_info),
 			  (FLOWS_MAX + 1) * sizeof(struct flow_measure),
 			  (FLOWS_MAX + 1) * sizeof(struct flow_segments),
 			  (FLOWS_MAX + 1) * sizeof(struct flow_spreads),
-			  store->texts_size};
+			  store->texts_size,
+			  2 * sizeof(uint64_t),
+			  FRAGMENTS * sizeof(struct flow_fragment_first),
+			  FRAGMENTS * sizeof(struct flow_fragment_wait)};
 	unsigned many = 1u << damage_random(seed) % 10;
 
 	if (damage_random(seed) % 4 == 0)
 		store->flows[1 + damage_random(seed) % FLOWS_MAX] = store->flows[1 + damage_random(seed) % FLOWS_MAX];
 	for (unsigned i = 0; i < many; i++) {
-		unsigned part = (unsigned)(damage_random(seed) % 7);
+		unsigned part = (unsigned)(damage_random(seed) % 10);
 
 		parts[part][damage_random(seed) % sizes[part]] = (uint8_t)damage_random(seed);
 	}
 	store->head->fresh = damage_random(seed) % 4 ? FLOWS_MAX + 1 : (uint32_t)damage_random(seed);
-	atomic_store(&store->head->journal.stage, (uint32_t)(damage_random(seed) % 4));
+	atomic_store(&store->head->journal.stage, (uint32_t)(damage_random(seed) % 7));
 	atomic_store(&store->head->journal.report, (uint32_t)(damage_random(seed) % 5));
 }
 
@@ -549,6 +630,8 @@ static void test_damaged(void **state)
 		memset(scene, 0, sizeof(*scene));
 		side_open(&s, scene, fd);
 		store_crowd(&s);
+		store_first(&s, 40);
+		store_crowd(&s);
 		store_fill(&s);
 		flow_tracker_deinit(&s.t);
 		assert_int_equal(flow_store_map(&store, fd, FLOWS_MAX), 0);
@@ -560,6 +643,7 @@ static void test_damaged(void **state)
 		assert_in_range(s.t.adopted.flows, 0, FLOWS_MAX);
 		store_crowd(&s);
 		store_fill(&s);
+		store_first(&s, 50);
 		flow_tracker_expire(&s.t, START + 30000, 1000);
 		store_crowd(&s);
 		store_fill(&s);

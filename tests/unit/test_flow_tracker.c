@@ -484,13 +484,6 @@ static struct frame fragment(unsigned id, unsigned from, bool more)
 	return f;
 }
 
-static void rig_fragment(struct rig *rig, uint64_t at_ms, unsigned id, unsigned from, bool more)
-{
-	struct frame f = fragment(id, from, more);
-
-	rig_frame(rig, at_ms, &f);
-}
-
 /* Looked up before those before them were taken in: what becomes of them is as if they came one by one. */
 static void test_expected(void **state)
 {
@@ -522,30 +515,6 @@ static void test_expected(void **state)
 	rig_free(rig);
 }
 
-static void test_fragments(void **state)
-{
-	struct rig *rig = rig_new(usual);
-
-	(void)state;
-	rig_fragment(rig, 0, 1, 0, true);
-	rig_fragment(rig, 1, 1, 16, true);
-	rig_fragment(rig, 2, 1, 32, false);
-	assert_int_equal(rig->t.table.active, 1);
-	assert_int_equal(rig_count(&rig->shared.counters.fragments_unknown), 0);
-	rig_fragment(rig, 3, 2, 16, false); /* the first of this one was not seen */
-	assert_int_equal(rig_count(&rig->shared.counters.fragments_unknown), 1);
-	rig_fragment(rig, 2 + FRAGMENT_LIFE_MS, 1, 48, false); /* the identification is somebody else's by now */
-	assert_int_equal(rig_count(&rig->shared.counters.fragments_unknown), 2);
-	rig_flush(rig);
-	assert_int_equal(rig->n, 3);
-	assert_record(&rig->records[1], 0, 2, 3, 0, L7_END_IDLE, LAST);
-	assert_int_equal(rig->records[1].dst_port, udp.dst_port);
-	assert_int_equal(rig->records[0].src_port | rig->records[0].dst_port, 0);
-	assert_int_equal(rig->records[0].octets, 36);
-	assert_int_equal(rig->records[2].src_port | rig->records[2].dst_port, 0);
-	rig_free(rig);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -568,7 +537,6 @@ int main(void)
 		cmocka_unit_test(test_key_vlan),
 		cmocka_unit_test(test_initiator),
 		cmocka_unit_test(test_record_fields),
-		cmocka_unit_test(test_fragments),
 		cmocka_unit_test(test_expected),
 	};
 

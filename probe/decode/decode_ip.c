@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* IPv4 (RFC 791) and IPv6 with its extension headers (RFC 8200, RFC 4302). */
+#include <netinet/in.h>
 #include <string.h>
 
 #include "base/addr.h"
@@ -8,6 +9,7 @@
 enum {
 	IP4_HEADER = 20,
 	IP6_HEADER = 40,
+	IP6_PADDED = 46, /* octets to which Ethernet fills up a packet without payload */
 	IP6_HOP_BY_HOP = 0,
 	IP6_ROUTING = 43,
 	IP6_FRAGMENT = 44,
@@ -136,6 +138,15 @@ static enum decode_result ip6_extensions(struct decode_span *s, uint8_t next, st
 }
 
 /*
+ * Whether a payload length of 0 means that the field is too short for it: a jumbogram (RFC 2675), or segmentation offload, which
+ * leaves its header out or has not set the length yet.
+ */
+static bool ip6_is_long(uint8_t next, uint32_t wire)
+{
+	return next == IP6_HOP_BY_HOP || ((next == IPPROTO_TCP || next == IPPROTO_UDP) && wire > IP6_PADDED);
+}
+
+/*
  *    0                   1                   2                   3
  *   |Version| Traffic Class |           Flow Label                  |
  *   |         Payload Length        |  Next Header  |   Hop Limit   |
@@ -153,7 +164,7 @@ enum decode_result decode_ip6(struct decode_span s, struct packet *p)
 	if (h[0] >> 4 != 6)
 		return DECODE_IP_HEADER;
 	total = IP6_HEADER + (uint32_t)wire_be16(h + 4);
-	if (total == IP6_HEADER && h[6] == IP6_HOP_BY_HOP) /* a jumbogram (RFC 2675), or offload */
+	if (total == IP6_HEADER && ip6_is_long(h[6], s.wire))
 		total = s.wire;
 	s = ip_cut(s, total);
 	p->ip = h;

@@ -277,6 +277,67 @@ static void test_ip4_header(void **state)
 	assert_int_equal(p.payload_captured, 5);
 }
 
+/* What counts is the length in the IP header, however much was captured, and what the wire had where the header cannot say it. */
+static void test_lengths(void **state)
+{
+	static const struct {
+		const struct frame_ends *e;
+		unsigned said; /* in the header */
+		uint32_t wire; /* octets of the packet on the wire, those of padding with it */
+		uint32_t octets;
+	} cases[] = {
+		{&four, 45, 46, 45},       {&four, 9000, 9000, 9000},  {&four, 65535, 65535, 65535},
+		{&four, 0, 65550, 65550},  {&four, 0, 180000, 180000}, {&four, 9000, 9018, 9000},
+		{&six, 25, 65, 65},        {&six, 8960, 9000, 9000},   {&six, 65535, 65575, 65575},
+		{&six, 0, 180000, 180000}, {&six, 0, 65, 65},          {&six, 25, 69, 65},
+	};
+	struct frame f;
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint32_t header = cases[i].e == &six ? 60 : 40;
+
+		frame_tcp(&f, cases[i].e, FRAME_ACK, "hello", 5);
+		frame_set16(&f, cases[i].e == &six ? 18 : 16, cases[i].said);
+		f.len = 14 + cases[i].wire;
+		assert_int_equal(decode_cut(&f, 14 + header + 5, &p), DECODE_OK);
+		assert_int_equal(p.octets, cases[i].octets);
+		assert_int_equal(p.payload_len, cases[i].octets - header);
+		assert_int_equal(p.payload_captured, 5);
+		assert_int_equal(p.src_port, 40000);
+		assert_int_equal(p.tcp_flags, FRAME_ACK);
+	}
+}
+
+/* A jumbogram, by its option (RFC 2675 section 2), and what is too short to be one. */
+static void test_ip6_without_length(void **state)
+{
+	static const uint8_t jumbo[] = {IPPROTO_TCP, 0, 0xc2, 4, 0, 1, 0x11, 0x8c};
+	struct frame f, inner;
+	struct packet p;
+
+	(void)state;
+	frame_tcp(&inner, &six, FRAME_ACK, "hello", 5);
+	f.len = 0;
+	frame_put(&f, inner.octets, 54);
+	frame_put(&f, jumbo, sizeof(jumbo));
+	frame_put(&f, inner.octets + 54, inner.len - 54);
+	frame_set16(&f, 18, 0);
+	f.octets[20] = 0;
+	f.len = 14 + 40 + 70028;
+	assert_int_equal(decode_cut(&f, 14 + 40 + 8 + 25, &p), DECODE_OK);
+	assert_int_equal(p.octets, 70068);
+	assert_int_equal(p.payload_len, 70000);
+	assert_int_equal(p.dst_port, 443);
+	frame_ip(&f, &six, 59, 0, 0, 0); /* no next header, and padding */
+	frame_zero(&f, 6);
+	assert_int_equal(decode_whole(&f, &p), DECODE_OK);
+	assert_int_equal(p.octets, 40);
+	f.octets[20] = IPPROTO_TCP;
+	assert_int_equal(decode_whole(&f, &p), DECODE_L4_TRUNCATED);
+}
+
 static void test_ip4_options(void **state)
 {
 	struct frame f;
@@ -309,6 +370,9 @@ static void test_ip4_fragments(void **state)
 	assert_true(p.fragment);
 	assert_false(p.later_fragment);
 	assert_int_equal(p.fragment_id, 0xbeef);
+	assert_true(p.more_fragments);
+	assert_int_equal(p.fragment_at, 0);
+	assert_int_equal(p.fragment_len, 16);
 	assert_int_equal(p.dst_port, 443);
 	frame_set16(&f, 20, 0x0001);
 	assert_int_equal(decode_whole(&f, &p), DECODE_OK);
@@ -316,6 +380,15 @@ static void test_ip4_fragments(void **state)
 	assert_true(p.later_fragment);
 	assert_int_equal(p.src_port | p.dst_port, 0);
 	assert_int_equal(p.payload_len, 16);
+	assert_false(p.more_fragments);
+	assert_int_equal(p.fragment_at, 8);
+	assert_int_equal(p.fragment_len, 16);
+	frame_set16(&f, 20, 0x1fff);
+	frame_set16(&f, 16, 65535);
+	assert_int_equal(decode_whole(&f, &p), DECODE_OK);
+	assert_int_equal(p.fragment_at, 65528);
+	assert_int_equal(p.fragment_len, 65515);
+	frame_set16(&f, 16, 36);
 	frame_set16(&f, 20, 0x4000); /* do not fragment */
 	assert_int_equal(decode_whole(&f, &p), DECODE_OK);
 	assert_false(p.fragment);
@@ -326,6 +399,13 @@ static void test_ip4_fragments(void **state)
 	assert_int_equal(decode_whole(&f, &p), DECODE_OK);
 	assert_int_equal(p.dst_port, 443);
 	assert_int_equal(p.tcp_flags, 0);
+	assert_int_equal(p.payload_len, 0);
+	assert_null(p.tcp);
+	frame_set16(&f, 16, 24); /* smaller than the 8 octets that a fragment may have, and no more than the ports */
+	assert_int_equal(decode_whole(&f, &p), DECODE_OK);
+	assert_int_equal(p.dst_port, 443);
+	frame_set16(&f, 16, 23);
+	assert_int_equal(decode_whole(&f, &p), DECODE_L4_TRUNCATED);
 }
 
 /* A UDP packet of 1 octet behind `n` headers, each of 8 octets and of kind `kind`. */
@@ -410,9 +490,19 @@ static void test_ip6_fragments(void **state)
 	assert_int_equal(p.protocol, IPPROTO_UDP);
 	assert_int_equal(p.dst_port, 0);
 	assert_int_equal(p.payload_len, 9);
+	assert_false(p.more_fragments);
+	assert_int_equal(p.fragment_at, 8);
+	assert_int_equal(p.fragment_len, 9);
 	f.octets[header] = 60; /* what follows is data even if it is called a header */
 	assert_int_equal(decode_whole(&f, &p), DECODE_OK);
 	assert_int_equal(p.protocol, 60);
+	frame_ip6_chain(&f, 44, 2); /* a fragment of a fragment */
+	frame_set16(&f, header + 2, 1);
+	assert_int_equal(decode_whole(&f, &p), DECODE_IP6_EXT);
+	frame_set16(&f, header + 2, 0);
+	frame_set16(&f, header + 10, 1);
+	assert_int_equal(decode_whole(&f, &p), DECODE_OK);
+	assert_true(p.fragment);
 }
 
 static void test_result_names(void **state)
@@ -439,6 +529,8 @@ int main(void)
 		cmocka_unit_test(test_tags_are_bounded),
 		cmocka_unit_test(test_every_cut),
 		cmocka_unit_test(test_ip4_header),
+		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_ip6_without_length),
 		cmocka_unit_test(test_ip4_options),
 		cmocka_unit_test(test_ip4_fragments),
 		cmocka_unit_test(test_ip6_extensions),

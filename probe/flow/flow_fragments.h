@@ -27,8 +27,9 @@
 #define FRAGMENT_WAITS 8192
 #define FRAGMENT_WAITS_EACH 128 /* of one packet: the most that its hosts can have meant, at 576 octets each */
 #define FRAGMENT_PIECES 11      /* of a packet, known one by one; of one in more fragments some as one */
-#define FRAGMENT_WAIT_MS 2000   /* for the first */
-#define FRAGMENT_LIFE_MS 30000  /* that others come after it (RFC 791 suggests 15 s to reassemble, RFC 8200 60 s) */
+#define FRAGMENT_WAIT_MS                                                                                               \
+	1000 /* for the first; not above FLOW_SLACK_MS: the flow of those given up must not be over by then */
+#define FRAGMENT_LIFE_MS 30000 /* that others come after it (RFC 791 suggests 15 s to reassemble, RFC 8200 60 s) */
 #define FRAGMENT_SAME_MS 1000
 
 /* What the fragments of a packet have in common: a flow's key without ports, and of IPv6 without protocol, which only the first has. */

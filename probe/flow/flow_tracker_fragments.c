@@ -7,6 +7,8 @@
 
 enum { TCP_HEADER = 20 };
 
+_Static_assert(FRAGMENT_WAIT_MS <= FLOW_SLACK_MS, "fragments are given up before the flow of those before them ends");
+
 static void fragment_name(const struct flow_tracker *t, struct flow_fragment_name *name, const struct packet *p)
 {
 	name->end = flow_tracker_key(t, &name->key, p);
@@ -132,7 +134,7 @@ void flow_tracker_fragments_expire(struct flow_tracker *t, bool all)
 	uint32_t place;
 
 	while ((place = flow_fragments_oldest(f)) < FRAGMENT_WAITS &&
-	       (all || flow_fragments_due(f, place, FRAGMENT_WAIT_MS + FLOW_SLACK_MS, t->clock_ms)))
+	       (all || flow_fragments_due(f, place, FRAGMENT_WAIT_MS, t->clock_ms)))
 		fragment_give_up(t, place);
 }
 

@@ -242,7 +242,7 @@ static void play_given_up(struct frame *f, uint64_t *at_ms, unsigned *n)
 {
 	add_fragment(f, at_ms, n, 2, 0);
 	add_fragment(f, at_ms, n, 1, 10);
-	add_udp(f, at_ms, n, 1, false, FRAGMENT_WAIT_MS + FLOW_SLACK_MS + 20);
+	add_udp(f, at_ms, n, 1, false, FRAGMENT_WAIT_MS + 20);
 }
 
 static const struct play plays[] = {{"new flow", play_new, false},

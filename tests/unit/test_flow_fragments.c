@@ -178,7 +178,7 @@ static void test_same_host(void **state)
 
 static void test_first_never_comes(void **state)
 {
-	const uint64_t due = FRAGMENT_WAIT_MS + FLOW_SLACK_MS;
+	const uint64_t due = FRAGMENT_WAIT_MS;
 	struct rig *rig = rig_new(usual);
 	struct whole w;
 

@@ -292,7 +292,7 @@ static int tracker_order(const uint8_t a[16], const uint8_t b[16])
 }
 
 /* One key for both directions; returns which end sent the packet. */
-static inline unsigned tracker_key(const struct flow_tracker *t, struct flow_key *k, const struct packet *p)
+static unsigned tracker_key(const struct flow_tracker *t, struct flow_key *k, const struct packet *p)
 {
 	int order = tracker_order(p->src_ip, p->dst_ip);
 	unsigned src = order > 0 || (order == 0 && p->src_port > p->dst_port) ? 1 : 0;
@@ -433,13 +433,26 @@ static uint16_t tracker_tcp(uint16_t flags, const struct packet *p, unsigned dir
 	return flags;
 }
 
-/* Notes what a packet makes of its flow. */
-static inline __attribute__((always_inline)) void tracker_note(struct flow_tracker *t, uint32_t index,
-							       const struct packet *p, unsigned direction)
+/* Of a fragment that has waited: its frame is counted already. The notes on its flow are made. */
+static __attribute__((cold, noinline)) void tracker_count_late(struct flow_tracker *t, uint32_t index)
+{
+	struct flow_journal *j = &t->store.head->journal;
+	bool alone = atomic_load_explicit(&j->stage, memory_order_relaxed) == FLOW_STAGE_NONE;
+
+	j->place = t->late - 1;
+	flow_journal_set(&j->stage, alone ? FLOW_STAGE_LATE : FLOW_STAGE_AFTER);
+	flow_change_do(&j->change, &t->table.flows[index], &t->table.infos[index], &t->shared->counters);
+	flow_fragments_free(t->store.fragments, j->place);
+	flow_journal_set(&j->stage, alone ? FLOW_STAGE_NONE : FLOW_STAGE_FRAME);
+}
+
+/* Counts a packet: with this a new flow is there, and the packet is not read again, whatever happens. */
+static void tracker_count(struct flow_tracker *t, uint32_t index, const struct packet *p, unsigned direction)
 {
 	struct shared_worker_counters *counters = &t->shared->counters;
+	struct flow_journal *j = &t->store.head->journal;
 	struct flow *f = &t->table.flows[index];
-	struct flow_change *c = &t->store.head->journal.change;
+	struct flow_change *c = &j->change;
 	bool late = p->time_ms < f->last_ms;
 	uint16_t flags = f->flags;
 
@@ -469,22 +482,12 @@ static inline __attribute__((always_inline)) void tracker_note(struct flow_track
 		flags = tracker_tcp(flags, p, direction);
 	}
 	c->flags = flags | FLOW_READY;
-}
-
-static inline __attribute__((always_inline)) void tracker_change(struct flow_tracker *t, uint32_t index)
-{
-	flow_change_do(&t->store.head->journal.change, &t->table.flows[index], &t->table.infos[index],
-		       &t->shared->counters);
-}
-
-/* Counts a packet: with this a new flow is there, and the packet is not read again, whatever happens. */
-static void tracker_count(struct flow_tracker *t, uint32_t index, const struct packet *p, unsigned direction)
-{
-	struct flow_journal *j = &t->store.head->journal;
-
-	tracker_note(t, index, p, direction);
+	if (t->late) {
+		tracker_count_late(t, index);
+		return;
+	}
 	flow_journal_set(&j->stage, FLOW_STAGE_FLOW);
-	tracker_change(t, index);
+	flow_change_do(c, f, &t->table.infos[index], counters);
 	flow_journal_set(&j->stage, FLOW_STAGE_FRAME);
 }
 
@@ -515,11 +518,6 @@ void flow_tracker_expect(const struct flow_tracker *t, struct flow_lookup *l, co
 	flow_table_prefetch(&t->table, l->hash);
 }
 
-static inline unsigned tracker_direction(const struct flow *f, const struct flow_lookup *l)
-{
-	return l->end == (f->flags & FLOW_INITIATOR_IS_1 ? 1u : 0u) ? FLOW_FORWARD : FLOW_REVERSE;
-}
-
 static void tracker_take(struct flow_tracker *t, struct packet *p, const struct flow_lookup *l)
 {
 	unsigned direction;
@@ -527,12 +525,13 @@ static void tracker_take(struct flow_tracker *t, struct packet *p, const struct 
 	struct flow *f;
 	uint32_t index;
 
-	flow_tracker_clock(t, p->time_ms);
+	if (!t->late) /* else it was there at its time */
+		flow_tracker_clock(t, p->time_ms);
 	if (t->measures.groups) /* most likely of the flow; on its way while that is looked for */
 		__builtin_prefetch(&t->measures.flows[flow_table_first(&t->table, l->hash)], 1);
 	index = tracker_find(t, p, l);
 	f = &t->table.flows[index];
-	direction = tracker_direction(f, l);
+	direction = l->end == (f->flags & FLOW_INITIATOR_IS_1 ? 1u : 0u) ? FLOW_FORWARD : FLOW_REVERSE;
 	p->reverse = direction == FLOW_REVERSE;
 	was_ended = f->flags & FLOW_ENDED;
 	tracker_count(t, index, p, direction);
@@ -547,53 +546,32 @@ static void tracker_take(struct flow_tracker *t, struct packet *p, const struct 
 void flow_tracker_expected(struct flow_tracker *t, struct packet *p, const struct flow_lookup *l)
 {
 	if (p->fragment)
-		flow_tracker_fragment(t, p); /* its ports may not be known before */
+		flow_tracker_fragment(t, p, l); /* its ports may not be known before */
 	else
 		tracker_take(t, p, l);
+}
+
+void flow_tracker_packet(struct flow_tracker *t, struct packet *p)
+{
+	struct flow_lookup l;
+
+	tracker_look(t, &l, p);
+	flow_tracker_expected(t, p, &l);
 }
 
 void flow_tracker_known(struct flow_tracker *t, struct packet *p)
 {
 	struct flow_lookup l;
 
-	tracker_look(t, &l, p);
+	flow_tracker_expect(t, &l, p);
 	tracker_take(t, p, &l);
 }
 
-void flow_tracker_packet(struct flow_tracker *t, struct packet *p)
-{
-	if (p->fragment)
-		flow_tracker_fragment(t, p);
-	else
-		flow_tracker_known(t, p);
-}
-
-unsigned flow_tracker_key(const struct flow_tracker *t, struct flow_key *k, const struct packet *p)
-{
-	return tracker_key(t, k, p);
-}
-
-/* The clock has been at its time already. */
 void flow_tracker_late(struct flow_tracker *t, struct packet *p, uint32_t place)
 {
-	struct flow_journal *j = &t->store.head->journal;
-	bool alone = atomic_load_explicit(&j->stage, memory_order_relaxed) == FLOW_STAGE_NONE;
-	struct flow_lookup l;
-	unsigned direction;
-	uint32_t index;
-
-	tracker_look(t, &l, p);
-	index = tracker_find(t, p, &l);
-	direction = tracker_direction(&t->table.flows[index], &l);
-	p->reverse = direction == FLOW_REVERSE;
-	tracker_note(t, index, p, direction);
-	j->place = place;
-	flow_journal_set(&j->stage, alone ? FLOW_STAGE_LATE : FLOW_STAGE_AFTER);
-	tracker_change(t, index);
-	flow_fragments_free(t->store.fragments, place);
-	flow_journal_set(&j->stage, alone ? FLOW_STAGE_NONE : FLOW_STAGE_FRAME);
-	if (t->measures.groups)
-		flow_measure_packet(&t->measures, index, p, &t->table.flows[index], direction);
+	t->late = place + 1;
+	flow_tracker_known(t, p);
+	t->late = 0;
 }
 
 /*

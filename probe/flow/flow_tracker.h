@@ -70,6 +70,7 @@ struct flow_tracker {
 	struct flow_adopted adopted;
 	struct flow_sink sink;
 	uint16_t vlan_mask; /* of VLAN ids in keys */
+	uint32_t late;      /* the packet is a fragment that has waited in this place less 1; 0: it is not */
 	uint64_t clock_ms;  /* latest packet time since it was last set back, or later where the wire is silent */
 };
 

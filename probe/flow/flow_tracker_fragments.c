@@ -9,9 +9,10 @@ enum { TCP_HEADER = 20 };
 
 _Static_assert(FRAGMENT_WAIT_MS <= FLOW_SLACK_MS, "fragments are given up before the flow of those before them ends");
 
-static void fragment_name(const struct flow_tracker *t, struct flow_fragment_name *name, const struct packet *p)
+static void fragment_name(struct flow_fragment_name *name, const struct packet *p, const struct flow_lookup *l)
 {
-	name->end = flow_tracker_key(t, &name->key, p);
+	name->key = l->key;
+	name->end = l->end;
 	if (memcmp(p->src_ip, p->dst_ip, sizeof(p->src_ip)) == 0)
 		name->end = 0; /* it was told by the ports */
 	name->key.port[0] = name->key.port[1] = 0;
@@ -104,12 +105,12 @@ static void fragment_first(struct flow_tracker *t, const struct flow_fragment_na
 	}
 }
 
-void flow_tracker_fragment(struct flow_tracker *t, struct packet *p)
+void flow_tracker_fragment(struct flow_tracker *t, struct packet *p, const struct flow_lookup *l)
 {
 	struct flow_fragment_name name;
 	enum flow_fragment_kind kind;
 
-	fragment_name(t, &name, p);
+	fragment_name(&name, p, l);
 	shared_add(&t->shared->counters.fragments, 1);
 	if (fragment_is_tiny(p))
 		shared_add(&t->shared->counters.fragments_tiny, 1);

@@ -14,11 +14,9 @@ void flow_tracker_early(struct flow_tracker *t, uint32_t index);
 void flow_tracker_known(struct flow_tracker *t, struct packet *p);
 /* Takes in a fragment that has waited in a place, and is counted but for its flow. It waits no longer with that. */
 void flow_tracker_late(struct flow_tracker *t, struct packet *p, uint32_t place);
-/* Fills in the key of a packet; returns which end sent it. */
-unsigned flow_tracker_key(const struct flow_tracker *t, struct flow_key *k, const struct packet *p);
 
-/* A packet that is a fragment: its ports are looked up, or it waits for them. */
-void flow_tracker_fragment(struct flow_tracker *t, struct packet *p);
+/* A packet that is a fragment, looked up with the ports that it has: they are looked up, or it waits for them. */
+void flow_tracker_fragment(struct flow_tracker *t, struct packet *p, const struct flow_lookup *l);
 /* Gives up those that have waited for too long: they are counted without ports. `all`: every one. */
 void flow_tracker_fragments_expire(struct flow_tracker *t, bool all);
 /* Takes in those of a store whose first is there: a worker has died in the middle of that. */

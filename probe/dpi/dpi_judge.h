@@ -26,7 +26,7 @@ struct dpi_evidence {
 	bool tcp;
 	bool payload;      /* payload was looked at */
 	bool tls_record;   /* a TLS record header was among it */
-	bool port_refuted; /* nDPI looked for the protocol of the port and ruled it out */
+	bool port_refuted; /* nDPI looked for the protocol of the port from the flow's beginning and ruled it out */
 };
 
 /* Sets the names and both confidences of *v; leaves the rest of it alone. */

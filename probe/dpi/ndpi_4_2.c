@@ -327,7 +327,8 @@ static void state_name_evidence(struct dpi_module *m, const struct dpi_state *s,
 		e->by_name = protocol;
 }
 
-static void state_evidence(struct dpi_module *m, struct dpi_state *s, struct dpi_evidence *e)
+static void state_evidence(struct dpi_module *m, struct dpi_state *s, const struct dpi_ends *ends,
+			   struct dpi_evidence *e)
 {
 	uint16_t port = s->protocol.master_protocol ? s->protocol.master_protocol : s->protocol.app_protocol;
 
@@ -341,7 +342,7 @@ static void state_evidence(struct dpi_module *m, struct dpi_state *s, struct dpi
 		.tcp = s->flow.l4_proto == IPPROTO_TCP,
 		.payload = s->packets > 0,
 		.tls_record = s->tls_record,
-		.port_refuted = NDPI_ISSET(&s->flow.excluded_protocol_bitmask, port) != 0,
+		.port_refuted = !ends->midstream && NDPI_ISSET(&s->flow.excluded_protocol_bitmask, port),
 	};
 	/* One dissected protocol needs no other witness, but for Telegram's (dpi_judge.h). */
 	if (e->raw >= L7_CONF_CACHE && (!e->master || e->master == e->app) && e->app != e->telegram)
@@ -380,7 +381,7 @@ void dpi_verdict(struct dpi_module *m, void *state, const struct dpi_ends *ends,
 
 	if (s->protocol.app_protocol == NDPI_PROTOCOL_UNKNOWN && s->protocol.master_protocol == NDPI_PROTOCOL_UNKNOWN)
 		s->protocol = ndpi_detection_giveup(m->ndpi, &s->flow, 1, &guessed);
-	state_evidence(m, s, &e);
+	state_evidence(m, s, ends, &e);
 	memset(v, 0, sizeof(*v));
 	dpi_judge(&e, v);
 	/* A rule of a file brings no category with it, not even one for a protocol that has one. */

@@ -149,7 +149,8 @@ static struct dpi_ends tracker_ends(const struct flow *f)
 				 .src_port = f->key.port[initiator],
 				 .dst_port = f->key.port[!initiator],
 				 .protocol = f->key.protocol,
-				 .ip_version = f->key.ip_version};
+				 .ip_version = f->key.ip_version,
+				 .midstream = f->flags & FLOW_MIDSTREAM};
 }
 
 static void tracker_guess(struct flow_tracker *t, uint32_t index, uint64_t hash)

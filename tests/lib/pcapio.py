@@ -27,9 +27,12 @@ def _read_pcap(data):
     scale = 1000 if magic == 0xA1B2C3D4 else 1
     link = struct.unpack_from(order + "I", data, 20)[0] & 0xFFFF
     head = struct.Struct(order + "IIII")
+    old = struct.unpack_from(order + "HH", data, 4) < (2, 3)
     packets, at = [], 24
     while at + 16 <= len(data):
         sec, sub, have, wire = head.unpack_from(data, at)
+        if old:  # the lengths stood the other way round before version 2.3
+            have, wire = wire, have
         at += 16
         if at + have > len(data):
             break

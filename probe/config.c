@@ -108,6 +108,13 @@ static const struct conf_row config_rows[] = {
 	 .argument = "LIST",
 	 .split = ',',
 	 .help = "what tells flows apart beside addresses, ports and protocol: vlan, tunnel; none"},
+	{.name = "tunnels",
+	 .type = CONF_STRING,
+	 .live = true,
+	 .offset = AT(tunnels),
+	 .otherwise = "inner",
+	 .argument = "WHICH",
+	 .help = "of packets in tunnels look at the inner ones, or no further than at the outer ones: inner, outer"},
 	{.name = "protocols",
 	 .type = CONF_STRING,
 	 .live = true,
@@ -420,6 +427,10 @@ static int config_check_capture(struct config *c, char *err, size_t err_size)
 {
 	size_t item;
 
+	if (!c->tunnels || (strcmp(c->tunnels, "inner") != 0 && strcmp(c->tunnels, "outer") != 0)) {
+		snprintf(err, err_size, "it is \"%s\", not inner or outer", c->tunnels ? c->tunnels : "");
+		return config_wrong(c, "tunnels", 0, err, err_size);
+	}
 	if (!c->promiscuous || (strcmp(c->promiscuous, "yes") != 0 && strcmp(c->promiscuous, "no") != 0)) {
 		snprintf(err, err_size, "it is \"%s\", not yes or no", c->promiscuous ? c->promiscuous : "");
 		return config_wrong(c, "promiscuous", 0, err, err_size);

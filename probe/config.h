@@ -35,6 +35,7 @@ struct config {
 	uint64_t capture_timeout; /* ms */
 	bool dedup;
 	struct conf_list flow_key; /* "vlan", "tunnel", or "none" alone */
+	char *tunnels;             /* "inner" or "outer" */
 	char *promiscuous;         /* "yes" or "no" */
 	struct conf_list cpus;     /* of the workers; none: any */
 	char *color;

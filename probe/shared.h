@@ -64,6 +64,9 @@ struct shared_worker_counters {
 	shared_counter fragments_duplicate; /* that were there before */
 	shared_counter fragments_overlap;   /* of which some octets were there before */
 	shared_counter fragments_tiny;      /* that divide a TCP header */
+	shared_counter tunnel_packets;      /* reported as those inside of a tunnel */
+	shared_counter tunnel_opaque;       /* in one whose inside cannot be decoded: reported as those around it */
+	shared_counter tunnel_deep;         /* in one more than are looked into */
 	shared_counter duplicate_packets;   /* copies left out, among `packets` */
 	shared_counter duplicate_sample;    /* packets looked at to learn whether there are copies */
 	shared_counter duplicate_found;     /* copies among them */

@@ -127,6 +127,9 @@ void stats_print(const struct config *config, const struct shared *s, const stru
 	STATS(&b, s, fragments_duplicate);
 	STATS(&b, s, fragments_overlap);
 	STATS(&b, s, fragments_tiny);
+	STATS(&b, s, tunnel_packets);
+	STATS(&b, s, tunnel_opaque);
+	STATS(&b, s, tunnel_deep);
 	STATS(&b, s, duplicate_packets);
 	STATS(&b, s, duplicate_sample);
 	STATS(&b, s, duplicate_found);

@@ -88,6 +88,17 @@ static bool worker_shares(const struct worker *w, enum decode_result r, const st
 	return (r == DECODE_OK ? split_worker(p, s->count) : 0) == s->index;
 }
 
+/* The same of the packet around one in a tunnel. */
+static bool worker_shares_around(const struct worker *w, const struct packet *p)
+{
+	const struct packet_tunnel *in = &p->tunnel[p->around.tunnel];
+	const struct split *s = &w->c->split;
+
+	if (w->live || s->count == 1)
+		return true;
+	return split_pair(in->ip[0], in->ip[1], p->around.ip_version, s->count) == s->index;
+}
+
 /* True if p is to be left out: a copy of a packet that was counted. Nobody having asked for that, a sample is looked at. */
 static bool worker_duplicate(struct worker *w, const struct packet *p)
 {
@@ -116,6 +127,7 @@ struct worker_packet {
 
 static void worker_decode(const struct worker *w, const struct capture_frame *f, struct worker_packet *d)
 {
+	d->packet.tunnels_max = w->tunnels_max;
 	d->decoded = decode_frame(f->link, f->data, f->captured, f->wire, &d->packet);
 	d->packet.time_ms = f->time_ms;
 	d->packet.us = f->us;
@@ -128,7 +140,14 @@ static void worker_decode(const struct worker *w, const struct capture_frame *f,
 		flow_tracker_expect(&w->tracker, &d->lookup, &d->packet);
 }
 
-static void worker_packet(struct worker *w, const struct capture_frame *f, struct worker_packet *d)
+static void worker_count_tunnels(struct shared_worker_counters *c, const struct packet *p)
+{
+	shared_add(&c->tunnel_packets, p->tunnels > 0);
+	shared_add(&c->tunnel_opaque, (p->tunnel_flags & PACKET_TUNNEL_OPAQUE) != 0);
+	shared_add(&c->tunnel_deep, (p->tunnel_flags & PACKET_TUNNEL_DEEP) != 0);
+}
+
+static void worker_count(struct worker *w, const struct capture_frame *f, struct worker_packet *d)
 {
 	struct flow_journal *j = &w->tracker.store.head->journal;
 	struct shared_worker *shared = w->c->shared;
@@ -139,6 +158,8 @@ static void worker_packet(struct worker *w, const struct capture_frame *f, struc
 		shared_add(&w->progress->place, 1);
 		return;
 	}
+	if (d->known && d->packet.tunnels | d->packet.tunnel_flags)
+		worker_count_tunnels(w->counters, &d->packet);
 	flow_frame_note(&j->frame, d->decoded, f->wire, w->live ? f->place : SHARED_INTERFACES_MAX, shared);
 	if (d->known && worker_duplicate(w, &d->packet)) {
 		flow_tracker_clock(&w->tracker, f->time_ms);
@@ -150,6 +171,14 @@ static void worker_packet(struct worker *w, const struct capture_frame *f, struc
 	}
 	flow_frame_do(&j->frame, shared);
 	flow_journal_set(&j->stage, FLOW_STAGE_NONE);
+}
+
+static void worker_packet(struct worker *w, const struct capture_frame *f, struct worker_packet *d)
+{
+	worker_count(w, f, d);
+	if (d->decoded == DECODE_OK && d->packet.tunnel_flags & PACKET_TUNNEL_FRAGMENT &&
+	    worker_shares_around(w, &d->packet))
+		flow_tracker_around(&w->tracker, &d->packet);
 }
 
 /*
@@ -245,6 +274,7 @@ int worker_run(const struct worker_config *c)
 	worker_last_s = (unsigned)c->config->drain_timeout + WORKER_GRACE_S;
 	w->live = c->config->interfaces.n > 0;
 	w->patient = !w->live;
+	w->tunnels_max = strcmp(c->config->tunnels, "inner") == 0 ? DECODE_TUNNELS_MAX : 0;
 	w->duplicates = duplicates_new();
 	status = cpus_bind(&c->config->cpus, c->split.index);
 	if (status)

@@ -23,6 +23,8 @@ enum l7_type {
 	L7_TYPE_REASON,     /* u8, enum l7_end_reason; a word in JSON */
 	L7_TYPE_STATE,      /* u8, L7_STATE_*; words joined by commas in JSON */
 	L7_TYPE_MAC,        /* 6 octets */
+	L7_TYPE_IP,         /* 16 octets, IPv4 mapped: of either version, whatever ip_version is */
+	L7_TYPE_TUNNEL,     /* u8, enum l7_tunnel; a word in JSON */
 	L7_TYPE_TEXT,       /* struct l7_text, UTF-8 once written */
 	L7_TYPE_ALIAS_TEXT, /* the same, for a second element: sent only, never marked in `has` */
 	L7_TYPE_ALIAS_U16,  /* the low 16 bits of a u32 for a second element: likewise */

@@ -54,6 +54,26 @@ enum l7_end_reason {
 /* biflowDirection, IPFIX element 239 (RFC 5103 section 6.3). */
 enum l7_biflow { L7_BIFLOW_ARBITRARY = 0, L7_BIFLOW_INITIATOR = 1, L7_BIFLOW_REVERSE = 2, L7_BIFLOW_PERIMETER = 3 };
 
+/* The tunnel that a flow came through; of several the outermost. */
+enum l7_tunnel {
+	L7_TUNNEL_NONE,
+	L7_TUNNEL_IPIP,
+	L7_TUNNEL_6IN4,
+	L7_TUNNEL_4IN6,
+	L7_TUNNEL_6IN6,
+	L7_TUNNEL_GRE,
+	L7_TUNNEL_PPTP,
+	L7_TUNNEL_ERSPAN,
+	L7_TUNNEL_VXLAN,
+	L7_TUNNEL_GENEVE,
+	L7_TUNNEL_GTP,
+	L7_TUNNEL_L2TP,
+	L7_TUNNEL_TEREDO,
+	L7_TUNNEL_CAPWAP,
+	L7_TUNNEL_TZSP,
+	L7_TUNNEL_COUNT
+};
+
 /* A string inside `text` of the same record; len 0 is an absent one. Not terminated. */
 struct l7_text {
 	uint16_t off;
@@ -120,6 +140,9 @@ struct l7_record {
 	uint64_t risks;     /* nDPI's risk bits */
 	uint8_t src_ip[16]; /* initiator; IPv4 as ::ffff:a.b.c.d; network order */
 	uint8_t dst_ip[16];
+	uint8_t outer_src_ip[16]; /* of the tunnel, as the initiator's packets have them; of either IP version */
+	uint8_t outer_dst_ip[16];
+	uint32_t tunnel_id;
 	uint32_t ingress_if; /* ifIndex, 0 unknown */
 	uint32_t egress_if;
 	uint32_t sampling;  /* one packet of this many is seen; 1 = all */
@@ -148,6 +171,7 @@ struct l7_record {
 	uint8_t confidence; /* of the application, enum l7_confidence */
 	uint8_t master_confidence;
 	uint8_t state;         /* L7_STATE_* */
+	uint8_t tunnel;        /* enum l7_tunnel */
 	struct l7_text app;    /* "TLS.Telegram", "DNS", "Unknown" */
 	struct l7_text master; /* these two are parts of `app` */
 	struct l7_text application;
@@ -207,7 +231,8 @@ void l7_record_fold(struct l7_record *r);
 
 /*
  * Turns a record round, values and marks: the responder's half, seen from the responder; twice is the record as it was. What is
- * of the flow as a whole stays. Interfaces turn too: what came in by one goes out by it.
+ * of the flow as a whole stays. Interfaces turn too: what came in by one goes out by it. So do the ends of a tunnel, unless both
+ * directions of the flow go the same way through it.
  */
 void l7_record_reverse(struct l7_record *r);
 
@@ -223,5 +248,12 @@ bool l7_record_check(const struct l7_record *r, size_t used);
 const char *l7_confidence_name(unsigned confidence); /* "none" ... "dpi", "?" out of range */
 int l7_confidence_parse(const char *name);           /* or -1 */
 const char *l7_end_reason_name(unsigned reason);     /* "idle" "active" "end" "forced" "resources", "none" */
+const char *l7_tunnel_name(unsigned tunnel);         /* "gre" "vxlan" ..., "none" */
+
+/* A tunnel that brings copies of packets, both directions of a flow from the same end. */
+static inline bool l7_tunnel_mirrors(unsigned tunnel)
+{
+	return tunnel == L7_TUNNEL_ERSPAN || tunnel == L7_TUNNEL_TZSP;
+}
 
 #endif

@@ -46,6 +46,8 @@ const struct l7_field_info l7_fields[L7_FIELD_COUNT] = {
 #define WIDTH_ALIAS_MS 4
 #define WIDTH_ALIAS_HALF_MS 4
 #define WIDTH_MAC 6
+#define WIDTH_IP 16
+#define WIDTH_TUNNEL 1
 #define L7_FIELD(ipfix_name, member, kind, enterprise, element, octets, v9id, v9octets, json_key, text)                \
 	_Static_assert(sizeof(((struct l7_record *)0)->member) == WIDTH_##kind, "width of " #member);
 #include "fields.def"

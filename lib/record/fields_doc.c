@@ -20,6 +20,8 @@ static const char *const doc_types[] = {
 	[L7_TYPE_REASON] = "word",
 	[L7_TYPE_STATE] = "words, joined by commas",
 	[L7_TYPE_MAC] = "string",
+	[L7_TYPE_IP] = "string",
+	[L7_TYPE_TUNNEL] = "word",
 	[L7_TYPE_TEXT] = "string",
 };
 
@@ -80,7 +82,10 @@ static const char doc_words[] =
 	"a place for\n"
 	"every field: what a flow does not have is 0 or empty there, so `dns_answer_code` 0 with `dns_answers` 0 may "
 	"be "
-	"no answer.\n"
+	"no answer. An end of a\n"
+	"tunnel is an IPv6 address, one of IPv4 as ::ffff:a.b.c.d: it may be of another version than the flow. `tunnel` "
+	"is the\n"
+	"place of its word in the list above, from ipip 1 on.\n"
 	"\n"
 	"| element | enterprise | id | octets | JSON key | nProbe's name |\n"
 	"|---|---|---|---|---|---|\n";

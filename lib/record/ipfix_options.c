@@ -13,7 +13,14 @@
 #define OPTIONS_TEXT_MAX 200 /* octets of a description: a record fits the shortest message */
 
 /* informationElementDataType and informationElementSemantics (RFC 5610 sections 3.1 and 3.6, IANA's registries) */
-enum { TYPE_UNSIGNED8 = 1, TYPE_UNSIGNED16 = 2, TYPE_UNSIGNED32 = 3, TYPE_UNSIGNED64 = 4, TYPE_STRING = 13 };
+enum {
+	TYPE_UNSIGNED8 = 1,
+	TYPE_UNSIGNED16 = 2,
+	TYPE_UNSIGNED32 = 3,
+	TYPE_UNSIGNED64 = 4,
+	TYPE_STRING = 13,
+	TYPE_IP6 = 19
+};
 enum { SEMANTICS_DEFAULT = 0, SEMANTICS_QUANTITY = 1, SEMANTICS_IDENTIFIER = 4, SEMANTICS_FLAGS = 5 };
 
 struct options_field {
@@ -132,6 +139,8 @@ static uint8_t options_data_type(const struct l7_field_info *f)
 {
 	if (f->len == L7_VARLEN)
 		return TYPE_STRING;
+	if (f->type == L7_TYPE_IP)
+		return TYPE_IP6;
 	return f->len == 1   ? TYPE_UNSIGNED8
 	       : f->len == 2 ? TYPE_UNSIGNED16
 	       : f->len == 4 ? TYPE_UNSIGNED32
@@ -143,16 +152,18 @@ static uint8_t options_semantics(unsigned row)
 	switch ((enum l7_type)l7_fields[row].type) {
 	case L7_TYPE_TEXT:
 	case L7_TYPE_ALIAS_TEXT:
+	case L7_TYPE_IP:
 		return SEMANTICS_DEFAULT;
 	case L7_TYPE_STATE:
 		return SEMANTICS_FLAGS;
 	case L7_TYPE_ID64:
 		return row == L7_F_flowRisk ? SEMANTICS_FLAGS : SEMANTICS_IDENTIFIER;
 	case L7_TYPE_CONF:
+	case L7_TYPE_TUNNEL:
 	case L7_TYPE_ALIAS_U16:
 		return SEMANTICS_IDENTIFIER;
 	default:
-		return SEMANTICS_QUANTITY;
+		return row == L7_F_tunnelId ? SEMANTICS_IDENTIFIER : SEMANTICS_QUANTITY;
 	}
 }
 

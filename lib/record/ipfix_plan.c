@@ -25,6 +25,7 @@ enum ipfix_op {
 	OP_IP6,
 	OP_APPID,
 	OP_MAC,
+	OP_IP,
 	OP_ENUM, /* u8 with few values */
 	OP_TEXT,
 	OP_TEXT_VAR,
@@ -96,7 +97,8 @@ static enum ipfix_op plan_op(int row, uint16_t len)
 		[L7_TYPE_IP4] = {OP_IP4, 4, 4},     [L7_TYPE_IP6] = {OP_IP6, 16, 16},
 		[L7_TYPE_APPID] = {OP_APPID, 2, 8}, [L7_TYPE_CONF] = {OP_ENUM, 1, 1},
 		[L7_TYPE_REASON] = {OP_ENUM, 1, 1}, [L7_TYPE_STATE] = {OP_ENUM, 1, 1},
-		[L7_TYPE_MAC] = {OP_MAC, 6, 6},
+		[L7_TYPE_MAC] = {OP_MAC, 6, 6},     [L7_TYPE_IP] = {OP_IP, 16, 16},
+		[L7_TYPE_TUNNEL] = {OP_ENUM, 1, 1},
 	};
 	uint8_t type = l7_fields[row].type;
 
@@ -309,6 +311,8 @@ static void plan_enum(struct l7_record *r, unsigned row, uint8_t value)
 		limit = L7_CONF_COUNT;
 	else if (l7_fields[row].type == L7_TYPE_REASON)
 		limit = L7_END_COUNT;
+	else if (row == L7_F_tunnelKind)
+		limit = L7_TUNNEL_COUNT;
 	else if (row == L7_F_biflowDirection)
 		limit = L7_BIFLOW_PERIMETER + 1;
 	else
@@ -409,6 +413,9 @@ static void plan_store(struct l7_record *r, struct ipfix_extra *x, const struct 
 		break;
 	case OP_MAC:
 		memcpy(member, p, 6);
+		break;
+	case OP_IP:
+		memcpy(member, p, 16);
 		break;
 	case OP_IP4:
 	case OP_IP6:

@@ -30,7 +30,7 @@ static void writer_glib_log(const char *domain, GLogLevelFlags level, const char
 static bool writer_is_number(uint8_t type)
 {
 	return type != L7_TYPE_TEXT && type != L7_TYPE_ALIAS_TEXT && type != L7_TYPE_IP4 && type != L7_TYPE_IP6 &&
-	       type != L7_TYPE_APPID && type != L7_TYPE_MAC;
+	       type != L7_TYPE_APPID && type != L7_TYPE_MAC && type != L7_TYPE_IP;
 }
 
 /* The elements that libfixbuf does not know: ntop's and ours. */
@@ -48,6 +48,8 @@ static void writer_add_elements(fbInfoModel_t *model, uint32_t pen)
 			       : f->len == 2 ? FB_UINT_16
 			       : f->len == 4 ? FB_UINT_32
 					     : FB_UINT_64;
+		if (f->type == L7_TYPE_IP)
+			type = FB_IP6_ADDR;
 		e.ent = f->pen == L7_PEN_OWN ? pen : f->pen;
 		e.flags = f->len > 1 && f->len <= 8 ? FB_IE_F_ENDIAN : 0;
 		e.type = type;
@@ -417,6 +419,7 @@ static void writer_pack(struct ipfix_writer *w, const struct writer_layout *layo
 		case L7_TYPE_CONF:
 		case L7_TYPE_REASON:
 		case L7_TYPE_STATE:
+		case L7_TYPE_TUNNEL:
 			*to = *(const uint8_t *)from;
 			break;
 		case L7_TYPE_U16:
@@ -434,6 +437,7 @@ static void writer_pack(struct ipfix_writer *w, const struct writer_layout *layo
 			memcpy(to, (const uint8_t *)from + 12, 4);
 			break;
 		case L7_TYPE_IP6:
+		case L7_TYPE_IP:
 			memcpy(to, from, 16);
 			break;
 		case L7_TYPE_APPID:

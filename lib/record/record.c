@@ -8,6 +8,14 @@
 static const char *const record_confidences[L7_CONF_COUNT] = {"none", "port", "ip", "partial", "cache", "dpi"};
 static const char *const record_reasons[L7_END_COUNT] = {"none", "idle", "active", "end", "forced", "resources"};
 
+static const char *const record_tunnels[L7_TUNNEL_COUNT] = {
+	[L7_TUNNEL_NONE] = "none",     [L7_TUNNEL_IPIP] = "ipip",     [L7_TUNNEL_6IN4] = "6in4",
+	[L7_TUNNEL_4IN6] = "4in6",     [L7_TUNNEL_6IN6] = "6in6",     [L7_TUNNEL_GRE] = "gre",
+	[L7_TUNNEL_PPTP] = "pptp",     [L7_TUNNEL_ERSPAN] = "erspan", [L7_TUNNEL_VXLAN] = "vxlan",
+	[L7_TUNNEL_GENEVE] = "geneve", [L7_TUNNEL_GTP] = "gtp",       [L7_TUNNEL_L2TP] = "l2tp",
+	[L7_TUNNEL_TEREDO] = "teredo", [L7_TUNNEL_CAPWAP] = "capwap", [L7_TUNNEL_TZSP] = "tzsp",
+};
+
 bool l7_record_text(struct l7_record *r, struct l7_text *t, const char *s, size_t len, size_t limit)
 {
 	t->off = t->len = 0;
@@ -80,6 +88,7 @@ static const uint8_t record_pairs[][2] = {
 	{L7_F_tcpControlBits, L7_F_reverseTcpControlBits},
 	{L7_F_ingressInterface, L7_F_egressInterface},
 	{L7_F_sourceMacAddress, L7_F_destinationMacAddress},
+	{L7_F_outerSourceAddress, L7_F_outerDestinationAddress},
 	{L7_F_ipClassOfService, L7_F_reverseIpClassOfService},
 	{L7_F_minimumTTL, L7_F_reverseMinimumTTL},
 	{L7_F_maximumTTL, L7_F_reverseMaximumTTL},
@@ -123,7 +132,8 @@ static void record_swap(struct l7_record *r, unsigned a, unsigned b)
 void l7_record_reverse(struct l7_record *r)
 {
 	for (size_t i = 0; i < RECORD_PAIRS; i++)
-		record_swap(r, record_pairs[i][0], record_pairs[i][1]);
+		if (record_pairs[i][0] != L7_F_outerSourceAddress || !l7_tunnel_mirrors(r->tunnel))
+			record_swap(r, record_pairs[i][0], record_pairs[i][1]);
 	if (r->biflow == L7_BIFLOW_INITIATOR || r->biflow == L7_BIFLOW_REVERSE)
 		r->biflow = r->biflow == L7_BIFLOW_INITIATOR ? L7_BIFLOW_REVERSE : L7_BIFLOW_INITIATOR;
 }
@@ -148,6 +158,8 @@ static const uint16_t record_texts[] = {
 #define RECORD_ALIAS_MS RECORD_NO_TEXT
 #define RECORD_ALIAS_HALF_MS RECORD_NO_TEXT
 #define RECORD_MAC RECORD_NO_TEXT
+#define RECORD_IP RECORD_NO_TEXT
+#define RECORD_TUNNEL RECORD_NO_TEXT
 #define RECORD_TEXT(member) offsetof(struct l7_record, member),
 #define L7_FIELD(name, member, kind, pen, ie, len, v9, v9len, json, text) RECORD_##kind(member)
 #include "fields.def"
@@ -165,7 +177,7 @@ bool l7_record_check(const struct l7_record *r, size_t used)
 			return false;
 	return (r->ip_version == 4 || r->ip_version == 6) && r->confidence < L7_CONF_COUNT &&
 	       r->master_confidence < L7_CONF_COUNT && r->end_reason < L7_END_COUNT && r->state <= L7_STATE_ALL &&
-	       r->biflow <= L7_BIFLOW_PERIMETER;
+	       r->biflow <= L7_BIFLOW_PERIMETER && r->tunnel < L7_TUNNEL_COUNT;
 }
 
 const char *l7_confidence_name(unsigned confidence)
@@ -184,4 +196,9 @@ int l7_confidence_parse(const char *name)
 const char *l7_end_reason_name(unsigned reason)
 {
 	return reason < L7_END_COUNT ? record_reasons[reason] : "?";
+}
+
+const char *l7_tunnel_name(unsigned tunnel)
+{
+	return tunnel < L7_TUNNEL_COUNT ? record_tunnels[tunnel] : "?";
 }

@@ -32,6 +32,8 @@ struct json_key {
 #define JSON_KEY_REASON(json) JSON_KEY_OF(json)
 #define JSON_KEY_STATE(json) JSON_KEY_OF(json)
 #define JSON_KEY_MAC(json) JSON_KEY_OF(json)
+#define JSON_KEY_IP(json) JSON_KEY_OF(json)
+#define JSON_KEY_TUNNEL(json) JSON_KEY_OF(json)
 #define JSON_KEY_TEXT(json) JSON_KEY_OF(json)
 #define JSON_KEY_ALIAS_TEXT(json) ""
 #define JSON_KEY_ALIAS_U16(json) ""
@@ -142,6 +144,14 @@ static char *json_ip(char *to, const uint8_t ip[16], char *(*write)(char *to, co
 	return to;
 }
 
+static char *json_either(char *to, const uint8_t ip[16])
+{
+	*to++ = '"';
+	to = addr_is4(ip) ? addr_write4(to, ip + 12) : addr_write6(to, ip);
+	*to++ = '"';
+	return to;
+}
+
 static char *json_mac(char *to, const uint8_t mac[6])
 {
 	*to++ = '"';
@@ -248,6 +258,10 @@ static char *json_value(struct buf *out, char *to, const struct l7_record *r, co
 		return json_word(to, json_states[*(const uint8_t *)member & L7_STATE_ALL]);
 	case L7_TYPE_MAC:
 		return json_mac(to, member);
+	case L7_TYPE_IP:
+		return json_either(to, member);
+	case L7_TYPE_TUNNEL:
+		return json_word(to, l7_tunnel_name(*(const uint8_t *)member));
 	case L7_TYPE_TEXT: {
 		const struct l7_text *t = member;
 

@@ -161,6 +161,11 @@ static const char *reader_reason(unsigned i)
 	return i < L7_END_COUNT ? l7_end_reason_name(i) : NULL;
 }
 
+static const char *reader_tunnel(unsigned i)
+{
+	return i < L7_TUNNEL_COUNT ? l7_tunnel_name(i) : NULL;
+}
+
 static const char *reader_state(unsigned i)
 {
 	static const char *const names[] = {"final", "early", "last", "midstream"};
@@ -172,7 +177,7 @@ static const char *reader_state(unsigned i)
 static int reader_word(const struct reader_line *l, const struct reader_pair *p, const char *s, size_t len,
 		       const char *(*name)(unsigned i))
 {
-	char shown[READER_SHOWN + 1], all[128] = "";
+	char shown[READER_SHOWN + 1], all[160] = "";
 
 	for (unsigned i = 0; name(i); i++) {
 		if (strlen(name(i)) == len && memcmp(name(i), s, len) == 0)
@@ -221,7 +226,8 @@ static int reader_address(const struct reader_line *l, const struct reader_pair 
 		return reader_wrong_kind(l, p, "an address");
 	if (strlen(s) != json_string_length(p->value) || addr_parse(s, (uint8_t *)l->r + l7_fields[row].offset))
 		return reader_wrong(l, "%s is \"%s\", which is no address", p->key, reader_shown(p->value, shown));
-	if (strchr(s, ':')) /* the row of the IPv6 address has no key: it is the next one */
+	if (l7_fields[row].type == L7_TYPE_IP4 &&
+	    strchr(s, ':')) /* the row of the IPv6 address has no key: it is the next one */
 		row++;
 	l7_mark(l->r, row);
 	return 0;
@@ -322,6 +328,7 @@ static int reader_value(struct reader_line *l, const struct reader_pair *p)
 	case L7_TYPE_TEXT:
 		return reader_text(l, p);
 	case L7_TYPE_IP4:
+	case L7_TYPE_IP:
 		return reader_address(l, p);
 	case L7_TYPE_MAC:
 		rc = reader_mac(l, p, (uint8_t *)l->r + l7_fields[p->row].offset);
@@ -336,6 +343,9 @@ static int reader_value(struct reader_line *l, const struct reader_pair *p)
 		break;
 	case L7_TYPE_STATE:
 		rc = reader_states(l, p);
+		break;
+	case L7_TYPE_TUNNEL:
+		rc = reader_enum(l, p, reader_tunnel);
 		break;
 	case L7_TYPE_ID64:
 		rc = reader_id(l, p, &n);

@@ -63,6 +63,7 @@ static void schema_type(struct buf *b, enum l7_type type)
 		buf_str(b, "\"type\":\"string\",\"pattern\":\"^[0-9]{1,20}$\"");
 		break;
 	case L7_TYPE_IP4:
+	case L7_TYPE_IP:
 		buf_str(b, "\"type\":\"string\",\"anyOf\":[{\"format\":\"ipv4\"},{\"format\":\"ipv6\"}]");
 		break;
 	case L7_TYPE_MAC:
@@ -73,6 +74,9 @@ static void schema_type(struct buf *b, enum l7_type type)
 		break;
 	case L7_TYPE_REASON:
 		schema_words(b, l7_end_reason_name, L7_END_COUNT);
+		break;
+	case L7_TYPE_TUNNEL:
+		schema_words(b, l7_tunnel_name, L7_TUNNEL_COUNT);
 		break;
 	case L7_TYPE_STATE:
 		buf_str(b,

@@ -35,11 +35,17 @@ static bool duplicates_certain(const struct packet *p)
 	return !(p->tcp_flags & TH_RST) && (p->payload_len > 0 || p->tcp_flags & (TH_SYN | TH_FIN));
 }
 
+/* The same packet in another tunnel, or out of it, is no copy: it was seen on another part of its way. */
+static uint64_t duplicates_seed(const struct packet *p)
+{
+	return p->tunnels ? XXH3_64bits(p->tunnel, p->tunnels * sizeof(p->tunnel[0])) : 0;
+}
+
 /* Looks p up and keeps it. */
 static bool duplicates_known(struct duplicates *d, const struct packet *p)
 {
 	size_t n = p->ip_captured < DUPLICATES_LOOKED ? p->ip_captured : DUPLICATES_LOOKED;
-	uint64_t hash = XXH3_64bits(p->ip, n);
+	uint64_t hash = XXH3_64bits_withSeed(p->ip, n, duplicates_seed(p));
 	uint32_t tag = (uint32_t)(hash >> 32) | 1;
 	uint32_t now = (uint32_t)p->time_ms;
 	uint32_t window = duplicates_id(p) ? DUPLICATES_MS : DUPLICATES_NO_ID_MS;

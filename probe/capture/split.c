@@ -41,12 +41,12 @@ enum {
 	PPPOE_SESSION = 0x1100,
 };
 
-unsigned split_worker(const struct packet *p, unsigned count)
+unsigned split_pair(const uint8_t a[16], const uint8_t b[16], unsigned ip_version, unsigned count)
 {
 	uint32_t sum = 0;
 
-	for (int i = p->ip_version == 4 ? 12 : 0; i < 16; i += 4)
-		sum += wire_be32(p->src_ip + i) + wire_be32(p->dst_ip + i);
+	for (int i = ip_version == 4 ? 12 : 0; i < 16; i += 4)
+		sum += wire_be32(a + i) + wire_be32(b + i);
 	return (sum * SPLIT_MULTIPLIER >> SPLIT_SHIFT) % count;
 }
 

@@ -4,6 +4,11 @@
  * both halves of a flow meet. Two ways that agree: from a decoded packet, for files, which every worker reads whole;
  * and as a filter program on each worker's own socket, live. A filter per socket, unlike a fanout group, does not deal the
  * hosts anew when a worker dies and another takes its place.
+ *
+ * In tunnels the two do not agree: of a decoded packet it is the pair inside, but the filter sees the pair outside. So live all that
+ * comes through a tunnel between two hosts is one worker's, which is less even; and a pair of hosts that is seen in two tunnels, or
+ * in one and out of it, may be two workers'. These are other flows then, as tunnels are part of what tells flows apart; only what
+ * nDPI keeps across the flows of a host is not shared.
  */
 #ifndef PROBE_SPLIT_H
 #define PROBE_SPLIT_H
@@ -19,8 +24,14 @@ struct split {
 	unsigned count;
 };
 
-/* Index of the worker that a packet belongs to. */
-unsigned split_worker(const struct packet *p, unsigned count);
+/* Index of the worker that a pair of hosts belongs to. */
+unsigned split_pair(const uint8_t a[16], const uint8_t b[16], unsigned ip_version, unsigned count);
+
+/* Of the worker that a packet belongs to. */
+static inline unsigned split_worker(const struct packet *p, unsigned count)
+{
+	return split_pair(p->src_ip, p->dst_ip, p->ip_version, count);
+}
 
 /*
  * A program that passes the frames of one share on to `after` (NULL: passes them all). What is not IP, too short to tell, or under

@@ -44,6 +44,38 @@ enum decode_result {
 #define DECODE_LABELS_MAX 16 /* of an MPLS stack */
 #define DECODE_SHIMS_MAX 8
 #define DECODE_IP6_EXT_MAX 16
+#define DECODE_TUNNELS_MAX 4
+
+/*
+ * A tunnel that a packet came through, the same for both directions of it: decode_tunnel.h says what that takes for each kind. No
+ * padding: compared and hashed as octets.
+ */
+struct packet_tunnel {
+	uint8_t ip[2][16]; /* outer addresses, IPv4 mapped, the lower first */
+	uint32_t id;       /* 0 where there is none, and where each direction has its own */
+	uint16_t vlan_id;  /* outermost of the frame around it */
+	uint16_t kind;     /* enum l7_tunnel */
+};
+
+/* A first fragment around a tunnel: what those after it are found by. Its addresses are those of the tunnel. */
+struct packet_around {
+	uint32_t id;
+	uint32_t len; /* octets of its data */
+	uint16_t src_port;
+	uint16_t dst_port;
+	uint8_t ip_version;
+	uint8_t protocol;
+	uint8_t tunnel; /* which of the packet's */
+	bool turned;    /* it comes from the higher address */
+};
+
+/* What came of looking for tunnels, besides the packet inside. */
+enum {
+	PACKET_TUNNEL_OPAQUE = 1,   /* one whose inside cannot be decoded: the packet is that around it */
+	PACKET_TUNNEL_DEEP = 2,     /* one in so many others that it was not looked into */
+	PACKET_TUNNEL_PIECE = 4,    /* what it is in is the first part of several: more of it comes in others */
+	PACKET_TUNNEL_FRAGMENT = 8, /* that was a fragment of IP: `around` */
+};
 
 /* One packet, decoded. Pointers are into the captured frame and live as long as it. */
 struct packet {
@@ -80,6 +112,14 @@ struct packet {
 	const uint8_t *payload; /* after the L4 header */
 	uint32_t payload_captured;
 	uint32_t payload_len; /* as the IP header has it: may be more than captured */
+	/* Of a packet in a tunnel all of the above is of the inner one: MAC addresses and VLANs only if there is Ethernet inside. */
+	uint8_t tunnels_max;  /* set by who calls: so many are looked into, one in the other; 0: none */
+	uint8_t tunnels;      /* so many were */
+	uint8_t tunnel_flags; /* PACKET_TUNNEL_* */
+	bool outer_turned;    /* the packet comes from the higher address of the outermost */
+	uint32_t tunnel_id;   /* of the outermost, as this packet has it */
+	struct packet_tunnel tunnel[DECODE_TUNNELS_MAX]; /* from the outermost on */
+	struct packet_around around;                     /* with PACKET_TUNNEL_FRAGMENT */
 };
 
 /* What is left of a frame at some layer. */
@@ -89,7 +129,10 @@ struct decode_span {
 	uint32_t wire;     /* octets there were on the wire; never less than captured */
 };
 
-/* Decodes an Ethernet frame: `captured` octets of `wire` on the wire. Fills *p (all but time_ms, us, interface) on DECODE_OK only. */
+/*
+ * Decodes an Ethernet frame: `captured` octets of `wire` on the wire. Fills *p (all but time_ms, us, interface; tunnels_max has to
+ * be set) on DECODE_OK only.
+ */
 enum decode_result decode_ethernet(const uint8_t *frame, uint32_t captured, uint32_t wire, struct packet *p);
 
 /* The same for every link type but Ethernet. */

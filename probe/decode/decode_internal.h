@@ -40,6 +40,8 @@ enum decode_result decode_sll(struct decode_span s, struct packet *p);
 enum decode_result decode_sll2(struct decode_span s, struct packet *p);
 /* `padded`: the header is filled up to a multiple of 4, as some cards do. */
 enum decode_result decode_wifi(struct decode_span s, bool padded, struct packet *p);
+/* With the two octets of its control in the other order, as some access points send it to their controllers. */
+enum decode_result decode_wifi_swapped(struct decode_span s, struct packet *p);
 enum decode_result decode_radiotap(struct decode_span s, struct packet *p);
 enum decode_result decode_ppi(struct decode_span s, struct packet *p);
 /* IP of the version that its first octet says. */
@@ -66,6 +68,7 @@ static inline void decode_begin(struct packet *p)
 {
 	p->vlan_id = p->inner_vlan_id = 0;
 	p->tags = p->shims = 0;
+	p->tunnels = p->tunnel_flags = 0;
 	p->dst_mac = p->src_mac = NULL;
 }
 

@@ -38,26 +38,26 @@ enum { /* second octet */
 
 enum { WIFI_SEQUENCE_AT = 22, WIFI_FRAGMENT = 0x0f, WIFI_QOS_AMSDU = 0x80 };
 
-static void wifi_addresses(const uint8_t *h, struct packet *p)
+static void wifi_addresses(const uint8_t *h, uint8_t flags, struct packet *p)
 {
-	bool to = h[1] & WIFI_TO_DS, from = h[1] & WIFI_FROM_DS;
+	bool to = flags & WIFI_TO_DS, from = flags & WIFI_FROM_DS;
 
 	p->dst_mac = h + (to ? 16 : 4);
 	p->src_mac = h + (to && from ? WIFI_HEADER : from ? 16 : 10);
 }
 
 /* How long the header is, and whether a packet follows or several. */
-static uint32_t wifi_header(const uint8_t *h, uint32_t captured, bool *amsdu)
+static uint32_t wifi_header(struct decode_span s, const uint8_t control[2], bool *amsdu)
 {
 	uint32_t header = WIFI_HEADER;
 
 	*amsdu = false;
-	if (h[1] & WIFI_TO_DS && h[1] & WIFI_FROM_DS)
+	if (control[1] & WIFI_TO_DS && control[1] & WIFI_FROM_DS)
 		header += WIFI_ADDRESS4;
-	if (!(h[0] & WIFI_IS_QOS))
+	if (!(control[0] & WIFI_IS_QOS))
 		return header;
-	*amsdu = captured > header && h[header] & WIFI_QOS_AMSDU;
-	return header + WIFI_QOS + (h[1] & WIFI_ORDER ? WIFI_HT : 0);
+	*amsdu = s.captured > header && s.at[header] & WIFI_QOS_AMSDU;
+	return header + WIFI_QOS + (control[1] & WIFI_ORDER ? WIFI_HT : 0);
 }
 
 /* One packet is as good as any other frame. What is too short for another header is a check sequence, or nothing. */
@@ -75,26 +75,40 @@ static enum decode_result wifi_amsdu(struct decode_span s, struct packet *p)
 	return decode_llc(decode_skip(s, WIFI_SUBFRAME), p);
 }
 
-enum decode_result decode_wifi(struct decode_span s, bool padded, struct packet *p)
+static enum decode_result wifi_frame(struct decode_span s, const uint8_t control[2], bool padded, struct packet *p)
 {
 	const uint8_t *h = s.at;
 	uint32_t header;
 	bool amsdu;
 
-	if (s.captured < 2)
-		return DECODE_TRUNCATED;
-	if ((h[0] & WIFI_VERSION_TYPE) != WIFI_IS_DATA || h[0] & WIFI_IS_NULL)
+	if ((control[0] & WIFI_VERSION_TYPE) != WIFI_IS_DATA || control[0] & WIFI_IS_NULL)
 		return DECODE_NOT_IP;
-	if (h[1] & WIFI_PROTECTED)
+	if (control[1] & WIFI_PROTECTED)
 		return DECODE_ENCRYPTED;
-	header = wifi_header(h, s.captured, &amsdu);
+	header = wifi_header(s, control, &amsdu);
 	if (padded)
 		header = (header + 3) & ~3u;
 	if (s.captured < header)
 		return DECODE_TRUNCATED;
 	if (h[WIFI_SEQUENCE_AT] & WIFI_FRAGMENT)
 		return DECODE_WIFI;
-	wifi_addresses(h, p);
+	wifi_addresses(h, control[1], p);
 	s = decode_skip(s, header);
 	return amsdu ? wifi_amsdu(s, p) : decode_llc(s, p);
+}
+
+enum decode_result decode_wifi(struct decode_span s, bool padded, struct packet *p)
+{
+	return s.captured < 2 ? DECODE_TRUNCATED : wifi_frame(s, s.at, padded, p);
+}
+
+enum decode_result decode_wifi_swapped(struct decode_span s, struct packet *p)
+{
+	uint8_t control[2];
+
+	if (s.captured < 2)
+		return DECODE_TRUNCATED;
+	control[0] = s.at[1];
+	control[1] = s.at[0];
+	return wifi_frame(s, control, false, p);
 }

@@ -340,10 +340,9 @@ static void anonymize_leaks(struct anonymize *a, const uint8_t client[16])
 	}
 }
 
-static void anonymize_address(struct anonymize *a, uint8_t ip[16])
+static void anonymize_address(struct anonymize *a, uint8_t ip[16], bool four)
 {
 	static const uint8_t none[4], documentation[4] = {0x20, 0x01, 0x0d, 0xb8};
-	bool four = a->out.ip_version == 4;
 	uint8_t mac[ANONYMIZE_MAC];
 
 	if (a->rules.how[ANONYMIZE_CLIENTS] == ANONYMIZE_DROP) {
@@ -383,20 +382,30 @@ static bool anonymize_is_home(const struct anonymize *a, const uint8_t ip[16])
 }
 
 /* One end of the flow; `fields` are those of its addresses. */
-static void anonymize_end(struct anonymize *a, uint8_t ip[16], uint8_t link[6], const uint8_t fields[3])
+struct anonymize_end {
+	uint8_t *ip;
+	uint8_t *link;
+	uint8_t *outer; /* where its tunnel begins: at the client itself, it may be */
+	const uint8_t *fields;
+};
+
+static void anonymize_end(struct anonymize *a, struct anonymize_end e)
 {
-	anonymize_leaks(a, ip);
-	anonymize_address(a, ip);
-	anonymize_link(a, link);
-	for (int i = 0; i < 3 && a->rules.how[ANONYMIZE_CLIENTS] == ANONYMIZE_DROP; i++)
-		l7_unmark(&a->out, fields[i]);
+	anonymize_leaks(a, e.ip);
+	anonymize_address(a, e.ip, a->out.ip_version == 4);
+	anonymize_link(a, e.link);
+	if (a->out.tunnel)
+		anonymize_address(a, e.outer, addr_is4(e.outer));
+	for (int i = 0; i < 4 && a->rules.how[ANONYMIZE_CLIENTS] == ANONYMIZE_DROP; i++)
+		l7_unmark(&a->out, e.fields[i]);
 }
 
 static void anonymize_clients(struct anonymize *a)
 {
-	static const uint8_t source_fields[] = {L7_F_sourceIPv4Address, L7_F_sourceIPv6Address, L7_F_sourceMacAddress};
+	static const uint8_t source_fields[] = {L7_F_sourceIPv4Address, L7_F_sourceIPv6Address, L7_F_sourceMacAddress,
+						L7_F_outerSourceAddress};
 	static const uint8_t target_fields[] = {L7_F_destinationIPv4Address, L7_F_destinationIPv6Address,
-						L7_F_destinationMacAddress};
+						L7_F_destinationMacAddress, L7_F_outerDestinationAddress};
 	struct l7_record *r = &a->out;
 	bool source = anonymize_is_home(a, r->src_ip), target = anonymize_is_home(a, r->dst_ip);
 	uint8_t mac[ANONYMIZE_MAC];
@@ -410,9 +419,9 @@ static void anonymize_clients(struct anonymize *a)
 	anonymize_mac(a, 'f', &r->flow_id, sizeof(r->flow_id), mac);
 	memcpy(&r->flow_id, mac, sizeof(r->flow_id));
 	if (source)
-		anonymize_end(a, r->src_ip, r->link.src_mac, source_fields);
+		anonymize_end(a, (struct anonymize_end){r->src_ip, r->link.src_mac, r->outer_src_ip, source_fields});
 	if (target)
-		anonymize_end(a, r->dst_ip, r->link.dst_mac, target_fields);
+		anonymize_end(a, (struct anonymize_end){r->dst_ip, r->link.dst_mac, r->outer_dst_ip, target_fields});
 }
 
 const struct l7_record *anonymize_record(struct anonymize *a, const struct l7_record *r)

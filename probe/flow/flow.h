@@ -49,14 +49,16 @@ enum {
 	FLOW_SEEN_REVERSE = 1 << 10, /* of FLOW_REVERSE */
 	FLOW_DPI_LOST = 1 << 11,     /* its classification was lost with a worker: there will be only a guess */
 	FLOW_READY = 1 << 12,        /* its first packet is counted */
-	FLOW_ALL = (1 << 13) - 1
+	FLOW_OUTER_TURNED = 1 << 13, /* the initiator's packets come from end 1 of its tunnel, else from end 0 */
+	FLOW_ALL = (1 << 14) - 1
 };
 
 struct flow {
 	/* line 0: found and updated by every packet */
 	struct flow_key key;
-	uint32_t next;    /* in its bucket */
-	uint32_t cold;    /* index of its classification state, 0 none */
+	uint32_t next; /* in its bucket */
+	uint32_t
+		tunnel; /* of flow_tunnels.h: that it is in, or that its first packet was in without FLOW_KEY_TUNNEL; 0 none */
 	uint64_t last_ms; /* last packet */
 	uint32_t hash;
 	uint16_t flags; /* FLOW_* */
@@ -70,8 +72,8 @@ struct flow {
 	uint32_t wheel_next;
 	uint16_t wheel_slot; /* which list of the wheel it is in */
 	uint8_t tos;
-	uint8_t rev_tos;    /* with FLOW_SEEN_REVERSE: of the first packet of that direction */
-	uint32_t interface; /* ifIndex it was first seen on */
+	uint8_t rev_tos; /* with FLOW_SEEN_REVERSE: of the first packet of that direction */
+	uint32_t cold;   /* index of its classification state, 0 none */
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow) == 128, "the hot part is two cache lines");
 
@@ -82,8 +84,10 @@ struct flow_info {
 		uint64_t octets[2];
 		uint64_t packets[2];
 		uint8_t tcp_flags[2];
-	} early;       /* what the early record of this interval has reported */
-	uint32_t text; /* handle of its strings, 0 none */
+	} early;            /* what the early record of this interval has reported */
+	uint32_t text;      /* handle of its strings, 0 none */
+	uint32_t interface; /* ifIndex it was first seen on */
+	uint32_t tunnel_id; /* of the first packet */
 	uint16_t icmp_type_code;
 	uint16_t vlan_id; /* of the first packet */
 };

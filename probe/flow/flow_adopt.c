@@ -78,7 +78,7 @@ static uint32_t adopt_packet(struct flow_tracker *t)
 static bool adopt_is_flow(const struct flow_tracker *t, const struct flow *f)
 {
 	return f->flags & FLOW_READY && (f->key.ip_version == 4 || f->key.ip_version == 6) &&
-	       f->hash == (uint32_t)flow_table_hash(&t->table, &f->key);
+	       flow_tunnels_whole(&t->tunnels, f->tunnel) && f->hash == (uint32_t)flow_tracker_hash(t, f);
 }
 
 static void adopt_flow(struct flow_tracker *t, struct flow_text_claims *claims, uint32_t index)
@@ -96,6 +96,7 @@ static void adopt_flow(struct flow_tracker *t, struct flow_text_claims *claims, 
 		i->text = 0;
 		shared_add(&t->shared->counters.text_cut, 1);
 	}
+	flow_tunnels_claim(&t->tunnels, f->tunnel);
 	if (t->measures.groups)
 		flow_measure_adopt(&t->measures, index, f);
 	flow_table_take(&t->table, index);
@@ -148,6 +149,7 @@ int flow_adopt(struct flow_tracker *t)
 		flow_table_give(&t->table, index);
 	}
 	flow_text_claim_end(&t->texts, &claims);
+	flow_tunnels_claimed(&t->tunnels);
 	t->adopted.damaged += flow_fragments_adopt(t->store.fragments, t->table.seed);
 	if (t->measures.groups)
 		flow_measures_adopted(&t->measures, t->store.flows);

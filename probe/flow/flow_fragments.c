@@ -7,6 +7,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "l7/record.h"
+
 #define FRAGMENT_END_MAX 0x20000u /* of octets in a packet: none has more, whatever its fragments say */
 
 static bool fragment_same(const struct flow_fragment_name *a, const struct flow_fragment_name *b)
@@ -215,11 +217,13 @@ void flow_fragments_put(struct flow_fragments *f, const struct flow_fragment_nam
 
 	w->name = *name;
 	w->packet = *p;
-	w->packet.ip = w->packet.tcp = w->packet.payload = w->packet.macs = NULL;
+	w->packet.ip = w->packet.tcp = w->packet.payload = w->packet.dst_mac = w->packet.src_mac = NULL;
 	w->packet.ip_captured = w->packet.payload_captured = 0;
-	w->has_macs = p->macs != NULL;
-	if (p->macs)
-		memcpy(w->macs, p->macs, sizeof(w->macs));
+	w->has_macs = p->dst_mac != NULL;
+	if (p->dst_mac) {
+		memcpy(w->macs, p->dst_mac, 6);
+		memcpy(w->macs + 6, p->src_mac, 6);
+	}
 }
 
 void flow_fragments_redo_keep(struct flow_fragments *f, uint64_t waits)
@@ -253,17 +257,31 @@ void flow_fragments_free(struct flow_fragments *f, uint32_t place)
 	f->wait[place].used = 0;
 }
 
+static bool fragment_tunnels_whole(const struct packet *p)
+{
+	for (unsigned i = 0; i < p->tunnels; i++)
+		if (i == DECODE_TUNNELS_MAX || p->tunnel[i].kind == L7_TUNNEL_NONE ||
+		    p->tunnel[i].kind >= L7_TUNNEL_COUNT)
+			return false;
+	return true;
+}
+
 void flow_fragments_packet(struct flow_fragments *f, uint32_t place, struct packet *p)
 {
 	struct flow_fragment_wait *w = &f->wait[place];
-	uint8_t more;
+	uint8_t more, turned;
 
 	memcpy(p, &w->packet, sizeof(*p));
-	memcpy(&more, &w->packet.more_fragments, sizeof(more)); /* as an octet: it may be damaged */
+	memcpy(&more, &w->packet.more_fragments, sizeof(more)); /* as octets: they may be damaged */
+	memcpy(&turned, &w->packet.outer_turned, sizeof(turned));
 	p->more_fragments = more != 0;
+	p->outer_turned = turned != 0;
 	p->ip = p->tcp = p->payload = NULL;
 	p->ip_captured = p->payload_captured = 0;
-	p->macs = w->has_macs ? w->macs : NULL;
+	p->dst_mac = w->has_macs ? w->macs : NULL;
+	p->src_mac = w->has_macs ? w->macs + 6 : NULL;
+	if (!fragment_tunnels_whole(p))
+		p->tunnels = 0;
 	p->fragment = p->later_fragment = true;
 	p->tcp_flags = 0;
 }

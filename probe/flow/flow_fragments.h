@@ -32,13 +32,17 @@
 #define FRAGMENT_LIFE_MS 30000 /* that others come after it (RFC 791 suggests 15 s to reassemble, RFC 8200 60 s) */
 #define FRAGMENT_SAME_MS 1000
 
-/* What the fragments of a packet have in common: a flow's key without ports, and of IPv6 without protocol, which only the first has. */
+/*
+ * What the fragments of a packet have in common: a flow's key without ports, and of IPv6 without protocol, which only the first has;
+ * and the tunnel that they are in.
+ */
 struct flow_fragment_name {
 	struct flow_key key;
+	uint64_t in; /* the tunnel's hash, 0 without */
 	uint32_t id;
 	uint32_t end; /* of the key, which sent it */
 };
-_Static_assert(sizeof(struct flow_fragment_name) == sizeof(struct flow_key) + 8, "without padding: it is hashed");
+_Static_assert(sizeof(struct flow_fragment_name) == sizeof(struct flow_key) + 16, "without padding: it is hashed");
 
 /* A packet of which the first fragment was seen. */
 struct flow_fragment_first {

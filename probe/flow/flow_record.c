@@ -48,8 +48,25 @@ static void record_ends(struct l7_record *r, const struct flow *f, const struct 
 	r->protocol = f->key.protocol;
 	r->ip_version = f->key.ip_version;
 	r->tos = f->tos;
-	r->ingress_if = r->egress_if = f->interface;
+	r->ingress_if = r->egress_if = i->interface;
 	r->biflow = f->flags & FLOW_MIDSTREAM ? L7_BIFLOW_ARBITRARY : L7_BIFLOW_INITIATOR;
+}
+
+/* Of several tunnels the outermost: its ends can be seen on the wire. */
+static void record_tunnel(struct l7_record *r, const struct flow_record_source *s)
+{
+	const struct packet_tunnel *t = &s->tunnel->in[0];
+	unsigned source = s->flow->flags & FLOW_OUTER_TURNED ? 1 : 0;
+
+	r->tunnel = (uint8_t)t->kind;
+	r->tunnel_id = s->info->tunnel_id;
+	memcpy(r->outer_src_ip, t->ip[source], 16);
+	memcpy(r->outer_dst_ip, t->ip[!source], 16);
+	l7_mark(r, L7_F_tunnelKind);
+	l7_mark(r, L7_F_outerSourceAddress);
+	l7_mark(r, L7_F_outerDestinationAddress);
+	if (r->tunnel_id)
+		l7_mark(r, L7_F_tunnelId);
 }
 
 static void record_verdict(struct l7_record *r, const struct dpi_verdict *v)
@@ -171,6 +188,8 @@ unsigned flow_record_fill(struct l7_record *r, const struct flow_record_source *
 	r->state = (uint8_t)((f->flags & FLOW_FINAL ? L7_STATE_FINAL : 0) | (s->early ? L7_STATE_EARLY : 0) |
 			     (s->last ? L7_STATE_LAST : 0) | (f->flags & FLOW_MIDSTREAM ? L7_STATE_MIDSTREAM : 0));
 	record_marks(r);
+	if (s->tunnel)
+		record_tunnel(r, s);
 	if (s->measures->groups)
 		flow_measure_record(r, s->measures, s->index, f);
 	return record_texts(r, s->texts);

@@ -7,6 +7,7 @@
 #include "flow/flow.h"
 #include "flow/flow_measure.h"
 #include "flow/flow_text.h"
+#include "flow/flow_tunnels.h"
 #include "l7/record.h"
 
 struct flow_record_source {
@@ -14,7 +15,8 @@ struct flow_record_source {
 	const struct flow_info *info;
 	const struct dpi_texts *texts;
 	const struct flow_measures *measures;
-	uint32_t index; /* of the flow */
+	const struct flow_tunnel *tunnel; /* NULL: the flow is in none, or nobody wants to know */
+	uint32_t index;                   /* of the flow */
 	enum l7_end_reason reason;
 	bool early;
 	bool last;

@@ -17,6 +17,7 @@ struct store_layout {
 	size_t measures;
 	size_t segments;
 	size_t spreads;
+	size_t tunnels;
 	size_t texts;
 	size_t texts_size;
 	size_t size;
@@ -39,7 +40,8 @@ static int store_layout(struct store_layout *l, uint32_t max_flows)
 	l->measures = l->infos + store_round(places * sizeof(struct flow_info));
 	l->segments = l->measures + store_round(places * sizeof(struct flow_measure));
 	l->spreads = l->segments + store_round(places * sizeof(struct flow_segments));
-	l->texts = l->spreads + store_round(places * sizeof(struct flow_spreads));
+	l->tunnels = l->spreads + store_round(places * sizeof(struct flow_spreads));
+	l->texts = l->tunnels + store_round(((size_t)flow_tunnels_most(max_flows) + 1) * sizeof(struct flow_tunnel));
 	l->texts_size = places * STORE_TEXTS_PER_FLOW + 4096;
 	l->size = l->texts + store_round(l->texts_size);
 	return 0;
@@ -90,6 +92,7 @@ int flow_store_map(struct flow_store *s, int fd, uint32_t max_flows)
 	s->measures = (struct flow_measure *)(memory + l.measures);
 	s->segments = memory + l.segments;
 	s->spreads = memory + l.spreads;
+	s->tunnels = memory + l.tunnels;
 	s->texts = memory + l.texts;
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "flow/flow_fragments.h"
 #include "flow/flow_journal.h"
 #include "flow/flow_measure.h"
+#include "flow/flow_tunnels.h"
 
 #define FLOW_STORE_MAX (1u << 28)
 
@@ -36,6 +37,7 @@ struct flow_store {
 	struct flow_measure *measures; /* the same indices; not touched if nothing is measured, as the next two */
 	uint8_t *segments;             /* max + 1 flow_segments, for those that need one */
 	uint8_t *spreads;              /* flow_spreads likewise */
+	uint8_t *tunnels;              /* flow_tunnels_most(max) + 1 flow_tunnel */
 	uint8_t *texts;                /* of texts_size octets, for flow_text.h */
 };
 

@@ -26,6 +26,7 @@ int flow_table_init(struct flow_table *t, const struct flow_store *store, uint64
 	while (buckets < store->max)
 		buckets *= 2;
 	t->max = store->max;
+	t->tunnel_mask = UINT32_MAX;
 	t->seed = seed;
 	t->bucket_mask = TABLE_BUCKETS - 1;
 	t->bucket_most = buckets - 1;
@@ -51,9 +52,9 @@ void flow_table_deinit(struct flow_table *t)
 	memset(t, 0, sizeof(*t));
 }
 
-uint64_t flow_table_hash(const struct flow_table *t, const struct flow_key *k)
+uint64_t flow_table_hash(const struct flow_table *t, const struct flow_key *k, uint64_t in)
 {
-	return XXH3_64bits_withSeed(k, sizeof(*k), t->seed);
+	return XXH3_64bits_withSeed(k, sizeof(*k), t->seed ^ in);
 }
 
 static uint32_t *table_bucket(const struct flow_table *t, uint32_t hash)
@@ -88,7 +89,7 @@ uint32_t flow_table_first(const struct flow_table *t, uint64_t hash)
 	return *table_bucket(t, (uint32_t)hash);
 }
 
-uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, uint64_t hash)
+uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, uint32_t tunnel, uint64_t hash)
 {
 	uint32_t index = *table_bucket(t, (uint32_t)hash);
 
@@ -96,7 +97,7 @@ uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, u
 		const struct flow *f = &t->flows[index];
 
 		__builtin_prefetch(&f->packets, 1); /* the other line is wanted next */
-		if (f->hash == (uint32_t)hash && table_same_key(&f->key, k))
+		if (f->hash == (uint32_t)hash && !((f->tunnel ^ tunnel) & t->tunnel_mask) && table_same_key(&f->key, k))
 			break;
 		index = f->next;
 	}
@@ -197,7 +198,7 @@ uint32_t flow_table_next(const struct flow_table *t, uint32_t index)
 	return 0;
 }
 
-uint64_t flow_table_id(const struct flow_key *k, uint64_t first_ms, uint32_t domain)
+uint64_t flow_table_id(const struct flow_key *k, uint64_t first_ms, uint64_t domain)
 {
 	struct {
 		struct flow_key key;

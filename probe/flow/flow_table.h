@@ -25,7 +25,8 @@ struct flow_table {
 	uint32_t max;
 	uint32_t free; /* list of used places, linked by `next` */
 	uint32_t active;
-	uint64_t seed; /* of the hash: not to be guessed by who sends packets */
+	uint32_t tunnel_mask; /* of flows' tunnels; 0: they tell nothing apart */
+	uint64_t seed;        /* of the hash: not to be guessed by who sends packets */
 	struct flow_wheel wheel;
 };
 
@@ -33,14 +34,15 @@ struct flow_table {
 int flow_table_init(struct flow_table *t, const struct flow_store *store, uint64_t seed);
 void flow_table_deinit(struct flow_table *t);
 
-uint64_t flow_table_hash(const struct flow_table *t, const struct flow_key *k);
+/* `in` is the hash of its tunnel, 0 without. */
+uint64_t flow_table_hash(const struct flow_table *t, const struct flow_key *k, uint64_t in);
 /* Asks for the memory that a look-up of this hash begins with. */
 void flow_table_prefetch_flow(const struct flow_table *t, uint64_t hash);
 void flow_table_prefetch(const struct flow_table *t, uint64_t hash);
 /* The flow that a look-up of this hash comes to first, or 0. */
 uint32_t flow_table_first(const struct flow_table *t, uint64_t hash);
-/* Index of the flow with this key, or 0. */
-uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, uint64_t hash);
+/* Index of the flow with this key in this tunnel, or 0. */
+uint32_t flow_table_find(const struct flow_table *t, const struct flow_key *k, uint32_t tunnel, uint64_t hash);
 /* A new flow with this key, all else zero, not yet in the wheel; 0 if the table is full. The key must not be there yet. */
 uint32_t flow_table_add(struct flow_table *t, const struct flow_key *k, uint64_t hash);
 /* So many flows are to be taken into a table that is empty. */
@@ -58,7 +60,10 @@ uint32_t flow_table_victim(struct flow_table *t);
 /* The next flow in use after index (0 to start), or 0. */
 uint32_t flow_table_next(const struct flow_table *t, uint32_t index);
 
-/* Same for both directions, on every machine and run: names a flow, together with its first packet's time. */
-uint64_t flow_table_id(const struct flow_key *k, uint64_t first_ms, uint32_t domain);
+/*
+ * Same for both directions, on every machine and run: names a flow, together with its first packet's time. `domain` has what else it
+ * is named by.
+ */
+uint64_t flow_table_id(const struct flow_key *k, uint64_t first_ms, uint64_t domain);
 
 #endif

@@ -30,6 +30,8 @@ int flow_tracker_init(struct flow_tracker *t, const struct flow_tracker_config *
 	if (!rc)
 		rc = flow_table_init(&t->table, &t->store, c->seed);
 	if (!rc)
+		rc = flow_tracker_tunnels_init(t);
+	if (!rc)
 		rc = flow_pool_map(&t->cold, states, dpi_state_size());
 	if (!rc) {
 		flow_text_init(&t->texts, t->store.texts, t->store.texts_size);
@@ -47,6 +49,7 @@ void flow_tracker_deinit(struct flow_tracker *t)
 		if (t->table.flows[i].cold)
 			dpi_end(flow_pool_at(&t->cold, t->table.flows[i].cold));
 	flow_table_deinit(&t->table);
+	flow_tunnels_deinit(&t->tunnels);
 	flow_pool_unmap(&t->cold);
 	flow_store_unmap(&t->store);
 }
@@ -75,6 +78,8 @@ static void tracker_report(struct flow_tracker *t, uint32_t index, enum l7_end_r
 	struct l7_record *r;
 	unsigned cut;
 
+	if (t->tell_tunnels && source.flow->tunnel)
+		source.tunnel = flow_tunnels_at(&t->tunnels, source.flow->tunnel);
 	tracker_will_report(t, index, kind);
 	r = t->sink.reserve(t->sink.arg);
 	if (r) {
@@ -174,7 +179,7 @@ static void tracker_conclude(struct flow_tracker *t, uint32_t index)
 	struct flow_info *i = &t->table.infos[index];
 	struct dpi_ends ends = tracker_ends(f);
 	struct dpi_texts texts;
-	uint64_t hash = flow_table_hash(&t->table, &f->key);
+	uint64_t hash = flow_tracker_hash(t, f);
 	void *state;
 
 	if (!f->cold) {
@@ -230,6 +235,7 @@ static void tracker_end(struct flow_tracker *t, uint32_t index, enum l7_end_reas
 	flow_text_drop(&t->texts, t->table.infos[index].text);
 	if (t->measures.groups)
 		flow_measure_end(&t->measures, index, &t->table.flows[index]);
+	flow_tunnels_give(&t->tunnels, t->table.flows[index].tunnel);
 	flow_table_remove(&t->table, index);
 	tracker_reported(t);
 	shared_set(&t->shared->counters.flows_active, t->table.active);
@@ -243,7 +249,7 @@ static void tracker_cut(struct flow_tracker *t, uint32_t index, uint64_t now_ms)
 	if (f->cold)
 		tracker_conclude(t, index);
 	else if (!(f->flags & FLOW_FINAL))
-		tracker_guess(t, index, flow_table_hash(&t->table, &f->key));
+		tracker_guess(t, index, flow_tracker_hash(t, f));
 	t->store.head->journal.report_now_ms = now_ms;
 	tracker_report(t, index, L7_END_ACTIVE, FLOW_REPORT_CUT);
 	flow_cut_do(f, &t->table.infos[index], now_ms);
@@ -308,10 +314,11 @@ static unsigned tracker_key(const struct flow_tracker *t, struct flow_key *k, co
 	return src;
 }
 
-static uint32_t tracker_new(struct flow_tracker *t, const struct flow_key *k, uint64_t hash, const struct packet *p,
-			    unsigned src)
+static uint32_t tracker_new(struct flow_tracker *t, const struct flow_lookup *l, uint32_t tunnel,
+			    const struct packet *p)
 {
-	uint32_t index = flow_table_add(&t->table, k, hash);
+	uint32_t index = flow_table_add(&t->table, &l->key, l->hash);
+	unsigned src = l->end;
 	/* The SYN itself was missed. */
 	bool answer = (p->tcp_flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
 	struct flow *f;
@@ -319,13 +326,16 @@ static uint32_t tracker_new(struct flow_tracker *t, const struct flow_key *k, ui
 	if (!index) {
 		shared_add(&t->shared->counters.evicted, 1);
 		tracker_end(t, flow_table_victim(&t->table), L7_END_RESOURCES);
-		index = flow_table_add(&t->table, k, hash);
+		index = flow_table_add(&t->table, &l->key, l->hash);
 	}
 	f = &t->table.flows[index];
 	f->start_ms = f->last_ms = p->time_ms;
-	f->flow_id = flow_table_id(k, p->time_ms, t->config.domain);
+	if (tunnel)
+		flow_tracker_tunnel_begin(t, index, tunnel, p, answer);
+	f->flow_id = flow_table_id(&l->key, p->time_ms,
+				   t->config.domain ^ flow_tunnels_name(&t->tunnels, tunnel & t->table.tunnel_mask));
 	f->tos = p->tos;
-	f->interface = p->interface;
+	t->table.infos[index].interface = p->interface;
 	t->table.infos[index].icmp_type_code = p->icmp_type_code;
 	t->table.infos[index].vlan_id = p->vlan_id;
 	if (p->protocol == IPPROTO_TCP && !(p->tcp_flags & TCP_SYN))
@@ -359,16 +369,18 @@ static bool tracker_is_long(const struct flow_tracker *t, const struct flow *f, 
 
 static uint32_t tracker_find(struct flow_tracker *t, const struct packet *p, const struct flow_lookup *l)
 {
-	uint32_t index = flow_table_find(&t->table, &l->key, l->hash);
+	uint32_t tunnel = p->tunnels ? flow_tracker_tunnel(t, p) : 0;
+	uint32_t index = flow_table_find(&t->table, &l->key, tunnel, l->hash);
 
 	if (index && tracker_is_over(t, &t->table.flows[index], p)) {
 		tracker_end(t, index, tracker_reason(&t->table.flows[index]));
 		index = 0;
 	}
 	if (!index)
-		return tracker_new(t, &l->key, l->hash, p, l->end);
-	if (tracker_is_long(t, &t->table.flows[index], p))
+		index = tracker_new(t, l, tunnel, p);
+	else if (tracker_is_long(t, &t->table.flows[index], p))
 		tracker_cut(t, index, p->time_ms);
+	flow_tunnels_give(&t->tunnels, tunnel);
 	return index;
 }
 
@@ -510,7 +522,7 @@ void flow_tracker_clock(struct flow_tracker *t, uint64_t time_ms)
 static void tracker_look(const struct flow_tracker *t, struct flow_lookup *l, const struct packet *p)
 {
 	l->end = tracker_key(t, &l->key, p);
-	l->hash = flow_table_hash(&t->table, &l->key);
+	l->hash = flow_table_hash(&t->table, &l->key, p->tunnels ? flow_tracker_in(t, p) : 0);
 }
 
 void flow_tracker_expect(const struct flow_tracker *t, struct flow_lookup *l, const struct packet *p)
@@ -521,10 +533,10 @@ void flow_tracker_expect(const struct flow_tracker *t, struct flow_lookup *l, co
 
 static void tracker_take(struct flow_tracker *t, struct packet *p, const struct flow_lookup *l)
 {
+	uint32_t index;
 	unsigned direction;
 	bool was_ended;
 	struct flow *f;
-	uint32_t index;
 
 	if (!t->late) /* else it was there at its time */
 		flow_tracker_clock(t, p->time_ms);

@@ -17,6 +17,7 @@
 #include "flow/flow_store.h"
 #include "flow/flow_table.h"
 #include "flow/flow_text.h"
+#include "flow/flow_tunnels.h"
 #include "l7/record.h"
 #include "shared.h"
 
@@ -64,11 +65,13 @@ struct flow_tracker {
 	struct flow_table table;
 	struct flow_measures measures; /* what somebody takes */
 	struct flow_pool cold;         /* classification states */
+	struct flow_tunnels tunnels;
 	struct flow_text_pool texts;
 	struct dpi_module *dpi;       /* not owned; NULL: nothing is classified, nor guessed */
 	struct shared_worker *shared; /* counters; not owned */
 	struct flow_adopted adopted;
 	struct flow_sink sink;
+	bool tell_tunnels;  /* somebody takes a field of them */
 	uint16_t vlan_mask; /* of VLAN ids in keys */
 	uint32_t late;      /* the packet is a fragment that has waited in this place less 1; 0: it is not */
 	uint64_t clock_ms;  /* latest packet time since it was last set back, or later where the wire is silent */
@@ -98,6 +101,11 @@ void flow_tracker_packet(struct flow_tracker *t, struct packet *p);
  */
 void flow_tracker_expect(const struct flow_tracker *t, struct flow_lookup *l, const struct packet *p);
 void flow_tracker_expected(struct flow_tracker *t, struct packet *p, const struct flow_lookup *l);
+/*
+ * The packet that p is in was a first fragment (PACKET_TUNNEL_FRAGMENT): those that come after it are of its flow, as are those that have
+ * waited for it. Called between packets, also if p itself is another worker's.
+ */
+void flow_tracker_around(struct flow_tracker *t, const struct packet *p);
 /*
  * Moves the clock by a packet's time. flow_tracker_packet() does it; for packets of other workers' shares it is called alone, so
  * that flows expire alike however many workers there are.

@@ -9,7 +9,8 @@ enum { TCP_HEADER = 20 };
 
 _Static_assert(FRAGMENT_WAIT_MS <= FLOW_SLACK_MS, "fragments are given up before the flow of those before them ends");
 
-static void fragment_name(struct flow_fragment_name *name, const struct packet *p, const struct flow_lookup *l)
+static void fragment_name(const struct flow_tracker *t, struct flow_fragment_name *name, const struct packet *p,
+			  const struct flow_lookup *l)
 {
 	name->key = l->key;
 	name->end = l->end;
@@ -19,6 +20,7 @@ static void fragment_name(struct flow_fragment_name *name, const struct packet *
 	if (p->ip_version == 6)
 		name->key.protocol = 0;
 	name->id = p->fragment_id;
+	name->in = flow_tracker_in(t, p);
 }
 
 static void fragment_count(struct flow_tracker *t, enum flow_fragment_kind kind)
@@ -83,11 +85,22 @@ static void fragment_try(struct flow_tracker *t, const struct flow_fragment_name
 	flow_tracker_late(t, &p, place);
 }
 
+/* Those of a packet whose first is known by now. */
+static void fragment_try_all(struct flow_tracker *t, const struct flow_fragment_name *name)
+{
+	struct flow_fragments *f = t->store.fragments;
+	uint32_t next;
+
+	for (uint32_t i = flow_fragments_next(f, name, FRAGMENT_WAITS); i < FRAGMENT_WAITS; i = next) {
+		next = flow_fragments_next(f, name, i);
+		fragment_try(t, name, i);
+	}
+}
+
 static void fragment_first(struct flow_tracker *t, const struct flow_fragment_name *name, struct packet *p)
 {
 	struct flow_fragments *f = t->store.fragments;
 	enum flow_fragment_kind kind = flow_fragments_first(f, name, p);
-	uint32_t place, next;
 
 	fragment_count(t, kind);
 	if (kind == FRAGMENT_OVERLAP) { /* what it says is not what its receiver reads */
@@ -99,10 +112,36 @@ static void fragment_first(struct flow_tracker *t, const struct flow_fragment_na
 	if (kind == FRAGMENT_OVERLAP)
 		return;
 	/* For a copy there are some only if a worker has died with the first one. */
-	for (place = flow_fragments_next(f, name, FRAGMENT_WAITS); place < FRAGMENT_WAITS; place = next) {
-		next = flow_fragments_next(f, name, place);
-		fragment_try(t, name, place);
-	}
+	fragment_try_all(t, name);
+}
+
+void flow_tracker_around(struct flow_tracker *t, const struct packet *p)
+{
+	const struct packet_around *a = &p->around;
+	const struct packet_tunnel *in = &p->tunnel[a->tunnel];
+	struct packet outer = {.time_ms = p->time_ms,
+			       .us = p->us,
+			       .src_port = a->src_port,
+			       .dst_port = a->dst_port,
+			       .vlan_id = in->vlan_id,
+			       .ip_version = a->ip_version,
+			       .protocol = a->protocol,
+			       .fragment = true,
+			       .more_fragments = true,
+			       .fragment_id = a->id,
+			       .fragment_len = a->len,
+			       .tunnels = a->tunnel};
+	struct flow_fragment_name name;
+	struct flow_lookup l;
+
+	memcpy(outer.src_ip, in->ip[a->turned], 16);
+	memcpy(outer.dst_ip, in->ip[!a->turned], 16);
+	memcpy(outer.tunnel, p->tunnel, sizeof(outer.tunnel));
+	flow_tracker_expect(t, &l, &outer);
+	fragment_name(t, &name, &outer, &l);
+	shared_add(&t->shared->counters.fragments, 1);
+	fragment_count(t, flow_fragments_first(t->store.fragments, &name, &outer));
+	fragment_try_all(t, &name);
 }
 
 void flow_tracker_fragment(struct flow_tracker *t, struct packet *p, const struct flow_lookup *l)
@@ -110,7 +149,7 @@ void flow_tracker_fragment(struct flow_tracker *t, struct packet *p, const struc
 	struct flow_fragment_name name;
 	enum flow_fragment_kind kind;
 
-	fragment_name(&name, p, l);
+	fragment_name(t, &name, p, l);
 	shared_add(&t->shared->counters.fragments, 1);
 	if (fragment_is_tiny(p))
 		shared_add(&t->shared->counters.fragments_tiny, 1);

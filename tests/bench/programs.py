@@ -15,7 +15,8 @@ ROOM = "3000000"  # flows at one time, of who has a limit: none ends a flow for 
 # What each one does, printed under the table.
 NOTES = {
     "floor": "libpcap, a hash of flows, the same nDPI calls; no record, no expiry, one process (tests/bench/floor.c)",
-    "l7probe": "IPFIX of the standard template to a file, default timeouts (60 s active, 15 s idle); the figures are of this",
+    "l7probe": "IPFIX of the standard template to a file, default timeouts (60 s active, 15 s idle), tunnels not looked into, as by "
+               "the floor; the figures are of this",
     "l7probe 0": "the same, timeouts off: as many flows as the floor has",
     "l7probe tcp": "as l7probe, over TCP to a collector that reads and forgets",
     "l7probe json": "as l7probe, JSON to a file",
@@ -36,7 +37,7 @@ def pmacctd_config(load, folder, port):
 
 
 def probe(load, *more):
-    return [os.path.join(BIN, "l7probe"), "-c", "/dev/null", "-r", load, "--max-flows", ROOM, "--stats", *more]
+    return [os.path.join(BIN, "l7probe"), "-c", "/dev/null", "-r", load, "--max-flows", ROOM, "--tunnels", "outer", "--stats", *more]
 
 
 def programs(load, folder, port):

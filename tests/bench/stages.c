@@ -141,6 +141,7 @@ struct stages_packet {
 
 static void stages_decode(const struct stages *s, const struct capture_frame *f, struct stages_packet *d)
 {
+	d->packet.tunnels_max = 0;
 	d->decoded = decode_frame(f->link, f->data, f->captured, f->wire, &d->packet);
 	d->packet.time_ms = f->time_ms;
 	d->packet.us = f->us;

@@ -7,6 +7,7 @@
 
 #include "decode/decode.h"
 #include "fuzz.h"
+#include "l7/record.h"
 
 static void check_inside(const struct packet *p, const uint8_t *frame, size_t size)
 {
@@ -24,7 +25,14 @@ static void check_inside(const struct packet *p, const uint8_t *frame, size_t si
 	FUZZ_CHECK(p->fragment || !p->later_fragment);
 	FUZZ_CHECK(!p->later_fragment || (p->src_port == 0 && p->dst_port == 0 && p->tcp_flags == 0));
 	FUZZ_CHECK(p->protocol == 6 || p->tcp_flags == 0);
-	FUZZ_CHECK(p->protocol == 6 || p->protocol == 17 || (p->src_port == 0 && p->dst_port == 0));
+	FUZZ_CHECK(p->protocol == 6 || p->protocol == 17 || p->protocol == 132 ||
+		   (p->src_port == 0 && p->dst_port == 0));
+	FUZZ_CHECK(p->tunnels <= DECODE_TUNNELS_MAX);
+	for (unsigned i = 0; i < p->tunnels; i++) {
+		FUZZ_CHECK(p->tunnel[i].kind != L7_TUNNEL_NONE && p->tunnel[i].kind < L7_TUNNEL_COUNT);
+		FUZZ_CHECK(memcmp(p->tunnel[i].ip[0], p->tunnel[i].ip[1], 16) <= 0 && p->tunnel[i].vlan_id < 4096);
+	}
+	FUZZ_CHECK(!(p->tunnel_flags & PACKET_TUNNEL_FRAGMENT) || p->around.tunnel < p->tunnels);
 }
 
 static void check_same(const struct packet *a, const struct packet *b)
@@ -40,6 +48,9 @@ static void check_same(const struct packet *a, const struct packet *b)
 	FUZZ_CHECK(a->inner_vlan_id == b->inner_vlan_id && a->src_mac == b->src_mac && a->dst_mac == b->dst_mac);
 	FUZZ_CHECK(a->ip == b->ip && a->ip_captured == b->ip_captured && a->payload == b->payload);
 	FUZZ_CHECK(a->payload_captured == b->payload_captured && a->payload_len == b->payload_len);
+	FUZZ_CHECK(a->tunnels == b->tunnels && a->tunnel_flags == b->tunnel_flags);
+	FUZZ_CHECK(memcmp(a->tunnel, b->tunnel, a->tunnels * sizeof(a->tunnel[0])) == 0);
+	FUZZ_CHECK(!a->tunnels || (a->tunnel_id == b->tunnel_id && a->outer_turned == b->outer_turned));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -57,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	wire = captured + data[1] * 16u;
 	memset(&a, 0, sizeof(a));
 	memset(&b, 0xff, sizeof(b));
+	a.tunnels_max = b.tunnels_max = DECODE_TUNNELS_MAX;
 	r = decode_frame(link, frame, captured, wire, &a);
 	FUZZ_CHECK((unsigned)r < DECODE_KINDS);
 	FUZZ_CHECK(decode_frame(link, frame, captured, wire, &b) == r);
@@ -64,9 +76,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	check_inside(&a, frame, captured);
 	check_same(&a, &b);
-	/* With one octet less captured it is the same packet, or none. */
+	/* With one octet less captured it is the same packet, or none, or that around it. */
 	if (decode_frame(link, frame, captured - 1, wire > captured ? wire : captured, &b) == DECODE_OK) {
 		check_inside(&b, frame, captured - 1);
+		FUZZ_CHECK(b.tunnels <= a.tunnels);
+		if (b.tunnels < a.tunnels)
+			return 0;
 		FUZZ_CHECK(a.src_port == b.src_port && a.dst_port == b.dst_port && a.protocol == b.protocol);
 		FUZZ_CHECK(a.octets == b.octets && memcmp(a.src_ip, b.src_ip, 16) == 0);
 	}

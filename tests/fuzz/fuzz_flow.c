@@ -144,6 +144,7 @@ static void send_frame(struct fuzz_sums *s, const uint8_t *frame, size_t len, ui
 	FUZZ_CHECK(copy);
 	if (len)
 		memcpy(copy, frame, len);
+	p.tunnels_max = DECODE_TUNNELS_MAX;
 	if (decode_ethernet(copy, (uint32_t)len, (uint32_t)len, &p) == DECODE_OK) {
 		p.time_ms = time_ms;
 		p.interface = 1;

@@ -10,6 +10,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import frames  # noqa: E402
 import links  # noqa: E402
+import tunnels  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VAR = 65535
@@ -133,7 +134,7 @@ def record_slot():
         return struct.pack(">HB", at, len(octets)) + octets
 
     # Where struct l7_record has them; that they are elsewhere some day makes these inputs duller, not wrong.
-    ids, enums, texts, measures, text = 140, 182, 192, 288, 482
+    ids, enums, texts, measures, text = 176, 218, 228, 324, 518
     return {"whole": b"", "whole-ipv6": b"x", "ids": patch(ids, b"\xff" * 12), "zeros": patch(0, bytes(255)),
             "ones": patch(0, b"\xff" * 255), "text": patch(text, b"\xff\n<\x1b\0" * 20),
             "places": b"".join(patch(at, b"\xff\xff") for at in range(texts, measures, 4)),
@@ -201,6 +202,8 @@ def decode():
     seeds = {name: b"\0\0" + octets for name, octets in packets.items()}
     for name, (link, octets) in links.captures().items():
         seeds["link-" + name] = bytes([LINKS[link], 0]) + octets[3 if name == "wifi-odd" else 0]
+    for name, octets in tunnels.captures().items():
+        seeds["tunnel-" + name] = b"\0\0" + octets[0]
     return seeds
 
 

@@ -6,6 +6,7 @@ import random
 
 import l7
 import pcapio
+import tunnels
 
 
 CUT = "fuzz-2021-10-13.pcap"  # ends in the middle of a record, which is said with status 2
@@ -57,6 +58,21 @@ def every_length(path, output, first):
                 out.add(time, frame[:length], wire)
             count += len(frame) + 1
     return count
+
+
+def tunnelled(output, seed, count):
+    """
+    Writes frames of every tunnel: one at every length from nothing to whole, and `count` of each with octets changed. Returns how
+    many. What is cut was as long on the wire as it is here, or as it was.
+    """
+    rng, n = random.Random(seed), 0
+    with pcapio.Writer(output) as out:
+        for octets in tunnels.captures().values():
+            frames = [octets[0][:length] for length in range(len(octets[0]) + 1)] + [changed(rng, rng.choice(octets)) for _ in range(count)]
+            for frame in frames:
+                n += 1
+                out.add(1_700_000_000 * 10**9 + n * 10**6, frame, len(octets[0]) if n % 2 and len(frame) < len(octets[0]) else len(frame))
+    return n
 
 
 def temporary(name):

@@ -32,6 +32,7 @@ static void print_value(const struct oracle *o, enum l7_field f)
 	case L7_TYPE_IP6:
 	case L7_TYPE_APPID:
 	case L7_TYPE_MAC:
+	case L7_TYPE_IP:
 		print_hex(at, l7_fields[f].len);
 		break;
 	default:

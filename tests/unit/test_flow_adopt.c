@@ -103,6 +103,7 @@ static void side_frame(struct side *s, const struct frame *f, uint64_t at_ms)
 
 	if (s->expires)
 		flow_tracker_expire(&s->t, START + at_ms, 1000);
+	p.tunnels_max = DECODE_TUNNELS_MAX;
 	r = decode_ethernet(f->octets, f->len, f->len, &p);
 	p.time_ms = START + at_ms;
 	p.interface = 1;
@@ -245,6 +246,43 @@ static void play_given_up(struct frame *f, uint64_t *at_ms, unsigned *n)
 	add_udp(f, at_ms, n, 1, false, FRAGMENT_WAIT_MS + 20);
 }
 
+/* A datagram of a flow in IP in IP, one tunnel in the other, the outer between ends of their own. */
+static void add_tunnel(struct frame *f, uint64_t *at_ms, unsigned *n, unsigned tunnel, unsigned host, uint64_t at)
+{
+	static const char *const ends[] = {"203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4", "203.0.113.5"};
+	struct frame_ends around = {ends[tunnel], "203.0.113.99", 0, 0, 0};
+	unsigned last = *n;
+	struct frame inner;
+
+	add_udp(f, at_ms, n, host, false, at);
+	inner = f[last];
+	frame_ip(&f[last], &around, IPPROTO_IPIP, inner.len - 14 + 20, 1, 0);
+	frame_put(&f[last], inner.octets + 14, 20);
+	f[last].octets[14 + 20 + 9] = IPPROTO_IPIP;
+	frame_set16(&f[last], 14 + 20 + 2, inner.len - 14 + 20);
+	frame_put(&f[last], inner.octets + 14, inner.len - 14);
+}
+
+static void play_tunnel(struct frame *f, uint64_t *at_ms, unsigned *n)
+{
+	add_udp(f, at_ms, n, 0, false, 0);
+	add_tunnel(f, at_ms, n, 0, 0, 10);
+	add_tunnel(f, at_ms, n, 1, 0, 20);
+}
+
+/* The flow was the last in its tunnel, and another one is in it. */
+static void play_tunnel_over(struct frame *f, uint64_t *at_ms, unsigned *n)
+{
+	add_tunnel(f, at_ms, n, 0, 0, 0);
+	add_tunnel(f, at_ms, n, 0, 0, 15001);
+}
+
+static void play_tunnel_evicted(struct frame *f, uint64_t *at_ms, unsigned *n)
+{
+	for (unsigned i = 0; i <= FLOWS_MAX; i++)
+		add_tunnel(f, at_ms, n, i, 0, i * 600);
+}
+
 static const struct play plays[] = {{"new flow", play_new, false},
 				    {"more of a flow", play_more, false},
 				    {"flow is over", play_over, false},
@@ -258,7 +296,10 @@ static const struct play plays[] = {{"new flow", play_new, false},
 				    {"fragment waits", play_fragment, false},
 				    {"first fragment comes", play_first, false},
 				    {"first fragment was there", play_known, false},
-				    {"fragments are given up", play_given_up, true}};
+				    {"fragments are given up", play_given_up, true},
+				    {"new flow in a tunnel", play_tunnel, false},
+				    {"flow in a tunnel is over", play_tunnel_over, false},
+				    {"flow in a tunnel is evicted", play_tunnel_evicted, false}};
 
 static struct scene *scene_new(void)
 {
@@ -345,6 +386,7 @@ static void scene_finish(struct scene *scene, int store, const struct play *play
 		side_frame(&s, &f[i], at_ms[i]);
 	flow_tracker_flush(&s.t);
 	assert_int_equal(s.t.measures.segments.used + s.t.measures.spreads.used, 0);
+	assert_int_equal(s.t.tunnels.pool.used, 0);
 	flow_tracker_deinit(&s.t);
 }
 
@@ -356,6 +398,7 @@ struct snapshot {
 	struct flow_measure measures[FLOWS_MAX + 1];
 	struct flow_segments segments[FLOWS_MAX + 1];
 	struct flow_spreads spreads[FLOWS_MAX + 1];
+	struct flow_tunnel tunnels[FLOWS_MAX + 2];
 	uint64_t learned, waits;
 	struct flow_fragment_first first[FRAGMENTS];
 	struct flow_fragment_wait wait[FRAGMENTS];
@@ -373,6 +416,7 @@ static void snapshot_take(struct snapshot *n, const struct flow_store *store, co
 	memcpy(n->measures, store->measures, sizeof(n->measures));
 	memcpy(n->segments, store->segments, sizeof(n->segments));
 	memcpy(n->spreads, store->spreads, sizeof(n->spreads));
+	memcpy(n->tunnels, store->tunnels, sizeof(n->tunnels));
 	n->learned = store->fragments->learned;
 	n->waits = store->fragments->waits;
 	memcpy(n->first, store->fragments->first, sizeof(n->first));
@@ -397,6 +441,7 @@ static void snapshot_play(const struct snapshot *n, const struct scene *scene, c
 	memcpy(store.measures, n->measures, sizeof(n->measures));
 	memcpy(store.segments, n->segments, sizeof(n->segments));
 	memcpy(store.spreads, n->spreads, sizeof(n->spreads));
+	memcpy(store.tunnels, n->tunnels, sizeof(n->tunnels));
 	store.fragments->learned = n->learned;
 	store.fragments->waits = n->waits;
 	memcpy(store.fragments->first, n->first, sizeof(n->first));
@@ -520,6 +565,7 @@ static void store_crowd(struct side *s)
 
 	for (unsigned i = 3; i > 0; i--)
 		add_fragment(f, at_ms, &n, i, 3 - i);
+	add_tunnel(f, at_ms, &n, 0, 0, 3);
 	for (unsigned i = 0; i < 5; i++) {
 		add_udp(f, at_ms, &n, 0, i % 2, i);
 		add_tcp(f, at_ms, &n, i ? FRAME_ACK : FRAME_SYN, i);
@@ -585,6 +631,7 @@ static void store_damage(struct flow_store *store, uint64_t *seed)
 			    (uint8_t *)store->measures,
 			    store->segments,
 			    store->spreads,
+			    store->tunnels,
 			    store->texts,
 			    (uint8_t *)store->fragments,
 			    (uint8_t *)store->fragments->first,
@@ -595,6 +642,7 @@ static void store_damage(struct flow_store *store, uint64_t *seed)
 			  (FLOWS_MAX + 1) * sizeof(struct flow_measure),
 			  (FLOWS_MAX + 1) * sizeof(struct flow_segments),
 			  (FLOWS_MAX + 1) * sizeof(struct flow_spreads),
+			  (FLOWS_MAX + 2) * sizeof(struct flow_tunnel),
 			  store->texts_size,
 			  2 * sizeof(uint64_t),
 			  FRAGMENTS * sizeof(struct flow_fragment_first),
@@ -604,7 +652,7 @@ static void store_damage(struct flow_store *store, uint64_t *seed)
 	if (damage_random(seed) % 4 == 0)
 		store->flows[1 + damage_random(seed) % FLOWS_MAX] = store->flows[1 + damage_random(seed) % FLOWS_MAX];
 	for (unsigned i = 0; i < many; i++) {
-		unsigned part = (unsigned)(damage_random(seed) % 10);
+		unsigned part = (unsigned)(damage_random(seed) % 11);
 
 		parts[part][damage_random(seed) % sizes[part]] = (uint8_t)damage_random(seed);
 	}

@@ -147,7 +147,7 @@ static void test_quarantine(void **state)
 	k.port[1] = bad.dst_port;
 	k.protocol = IPPROTO_UDP;
 	k.ip_version = 4;
-	atomic_store(&rig->shared.quarantine[1], flow_table_hash(&rig->t.table, &k));
+	atomic_store(&rig->shared.quarantine[1], flow_table_hash(&rig->t.table, &k, 0));
 	atomic_store(&rig->shared.n_quarantine, 1);
 	rig_ntp(rig, 0, bad); /* its place is not in force yet */
 	assert_int_equal(rig_count(&rig->shared.counters.dpi_quarantined), 0);

@@ -50,9 +50,9 @@ static struct flow_key key_of(uint32_t n)
 static uint32_t table_put(struct flow_table *t, uint32_t n)
 {
 	struct flow_key k = key_of(n);
-	uint64_t hash = flow_table_hash(t, &k);
+	uint64_t hash = flow_table_hash(t, &k, 0);
 
-	assert_int_equal(flow_table_find(t, &k, hash), 0);
+	assert_int_equal(flow_table_find(t, &k, 0, hash), 0);
 	return flow_table_add(t, &k, hash);
 }
 
@@ -60,7 +60,7 @@ static uint32_t table_get(const struct flow_table *t, uint32_t n)
 {
 	struct flow_key k = key_of(n);
 
-	return flow_table_find(t, &k, flow_table_hash(t, &k));
+	return flow_table_find(t, &k, 0, flow_table_hash(t, &k, 0));
 }
 
 static void test_table_limits(void **state)
@@ -151,12 +151,12 @@ static void test_table_colliding_hashes(void **state)
 	ib = flow_table_add(&t, &b, 5);
 	flow_wheel_insert(&t.wheel, ia, 0, WHEEL_NO_TIME);
 	flow_wheel_insert(&t.wheel, ib, 0, WHEEL_NO_TIME);
-	assert_int_equal(flow_table_find(&t, &a, 5), ia);
-	assert_int_equal(flow_table_find(&t, &b, 5), ib);
-	assert_int_equal(flow_table_find(&t, &c, 5), 0);
+	assert_int_equal(flow_table_find(&t, &a, 0, 5), ia);
+	assert_int_equal(flow_table_find(&t, &b, 0, 5), ib);
+	assert_int_equal(flow_table_find(&t, &c, 0, 5), 0);
 	flow_table_remove(&t, ia);
-	assert_int_equal(flow_table_find(&t, &a, 5), 0);
-	assert_int_equal(flow_table_find(&t, &b, 5), ib);
+	assert_int_equal(flow_table_find(&t, &a, 0, 5), 0);
+	assert_int_equal(flow_table_find(&t, &b, 0, 5), ib);
 	table_end(&t);
 }
 

@@ -111,7 +111,7 @@ static void scramble(struct l7_record *r)
 		uint8_t *member = (uint8_t *)r + i->offset;
 		unsigned kind = i->type;
 
-		if (kind > L7_TYPE_MAC || kind == L7_TYPE_IP4 || kind == L7_TYPE_IP6)
+		if (kind >= L7_TYPE_TEXT || kind == L7_TYPE_IP4 || kind == L7_TYPE_IP6)
 			continue;
 		for (unsigned octet = 0; octet < i->size; octet++)
 			member[octet] = (uint8_t)(random() % 3 ? random() : random() % 2 ? 255 : 0);
@@ -123,6 +123,8 @@ static void scramble(struct l7_record *r)
 			*member %= L7_END_COUNT;
 		else if (kind == L7_TYPE_STATE)
 			*member &= L7_STATE_ALL;
+		else if (kind == L7_TYPE_TUNNEL)
+			*member %= L7_TUNNEL_COUNT;
 	}
 	r->biflow = random() % 2 ? L7_BIFLOW_INITIATOR : L7_BIFLOW_PERIMETER;
 }

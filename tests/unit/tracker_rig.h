@@ -105,6 +105,7 @@ static inline void rig_frame(struct rig *rig, uint64_t at_ms, const struct frame
 {
 	struct packet p;
 
+	p.tunnels_max = DECODE_TUNNELS_MAX;
 	assert_int_equal(decode_ethernet(f->octets, f->len, f->len, &p), DECODE_OK);
 	p.time_ms = RIG_START + at_ms;
 	p.interface = 3;

@@ -22,12 +22,14 @@ PRINT = os.path.join(l7.RELEASE, "fixbuf_print")
 FIELDS = os.path.join(l7.ROOT, "templates", "fields.def")
 CAPTURES = ("1kxun.pcap", "teams.pcap", "telegram.pcap", "dns_long_domainname.pcap", "http_ipv6.pcap", "ssh.pcap",
             "quic_t50.pcap", "malformed_icmp.pcap", "4in6tunnel.pcap", "sip.pcap", "imap.pcap", "mongodb.pcap",
-            "ja3_lots_of_cipher_suites.pcap", "exe_download.pcap", "4in4tunnel.pcap")
+            "ja3_lots_of_cipher_suites.pcap", "exe_download.pcap", "4in4tunnel.pcap", "6in6tunnel.pcap", "ipv6_in_gtp.pcap")
 ONLY_JSON = {"exporter", "master", "application"}
 DRAWN = {"stream_id"}
 CONFIDENCE = ("none", "port", "ip", "partial", "cache", "dpi")
 REASONS = ("none", "idle", "active", "end", "forced", "resources")
-NOTHING = (None, 0, "0", "none", "00:00:00:00:00:00")
+NOTHING = (None, 0, "0", "none", "00:00:00:00:00:00", "::")
+TUNNELS = ("none", "ipip", "6in4", "4in6", "6in6", "gre", "pptp", "erspan", "vxlan", "geneve", "gtp", "l2tp", "teredo", "capwap",
+           "tzsp")
 STATES = ("final", "early", "last", "midstream")
 NO_TEXT = re.compile("[\x00-\x1f\x7f\x80-\x9f\ufffd]")
 
@@ -55,6 +57,11 @@ def said(row, value):
         return str(ipaddress.IPv4Address(value))
     if kind == "IP6":
         return str(ipaddress.IPv6Address(bytes.fromhex(value)))
+    if kind == "IP":
+        ip = ipaddress.IPv6Address(bytes.fromhex(value))
+        return str(ip.ipv4_mapped or ip)
+    if kind == "TUNNEL":
+        return TUNNELS[value]
     if kind == "APPID":
         return int(value[2:], 16)
     if kind == "MAC":

@@ -71,6 +71,11 @@ class Probe(unittest.TestCase):
         damage.sample(path, 20, 40_000)
         self.assertEqual("", read_batch([path]))
 
+    def test_damaged_tunnels(self):
+        path = damage.temporary("tunnels.pcap")
+        damage.tunnelled(path, 7, 300)
+        self.assertEqual("", read_batch([path]))
+
     def test_sigterm_in_the_middle(self):
         """Stopped while it reads a great capture again and again: flushed, no leak."""
         argv = [L7PROBE, "-o", "json:-", "--stats"]

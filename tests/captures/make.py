@@ -136,7 +136,7 @@ def shapes_ip4():
         "icmp": ([f.ethernet(p) for p in echo], None, {}, (2, 88)),
         "ospf": ([f.ethernet(f.ip4(A, B, 89, b"o" * 24))], [flow(89, 1, 44, src_port=0, dst_port=0)], {}),
         "gre": ([f.ethernet(f.ip4(A, B, 47, b"\0\0\x08\0" + f.ip4(B, A, 17, dgram())))],
-                [flow(47, 1, 62, src_port=0, dst_port=0)], {}),
+                [flow(17, 1, 38, **PORTS)], {}),
         "tso": ([f.ethernet(f.ip4(A, B, 17, dgram(100), length=0))], [flow(17, 1, 128, **PORTS)], {}),
     }
 

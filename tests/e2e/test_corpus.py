@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """On every capture of nDPI's corpus, records and refusals are what tshark counts.
 
-Packets and octets are those of the outer IP packet; a refused frame counts
-with its length on the wire. tshark is told not to reassemble, and says itself
+Packets and octets are those of the outer IP packet (--tunnels outer); of the inner ones
+there are as many. A refused frame counts with its length on the wire. tshark is told not to reassemble, and says itself
 which frames have no IP, a broken IP header, or no ports of TCP or UDP, no type of ICMP.
 """
 import collections
@@ -91,12 +91,15 @@ def counted(done):
 
 def judge_capture(path):
     """"" or what is wrong."""
-    done = l7.probe("-r", path, "-o", "json:-", "--stats")
+    done = l7.probe("-r", path, "-o", "json:-", "--stats", "--tunnels", "outer")
     if done.status != (2 if path.endswith(damage.CUT) else 0):
         return f"exit {done.status}: {done.said}"
     if done.stats["worker_restarts"]:
         return f"{done.stats['worker_restarts']} worker restarts: {done.said}"
     want, got = expected(path), counted(done)
+    inner = counted(l7.probe("-r", path, "-o", "json:-", "--stats"))
+    if {k: n for k, n in inner.items() if k != ("records", "octets")} != {k: n for k, n in got.items() if k != ("records", "octets")}:
+        return f"outside of tunnels {got}, inside {inner}"
     if want == got:
         return ""
     keys = sorted(set(want) | set(got))

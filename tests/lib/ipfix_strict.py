@@ -24,7 +24,7 @@ ELEMENTS = {
 }
 REVERSE = 29305       # RFC 5103
 # informationElementDataType (RFC 5610): octets of a value
-TYPE_OCTETS = {1: 1, 2: 2, 3: 4, 4: 8, 13: VARIABLE}
+TYPE_OCTETS = {1: 1, 2: 2, 3: 4, 4: 8, 13: VARIABLE, 19: 16}
 
 
 class Broken(ValueError):

@@ -34,6 +34,10 @@ static inline void record_sample(struct l7_record *r, unsigned n)
 	r->ip_version = n % 2 ? 6 : 4;
 	addr_parse(n % 2 ? "2001:db8::77" : "192.0.2.10", r->src_ip);
 	addr_parse(n % 2 ? "2001:db8:0:1:0:2:3:4" : "149.154.167.220", r->dst_ip);
+	r->tunnel = L7_TUNNEL_GTP;
+	r->tunnel_id = UINT32_C(0x80000001) + n;
+	addr_parse(n % 2 ? "203.0.113.1" : "2001:db8:a::1", r->outer_src_ip); /* of the other version */
+	addr_parse("203.0.113.2", r->outer_dst_ip);
 	r->ingress_if = 3;
 	r->egress_if = 4;
 	r->sampling = 1;

@@ -90,11 +90,33 @@ static void test_who(void **state)
 		assert_int_equal(memcmp(r.src_ip, out.src_ip, 16) != 0, cases[i].source_hidden);
 		assert_int_equal(memcmp(r.dst_ip, out.dst_ip, 16) != 0, cases[i].target_hidden);
 		assert_int_equal(addr_is4(out.src_ip), r.ip_version == 4);
+		assert_int_equal(memcmp(r.outer_src_ip, out.outer_src_ip, 16) != 0, cases[i].source_hidden);
+		assert_int_equal(memcmp(r.outer_dst_ip, out.outer_dst_ip, 16) != 0, cases[i].target_hidden);
+		assert_int_equal(addr_is4(out.outer_src_ip), addr_is4(r.outer_src_ip));
 		assert_int_equal(memcmp(r.link.src_mac, out.link.src_mac, 6) != 0, cases[i].source_hidden);
 		assert_int_equal(memcmp(r.link.dst_mac, out.link.dst_mac, 6) != 0, cases[i].target_hidden);
 		assert_int_not_equal(out.flow_id, r.flow_id);
 		assert_int_equal(out.sni.len, r.sni.len);
 	}
+}
+
+/* Where a client's tunnel begins may be the client. Nobody is hidden where there is no tunnel. */
+static void test_tunnel(void **state)
+{
+	static const uint8_t none[16];
+	struct l7_record r, out;
+
+	(void)state;
+	sample(&r, "192.0.2.1", "198.51.100.1");
+	apply("clients:drop", NULL, &r, &out);
+	assert_false(l7_has(&out, L7_F_outerSourceAddress));
+	assert_memory_equal(out.outer_src_ip, none, 16);
+	assert_true(l7_has(&out, L7_F_outerDestinationAddress));
+	assert_memory_equal(out.outer_dst_ip, r.outer_dst_ip, 16);
+	r.tunnel = L7_TUNNEL_NONE;
+	memset(r.outer_src_ip, 0, 16);
+	apply("clients:hash", NULL, &r, &out);
+	assert_memory_equal(out.outer_src_ip, none, 16);
 }
 
 /* Names that are addresses, and texts that hold the client's. */
@@ -185,10 +207,8 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_who),
-		cmocka_unit_test(test_leaks),
-		cmocka_unit_test(test_every_text),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_who),        cmocka_unit_test(test_tunnel), cmocka_unit_test(test_leaks),
+		cmocka_unit_test(test_every_text), cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

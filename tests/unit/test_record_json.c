@@ -262,12 +262,19 @@ static void test_turned_round(void **state)
 	assert_int_equal(turned.rev_packets, r.packets);
 	assert_int_equal(turned.rev_tcp_flags, r.tcp_flags);
 	assert_int_equal(turned.ingress_if, r.egress_if);
+	assert_memory_equal(turned.outer_src_ip, r.outer_dst_ip, 16);
+	assert_memory_equal(turned.outer_dst_ip, r.outer_src_ip, 16);
 	assert_int_equal(turned.biflow, L7_BIFLOW_REVERSE);
 	assert_true(l7_has(&turned, L7_F_ingressInterface));
 	assert_false(l7_has(&turned, L7_F_egressInterface));
 	l7_mark(&turned, L7_F_egressInterface);
 	l7_record_reverse(&turned);
 	assert_memory_equal(&turned, &r, sizeof(r));
+	r.tunnel = L7_TUNNEL_ERSPAN; /* a switch sends both directions */
+	turned = r;
+	l7_record_reverse(&turned);
+	assert_memory_equal(turned.src_ip, r.dst_ip, 16);
+	assert_memory_equal(turned.outer_src_ip, r.outer_src_ip, 16);
 }
 
 int main(void)

@@ -182,6 +182,7 @@ struct l7_record {
 	struct l7_text risk_names; /* set by the exporter */
 	struct l7_text ja3c;
 	struct l7_text ja3s;
+	struct l7_text ja4c;
 	struct l7_text alpn;
 	struct l7_text tls_issuer;
 	struct l7_text tls_subject;

@@ -43,6 +43,7 @@ enum dpi_text {
 	DPI_DNS_QUERY,
 	DPI_JA3C,
 	DPI_JA3S,
+	DPI_JA4C,
 	DPI_ALPN,
 	DPI_HASSH_CLIENT,
 	DPI_HASSH_SERVER,
@@ -90,7 +91,6 @@ struct dpi_ends {
 	uint16_t dst_port;
 	uint8_t protocol;
 	uint8_t ip_version;
-	bool midstream; /* TCP, picked up after its beginning: what a dissector does not find there is no witness against it */
 };
 
 /* The user's own, each NULL for none. */
@@ -115,7 +115,8 @@ void dpi_module_want(struct dpi_module *m, const uint64_t wanted[2]);
 const char *dpi_version(void);
 
 size_t dpi_state_size(void);
-void dpi_begin(void *state);
+/* midstream: TCP, picked up after its beginning, so that what a dissector does not find there is no witness against it. */
+void dpi_begin(void *state, bool midstream);
 /* Looks at one packet that has payload and is no later fragment. True: the verdict is final, call dpi_end(). */
 bool dpi_packet(struct dpi_module *m, void *state, const struct packet *p);
 /*

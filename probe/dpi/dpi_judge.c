@@ -28,10 +28,10 @@ static uint8_t judge_dissected(const struct dpi_evidence *e, uint16_t protocol)
 {
 	if (protocol == e->telegram && e->tcp && !judge_by_address(e, protocol))
 		return L7_CONF_PARTIAL;
-	return e->raw;
+	return e->inside ? L7_CONF_DPI : e->raw;
 }
 
-/* A dissector saw it, or a cache that a dissector filled. */
+/* A dissector saw it or a part of it, or a cache that a dissector filled. */
 static void judge_seen(const struct dpi_evidence *e, struct dpi_verdict *v)
 {
 	uint8_t master, app;
@@ -43,13 +43,21 @@ static void judge_seen(const struct dpi_evidence *e, struct dpi_verdict *v)
 	/* Of two names, one was dissected; the other came from a host name, from the address, or from the dissector too. */
 	app = e->raw;
 	if (e->by_name == e->app)
-		app = L7_CONF_DPI;
+		app = e->inside || e->raw >= L7_CONF_CACHE ? L7_CONF_DPI : e->raw;
 	else if (judge_by_address(e, e->app) && e->by_name != e->app)
 		app = L7_CONF_IP;
 	master = judge_by_address(e, e->master) && !judge_by_address(e, e->app) && e->master != e->telegram
 			 ? L7_CONF_IP
 			 : judge_dissected(e, e->master);
 	judge_set(v, e->master, master, e->app, app);
+}
+
+/* Newer nDPI says so itself. Of TLS that is a sight only with a record. */
+static bool judge_partly_seen(const struct dpi_evidence *e)
+{
+	bool tls = e->master == e->tls || (!e->master && e->app == e->tls);
+
+	return e->raw == L7_CONF_PARTIAL && (!tls || e->inside || e->tls_record);
 }
 
 /* Nothing was dissected: nDPI's master is the port's protocol, its app that of the address or of a name. */
@@ -118,7 +126,7 @@ void dpi_judge(const struct dpi_evidence *given, struct dpi_verdict *v)
 		judge_one(v, 0, L7_CONF_NONE);
 	else if (e->custom)
 		judge_custom(e, v);
-	else if (e->raw >= L7_CONF_CACHE)
+	else if (e->raw >= L7_CONF_CACHE || judge_partly_seen(e))
 		judge_seen(e, v);
 	else
 		judge_guessed(e, v);

@@ -22,6 +22,7 @@ struct dpi_evidence {
 	uint16_t by_destination;
 	uint16_t tls;      /* nDPI's id of TLS */
 	uint16_t telegram; /* nDPI's id of Telegram */
+	bool inside;       /* raw is of app alone: the master was dissected */
 	bool custom;       /* app comes from a rule of the user's; app is not 0 */
 	bool tcp;
 	bool payload;      /* payload was looked at */

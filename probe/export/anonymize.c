@@ -45,7 +45,8 @@ static const struct {
 	{L7_F_httpMethod, ANONYMIZE_WHATS},     {L7_F_httpMime, ANONYMIZE_WHATS},
 	{L7_F_sshClient, ANONYMIZE_WHATS},      {L7_F_sshServer, ANONYMIZE_WHATS},
 	{L7_F_tlsJa3Client, ANONYMIZE_WHATS},   {L7_F_tlsJa3Server, ANONYMIZE_WHATS},
-	{L7_F_sshHasshClient, ANONYMIZE_WHATS}, {L7_F_sshHasshServer, ANONYMIZE_WHATS},
+	{L7_F_tlsJa4Client, ANONYMIZE_WHATS},   {L7_F_sshHasshClient, ANONYMIZE_WHATS},
+	{L7_F_sshHasshServer, ANONYMIZE_WHATS},
 };
 #define ANONYMIZE_TEXTS (sizeof(anonymize_texts) / sizeof(anonymize_texts[0]))
 

@@ -154,8 +154,7 @@ static struct dpi_ends tracker_ends(const struct flow *f)
 				 .src_port = f->key.port[initiator],
 				 .dst_port = f->key.port[!initiator],
 				 .protocol = f->key.protocol,
-				 .ip_version = f->key.ip_version,
-				 .midstream = f->flags & FLOW_MIDSTREAM};
+				 .ip_version = f->key.ip_version};
 }
 
 static void tracker_guess(struct flow_tracker *t, uint32_t index, uint64_t hash)
@@ -401,7 +400,7 @@ static bool tracker_begin_dpi(struct flow_tracker *t, struct flow *f, uint64_t h
 		shared_add(&t->shared->counters.dpi_no_state, 1);
 		return false;
 	}
-	dpi_begin(flow_pool_at(&t->cold, f->cold));
+	dpi_begin(flow_pool_at(&t->cold, f->cold), f->flags & FLOW_MIDSTREAM);
 	return true;
 }
 

@@ -64,11 +64,14 @@ class Capture:
             self.run(programs, programs.inner)
 
     def run(self, programs, options):
-        done = l7.probe("-r", self.path, *l7.NO_TIMEOUTS, "-o", "json:-", *programs.options, *options, binary=programs.probe)
+        done = l7.probe("-r", self.path, *l7.NO_TIMEOUTS, "-o", "json:-", "--stats", *programs.options, *options,
+                        binary=programs.probe)
         if done.status == 2 and REFUSED.search(done.said):
             self.refused = REFUSED.search(done.said).group(0)
         elif done.status and not (done.status == 2 and TORN.search(done.said)):
             raise ValueError(f"{self.path}: l7probe: exit {done.status}: {done.said}")
+        elif done.stats["worker_restarts"]:
+            raise ValueError(f"{self.path}: l7probe: {done.said}")
         self.ours = collections.defaultdict(list)
         for f in done.flows:
             a, b = ((reader.address(f[s + "_ip"]), f.get(s + "_port", 0)) for s in ("src", "dst"))
@@ -122,10 +125,12 @@ def names(flows):
 
 
 def why_named(theirs, mine):
-    """A name that ndpiReader has by its own account from port or address, and of which l7probe says less; or one of several connections."""
+    """A guess by ndpiReader's own account, for which l7probe has less or another one; or a name of one of several connections."""
     parts = theirs.name.split(".")
     same = [plain(f.name) == plain(theirs.name) for f in mine]
-    less = all(known or f.name == "Unknown" or f.name == parts[-1] and f.confidence == "ip" for f, known in zip(mine, same))
+    by_port = theirs.confidence == "Match by port"
+    less = all(known or f.name == "Unknown" or by_port and f.confidence in ("ip", "port") or
+               f.name == parts[-1] and f.confidence == "ip" for f, known in zip(mine, same))
     if theirs.confidence.startswith("Match by") and less:
         return "honest guess"
     return "new connection" if any(same) else UNEXPLAINED

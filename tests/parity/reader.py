@@ -17,7 +17,7 @@ SURE = "DPI"
 # A flow's line: number, protocol, ends, brackets. Names of hosts are in later brackets, and may hold anything.
 LINE = re.compile(r"^\t\d+\t(?P<protocol>\S+) (?P<a>\S+) (?:<->|->) (?P<b>\S+) (?:\[VLAN: (?P<vlan>\d+)\])?"
                   r"\[proto: (?:[A-Za-z]+:)?[\d.]+/(?P<name>[^\]]*)\]"
-                  r"(?:\[(?:IP|Stack|Encrypted|ClearText)[^\]]*\])*\[Confidence: (?P<confidence>[^\]]+)\]")
+                  r"(?:\[[^\]]*\])*?\[Confidence: (?P<confidence>[^\]]+)\]")
 LIKE_A_FLOW = re.compile(r"^\t\d+\t\S+ \S+ (?:<->|->) \S+ ")
 
 

@@ -12,6 +12,11 @@
 
 struct dpi_module *rig_module;
 
+bool rig_is_4_2(void)
+{
+	return strncmp(dpi_version(), "4.2", 3) == 0 && (dpi_version()[3] == '.' || !dpi_version()[3]);
+}
+
 int rig_setup(void **state)
 {
 	char err[300] = "";
@@ -98,9 +103,17 @@ static unsigned rig_send(struct dpi_module *m, void *flow, const struct frame_en
 	return 0;
 }
 
-static struct rig_verdict rig_flow(struct dpi_module *m, const struct frame_ends *e, const struct dpi_ends *ends,
-				   const void *payload, size_t len)
+struct rig_payload {
+	const void *octets;
+	size_t len;
+	bool tcp, midstream;
+};
+
+static struct rig_verdict rig_flow(struct dpi_module *m, const struct frame_ends *e, const struct rig_payload *payload)
 {
+	static const uint8_t nobody[16];
+	struct dpi_ends ends = {
+		.src_ip = nobody, .dst_ip = nobody, .protocol = payload->tcp ? IPPROTO_TCP : IPPROTO_UDP};
 	void *flow = aligned_alloc(64, (dpi_state_size() + 63) & ~(size_t)63);
 	struct rig_verdict out = {.app = ""};
 	struct frame octets = {.len = 0};
@@ -108,10 +121,10 @@ static struct rig_verdict rig_flow(struct dpi_module *m, const struct frame_ends
 	struct dpi_verdict v;
 
 	assert_non_null(flow);
-	frame_put(&octets, payload, len);
-	dpi_begin(flow);
-	out.packets = rig_send(m, flow, e, ends->protocol == IPPROTO_TCP, octets);
-	dpi_verdict(m, flow, ends, &v, &texts);
+	frame_put(&octets, payload->octets, payload->len);
+	dpi_begin(flow, payload->midstream);
+	out.packets = rig_send(m, flow, e, payload->tcp, octets);
+	dpi_verdict(m, flow, &ends, &v, &texts);
 	rig_name(m, &v, &out);
 	for (int k = DPI_NUMBERS; k < DPI_TEXTS; k++)
 		if (texts.kind[k].len)
@@ -124,22 +137,15 @@ static struct rig_verdict rig_flow(struct dpi_module *m, const struct frame_ends
 	return out;
 }
 
-static const uint8_t rig_nobody[16];
-
 struct rig_verdict rig_classify(struct dpi_module *m, const struct frame_ends *e, bool tcp, const void *payload,
 				size_t len)
 {
-	struct dpi_ends ends = {
-		.src_ip = rig_nobody, .dst_ip = rig_nobody, .protocol = tcp ? IPPROTO_TCP : IPPROTO_UDP};
-
-	return rig_flow(m, e, &ends, payload, len);
+	return rig_flow(m, e, &(struct rig_payload){.octets = payload, .len = len, .tcp = tcp});
 }
 
 struct rig_verdict rig_midstream(struct dpi_module *m, const struct frame_ends *e, const void *payload, size_t len)
 {
-	struct dpi_ends ends = {.src_ip = rig_nobody, .dst_ip = rig_nobody, .protocol = IPPROTO_TCP, .midstream = true};
-
-	return rig_flow(m, e, &ends, payload, len);
+	return rig_flow(m, e, &(struct rig_payload){.octets = payload, .len = len, .tcp = true, .midstream = true});
 }
 
 struct rig_verdict rig_sni(struct dpi_module *m, const char *dst, const char *sni)

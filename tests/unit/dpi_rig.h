@@ -22,6 +22,9 @@ struct rig_verdict {
 	unsigned packets;
 };
 
+/* nDPI 4.2; if not, one that names some of this otherwise. */
+bool rig_is_4_2(void);
+
 /* The module of etc/protocols.txt, for the whole of a program's tests. */
 extern struct dpi_module *rig_module;
 int rig_setup(void **state);

@@ -159,9 +159,10 @@ static void test_every_text(void **state)
 	static const uint8_t ours[] = {
 		L7_F_exporterName,    L7_F_interfaceName, L7_F_applicationName,        L7_F_masterName,
 		L7_F_applicationPart, L7_F_flowRiskNames, L7_F_applicationCategoryName};
-	static const uint8_t harmless[] = {
-		L7_F_tlsIssuer, L7_F_tlsAlpn,      L7_F_httpMethod,   L7_F_httpMime,       L7_F_sshClient,
-		L7_F_sshServer, L7_F_tlsJa3Client, L7_F_tlsJa3Server, L7_F_sshHasshClient, L7_F_sshHasshServer};
+	static const uint8_t harmless[] = {L7_F_tlsIssuer,      L7_F_tlsAlpn,       L7_F_httpMethod,
+					   L7_F_httpMime,       L7_F_sshClient,     L7_F_sshServer,
+					   L7_F_tlsJa3Client,   L7_F_tlsJa3Server,  L7_F_tlsJa4Client,
+					   L7_F_sshHasshClient, L7_F_sshHasshServer};
 
 	(void)state;
 	for (unsigned f = 0; f < L7_FIELD_COUNT; f++) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Metadata of a flow: what nDPI 4.2 keeps, and of the packets that it was given what it does not keep, or not right: the TLS
+ * Metadata of a flow: what nDPI keeps, and of the packets that it was given what it does not keep, or not right: the TLS
  * version is the one that the client offered, the number of DNS answers has all other records in it.
  */
-#ifndef PROBE_DPI_NDPI_4_2_META_H
-#define PROBE_DPI_NDPI_4_2_META_H
+#ifndef PROBE_DPI_META_H
+#define PROBE_DPI_META_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,6 +37,8 @@ bool meta_is_tls(const struct ndpi_flow_struct *f);
 /* Looks at a packet, after nDPI did. */
 void meta_packet(struct meta *m, const struct ndpi_flow_struct *f, const struct packet *p);
 
+/* At most `room` octets of s, up to a terminator; NULL is none. */
+void meta_put(struct dpi_texts *t, enum dpi_text kind, const char *s, size_t room);
 /* All that is known now. t points into f and m. */
 void meta_read(struct meta *m, const struct ndpi_flow_struct *f, struct dpi_texts *t);
 

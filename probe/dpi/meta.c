@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dpi/ndpi_4_2_meta.h"
+#include "dpi/meta.h"
 
 #include <netinet/in.h>
 #include <stddef.h>
@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/wire.h"
+#include "dpi/generation.h"
 
 enum { TLS_HANDSHAKE = 22, TLS_SERVER_HELLO = 2 };
 
@@ -150,8 +151,7 @@ void meta_packet(struct meta *m, const struct ndpi_flow_struct *f, const struct 
 
 /* ---- what is known ---- */
 
-/* At most `room` octets, up to a terminator. */
-static void meta_put(struct dpi_texts *t, enum dpi_text kind, const char *s, size_t room)
+void meta_put(struct dpi_texts *t, enum dpi_text kind, const char *s, size_t room)
 {
 	size_t max = dpi_text_max[kind];
 
@@ -171,9 +171,8 @@ static uint16_t meta_tls_version(const struct meta *m, const struct ndpi_flow_st
 static void meta_read_tls(struct meta *m, const struct ndpi_flow_struct *f, struct dpi_texts *t)
 {
 	meta_put(t, DPI_SNI, f->host_server_name, sizeof(f->host_server_name));
-	meta_put(t, DPI_JA3C, f->protos.tls_quic.ja3_client, sizeof(f->protos.tls_quic.ja3_client));
 	meta_put(t, DPI_JA3S, f->protos.tls_quic.ja3_server, sizeof(f->protos.tls_quic.ja3_server));
-	meta_put(t, DPI_ALPN, f->protos.tls_quic.alpn, SIZE_MAX);
+	generation_tls(f, t);
 	meta_put(t, DPI_TLS_ISSUER, f->protos.tls_quic.issuerDN, SIZE_MAX);
 	meta_put(t, DPI_TLS_SUBJECT, f->protos.tls_quic.subjectDN, SIZE_MAX);
 	m->numbers.tls_not_after = f->protos.tls_quic.notAfter;

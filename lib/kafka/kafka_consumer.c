@@ -13,8 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -143,7 +141,7 @@ static void consumer_quiet(struct kafka_consumer *c, uint64_t now_ms)
 
 static bool consumer_cooperative(const struct kafka_consumer *c)
 {
-	const char *protocol = rd_kafka_rebalance_protocol(c->rk);
+	const char *protocol = rd_kafka_rebalance_protocol(c->client.rk);
 
 	return protocol && strcmp(protocol, "COOPERATIVE") == 0;
 }
@@ -154,9 +152,10 @@ bool kafka_consumer_assign(struct kafka_consumer *c, const rd_kafka_topic_partit
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 
 	if (consumer_cooperative(c))
-		error = more ? rd_kafka_incremental_assign(c->rk, list) : rd_kafka_incremental_unassign(c->rk, list);
+		error = more ? rd_kafka_incremental_assign(c->client.rk, list)
+			     : rd_kafka_incremental_unassign(c->client.rk, list);
 	else
-		err = rd_kafka_assign(c->rk, more ? list : NULL);
+		err = rd_kafka_assign(c->client.rk, more ? list : NULL);
 	if (error) {
 		kafka_consumer_fails(c, TROUBLE_OTHER, "", rd_kafka_error_string(error));
 		rd_kafka_error_destroy(error);
@@ -193,7 +192,7 @@ static void consumer_revoked(struct kafka_consumer *c, const rd_kafka_topic_part
 
 	consumer_forget(c);
 	settled = c->n && c->config.settle(c->config.arg);
-	if (rd_kafka_assignment_lost(c->rk))
+	if (rd_kafka_assignment_lost(c->client.rk))
 		log_warn("%s: out of touch with the group for too long: what was read since it was last told may be "
 			 "read again by others",
 			 c->config.name);
@@ -240,8 +239,7 @@ static void consumer_gap(struct kafka_consumer *c, const struct kafka_partition 
 	int64_t low = 0, high = 0;
 	char why[128];
 
-	if (rd_kafka_get_watermark_offsets(c->rk, kafka_conf_topic(c->config.uri), p->id, &low, &high) ||
-	    low <= p->next)
+	if (rd_kafka_get_watermark_offsets(c->client.rk, c->client.topic_name, p->id, &low, &high) || low <= p->next)
 		return;
 	c->counters.gone += (uint64_t)(low - p->next);
 	snprintf(why, sizeof(why),
@@ -287,7 +285,7 @@ static void consumer_event_error(struct kafka_consumer *c, rd_kafka_event_t *eve
 	char why[CONSUMER_WHY];
 
 	if (err == RD_KAFKA_RESP_ERR__FATAL) {
-		err = rd_kafka_fatal_error(c->rk, why, sizeof(why));
+		err = rd_kafka_fatal_error(c->client.rk, why, sizeof(why));
 		kafka_consumer_error(c, err, why);
 		c->renew_ms = clock_mono_ms() + CONSUMER_RENEW_MS;
 	} else if (err != RD_KAFKA_RESP_ERR__PARTITION_EOF) {
@@ -300,16 +298,6 @@ static void consumer_event_error(struct kafka_consumer *c, rd_kafka_event_t *eve
 		rd_kafka_topic_partition_destroy(at);
 		kafka_consumer_works(c);
 	}
-}
-
-static void consumer_log(const struct kafka_consumer *c, rd_kafka_event_t *event)
-{
-	const char *facility = "", *text = "";
-	int level = 0;
-
-	/* Errors come as such, too; what is left is for who has asked for it with `debug`. */
-	if (rd_kafka_event_log(event, &facility, &text, &level) == 0 && level >= 7)
-		log_info("%s: %s: %s", c->config.name, facility, text);
 }
 
 /* Returns the octets of its messages. */
@@ -333,7 +321,7 @@ static size_t consumer_event(struct kafka_consumer *c, rd_kafka_event_t *event)
 		consumer_event_error(c, event);
 		break;
 	case RD_KAFKA_EVENT_LOG:
-		consumer_log(c, event);
+		kafka_client_log(&c->client, event);
 		break;
 	default:
 		break;
@@ -346,21 +334,15 @@ static size_t consumer_event(struct kafka_consumer *c, rd_kafka_event_t *event)
 
 static int consumer_start(struct kafka_consumer *c, char *why, size_t why_size)
 {
-	static const uint64_t one = 1;
 	rd_kafka_topic_partition_list_t *topics;
 	rd_kafka_resp_err_t err;
+	int rc = kafka_client_start(&c->client, why, why_size);
 
-	c->rk = rd_kafka_new(RD_KAFKA_CONSUMER, rd_kafka_conf_dup(c->conf), why, why_size);
-	if (!c->rk)
-		return -EINVAL;
-	(void)rd_kafka_poll_set_consumer(c->rk);
-	c->topic = rd_kafka_topic_new(c->rk, kafka_conf_topic(c->config.uri), NULL);
-	c->queue = rd_kafka_queue_get_consumer(c->rk);
-	(void)rd_kafka_set_log_queue(c->rk, c->queue);
-	rd_kafka_queue_io_event_enable(c->queue, c->event, &one, sizeof(one));
+	if (rc)
+		return rc;
 	topics = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_list_add(topics, kafka_conf_topic(c->config.uri), RD_KAFKA_PARTITION_UA);
-	err = c->topic ? rd_kafka_subscribe(c->rk, topics) : rd_kafka_last_error();
+	rd_kafka_topic_partition_list_add(topics, c->client.topic_name, RD_KAFKA_PARTITION_UA);
+	err = rd_kafka_subscribe(c->client.rk, topics);
 	rd_kafka_topic_partition_list_destroy(topics);
 	if (!err)
 		return 0;
@@ -372,10 +354,10 @@ static int consumer_start(struct kafka_consumer *c, char *why, size_t why_size)
 static void consumer_leave(struct kafka_consumer *c)
 {
 	uint64_t until = clock_mono_ms() + CONSUMER_CLOSE_MS, now;
-	rd_kafka_queue_t *last = rd_kafka_queue_new(c->rk);
-	rd_kafka_error_t *error = rd_kafka_consumer_close_queue(c->rk, last);
+	rd_kafka_queue_t *last = rd_kafka_queue_new(c->client.rk);
+	rd_kafka_error_t *error = rd_kafka_consumer_close_queue(c->client.rk, last);
 
-	while (!error && !rd_kafka_consumer_closed(c->rk) && (now = clock_mono_ms()) < until) {
+	while (!error && !rd_kafka_consumer_closed(c->client.rk) && (now = clock_mono_ms()) < until) {
 		rd_kafka_event_t *event = rd_kafka_queue_poll(last, (int)(until - now < 100 ? until - now : 100));
 
 		if (event)
@@ -388,24 +370,16 @@ static void consumer_leave(struct kafka_consumer *c)
 
 static void consumer_stop(struct kafka_consumer *c)
 {
-	if (c->queue) {
-		rd_kafka_queue_io_event_enable(c->queue, -1, NULL, 0);
-		rd_kafka_queue_destroy(c->queue);
-	}
-	c->queue = NULL;
-	if (c->topic)
-		rd_kafka_topic_destroy(c->topic);
+	kafka_client_mute(&c->client);
 	if (c->assigned)
 		consumer_decline(c);
 	consumer_forget(c);
-	if (c->rk) {
+	if (c->client.rk) {
 		c->closing = true;
 		consumer_leave(c);
-		rd_kafka_destroy_flags(c->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 	}
+	kafka_client_stop(&c->client);
 	c->closing = false;
-	c->topic = NULL;
-	c->rk = NULL;
 	c->n = 0;
 }
 
@@ -432,30 +406,28 @@ int kafka_consumer_new(struct kafka_consumer **out, const struct kafka_consumer_
 	struct kafka_property defaults[sizeof(consumer_defaults) / sizeof(consumer_defaults[0])];
 	struct kafka_property needed[sizeof(consumer_needed) / sizeof(consumer_needed[0])];
 	struct kafka_consumer *c = calloc(1, sizeof(*c));
-	char why[CONSUMER_WHY] = "no memory";
-	int rc = c ? 0 : -ENOMEM;
+	char why[CONSUMER_WHY];
+	int rc;
 
-	if (!rc) {
-		c->config = *config;
-		c->patience_ms = CONSUMER_PATIENCE_MS;
-		c->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		rc = c->event < 0 ? -errno : 0;
-		snprintf(why, sizeof(why), "%s", strerror(-rc));
+	if (!c) {
+		snprintf(err, err_size, "%s: no memory", config->name);
+		return -ENOMEM;
 	}
-	if (rc) {
-		snprintf(err, err_size, "%s: %s", config->name, why);
-		free(c);
-		return rc;
-	}
+	c->config = *config;
+	c->patience_ms = CONSUMER_PATIENCE_MS;
+	c->client = (struct kafka_client){.type = RD_KAFKA_CONSUMER,
+					  .name = config->name,
+					  .topic_name = kafka_conf_topic(config->uri),
+					  .event = -1};
 	memcpy(defaults, consumer_defaults, sizeof(defaults));
 	memcpy(needed, consumer_needed, sizeof(needed));
 	defaults[0].value = config->client;
 	needed[0].value = config->group;
-	rc = kafka_conf_new(&c->conf, config->uri, defaults, needed, err, err_size);
+	rc = kafka_conf_new(&c->client.conf, config->uri, defaults, needed, err, err_size);
 	if (!rc) {
-		rd_kafka_conf_set_events(c->conf, RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_REBALANCE |
-							  RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR |
-							  RD_KAFKA_EVENT_LOG);
+		rd_kafka_conf_set_events(c->client.conf, RD_KAFKA_EVENT_FETCH | RD_KAFKA_EVENT_REBALANCE |
+								 RD_KAFKA_EVENT_OFFSET_COMMIT | RD_KAFKA_EVENT_ERROR |
+								 RD_KAFKA_EVENT_LOG);
 		rc = consumer_start(c, why, sizeof(why));
 		if (rc)
 			snprintf(err, err_size, "%s: %s", config->name, why);
@@ -473,26 +445,25 @@ bool kafka_consumer_step(struct kafka_consumer *c, uint64_t now_ms)
 	size_t octets = 0;
 	unsigned left = CONSUMER_MESSAGES;
 	bool more = true;
-	uint64_t count;
 
-	(void)!read(c->event, &count, sizeof(count));
+	kafka_client_wake(&c->client);
 	if (c->renew_ms && now_ms >= c->renew_ms)
 		consumer_renew(c, now_ms);
 	if (c->assigned && now_ms >= c->begin_ms)
 		kafka_offsets_begin(c, now_ms);
-	for (; c->queue && more && left && octets < CONSUMER_OCTETS; left--) {
-		event = rd_kafka_queue_poll(c->queue, 0);
+	for (; c->client.queue && more && left && octets < CONSUMER_OCTETS; left--) {
+		event = rd_kafka_queue_poll(c->client.queue, 0);
 		more = event != NULL;
 		if (event)
 			octets += consumer_event(c, event);
 	}
 	consumer_quiet(c, now_ms);
-	return c->queue && (more || (c->assigned && c->begin_ms == 0));
+	return c->client.queue && (more || (c->assigned && c->begin_ms == 0));
 }
 
 void kafka_consumer_wait(const struct kafka_consumer *c, struct pollfd *fd)
 {
-	*fd = (struct pollfd){.fd = c->event, .events = POLLIN};
+	kafka_client_wait(&c->client, fd);
 }
 
 const char *kafka_consumer_cluster(const struct kafka_consumer *c)
@@ -510,9 +481,7 @@ void kafka_consumer_free(struct kafka_consumer *c)
 	if (!c)
 		return;
 	consumer_stop(c);
-	if (c->conf)
-		rd_kafka_conf_destroy(c->conf);
-	close(c->event);
+	kafka_client_deinit(&c->client);
 	free(c->partitions);
 	free(c);
 }

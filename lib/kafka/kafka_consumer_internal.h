@@ -3,6 +3,7 @@
 #ifndef L7_KAFKA_CONSUMER_INTERNAL_H
 #define L7_KAFKA_CONSUMER_INTERNAL_H
 
+#include "kafka/kafka_client.h"
 #include "kafka/kafka_conf.h"
 #include "kafka/kafka_consumer.h"
 
@@ -23,11 +24,7 @@ enum trouble {
 struct kafka_consumer {
 	struct kafka_consumer_config config;
 	struct kafka_consumer_counters counters;
-	rd_kafka_conf_t *conf; /* for another one after a fatal error */
-	rd_kafka_t *rk;
-	rd_kafka_topic_t *topic;
-	rd_kafka_queue_t *queue;
-	int event;
+	struct kafka_client client;
 	struct kafka_partition *partitions; /* owned; by id */
 	size_t n, room;
 	int32_t n_born;                            /* when the group was new */

@@ -88,9 +88,8 @@ uint64_t kafka_consumer_behind(const struct kafka_consumer *c, const struct kafk
 {
 	int64_t low, high;
 
-	if (!c->rk || p->next == KAFKA_NOWHERE ||
-	    rd_kafka_get_watermark_offsets(c->rk, kafka_conf_topic(c->config.uri), p->id, &low, &high) ||
-	    high <= p->next)
+	if (!c->client.rk || p->next == KAFKA_NOWHERE ||
+	    rd_kafka_get_watermark_offsets(c->client.rk, c->client.topic_name, p->id, &low, &high) || high <= p->next)
 		return 0;
 	return (uint64_t)(high - p->next);
 }
@@ -107,7 +106,7 @@ void kafka_consumer_note(struct kafka_consumer *c)
 static rd_kafka_topic_partition_list_t *commit_list(const struct kafka_consumer *c,
 						    const rd_kafka_topic_partition_list_t *only)
 {
-	const char *topic = kafka_conf_topic(c->config.uri);
+	const char *topic = c->client.topic_name;
 	rd_kafka_topic_partition_list_t *list = NULL;
 
 	for (size_t i = 0; i < c->n; i++) {
@@ -168,11 +167,11 @@ void kafka_offsets_answer(struct kafka_consumer *c, rd_kafka_event_t *event)
 void kafka_consumer_commit(struct kafka_consumer *c)
 {
 	/* While it leaves the group there is no queue: what is noted then is told as partitions go. */
-	rd_kafka_topic_partition_list_t *list = c->queue ? commit_list(c, NULL) : NULL;
+	rd_kafka_topic_partition_list_t *list = c->client.queue ? commit_list(c, NULL) : NULL;
 
 	if (!list)
 		return;
-	(void)rd_kafka_commit_queue(c->rk, list, c->queue, NULL, NULL);
+	(void)rd_kafka_commit_queue(c->client.rk, list, c->client.queue, NULL, NULL);
 	rd_kafka_topic_partition_list_destroy(list);
 }
 
@@ -184,8 +183,8 @@ void kafka_offsets_commit(struct kafka_consumer *c, const rd_kafka_topic_partiti
 
 	if (!list)
 		return;
-	answers = rd_kafka_queue_new(c->rk);
-	if (!rd_kafka_commit_queue(c->rk, list, answers, NULL, NULL))
+	answers = rd_kafka_queue_new(c->client.rk);
+	if (!rd_kafka_commit_queue(c->client.rk, list, answers, NULL, NULL))
 		event = rd_kafka_queue_poll(answers, OFFSETS_COMMIT_MS);
 	if (event)
 		kafka_offsets_answer(c, event);
@@ -203,18 +202,18 @@ void kafka_offsets_commit(struct kafka_consumer *c, const rd_kafka_topic_partiti
 /* The name came with the answer on partitions: nobody is asked. */
 static void begin_cluster(struct kafka_consumer *c)
 {
-	char *name = rd_kafka_clusterid(c->rk, 0);
+	char *name = rd_kafka_clusterid(c->client.rk, 0);
 
 	snprintf(c->cluster, sizeof(c->cluster), "%s", name ? name : "");
 	if (name)
-		rd_kafka_mem_free(c->rk, name);
+		rd_kafka_mem_free(c->client.rk, name);
 }
 
 /* How many partitions the topic has. */
 static rd_kafka_resp_err_t begin_count(struct kafka_consumer *c)
 {
 	const struct rd_kafka_metadata *m = NULL;
-	rd_kafka_resp_err_t err = rd_kafka_metadata(c->rk, 0, c->topic, &m, c->patience_ms);
+	rd_kafka_resp_err_t err = rd_kafka_metadata(c->client.rk, 0, c->client.topic, &m, c->patience_ms);
 
 	if (err)
 		return err;
@@ -231,7 +230,7 @@ static rd_kafka_resp_err_t begin_count(struct kafka_consumer *c)
 /* What the group has told of all partitions of the topic. Fills *list, to be destroyed, also on failure. */
 static rd_kafka_resp_err_t begin_committed(struct kafka_consumer *c, rd_kafka_topic_partition_list_t **list)
 {
-	const char *topic = kafka_conf_topic(c->config.uri);
+	const char *topic = c->client.topic_name;
 	rd_kafka_resp_err_t err;
 
 	for (int i = 0; i < c->assigned->cnt; i++)
@@ -240,7 +239,7 @@ static rd_kafka_resp_err_t begin_committed(struct kafka_consumer *c, rd_kafka_to
 	*list = rd_kafka_topic_partition_list_new(c->n_topic);
 	for (int32_t i = 0; i < c->n_topic; i++)
 		rd_kafka_topic_partition_list_add(*list, topic, i);
-	err = rd_kafka_committed(c->rk, *list, c->patience_ms);
+	err = rd_kafka_committed(c->client.rk, *list, c->patience_ms);
 	for (int i = 0; !err && i < (*list)->cnt; i++)
 		err = (*list)->elems[i].err;
 	return err;
@@ -303,7 +302,7 @@ static rd_kafka_resp_err_t begin_ends(struct kafka_consumer *c)
 				RD_KAFKA_OFFSET_END;
 	}
 	if (ends->cnt)
-		err = rd_kafka_offsets_for_times(c->rk, ends, c->patience_ms);
+		err = rd_kafka_offsets_for_times(c->client.rk, ends, c->patience_ms);
 	for (int i = 0; i < ends->cnt && !err; i++) {
 		err = ends->elems[i].err;
 		if (!err && ends->elems[i].offset < 0)

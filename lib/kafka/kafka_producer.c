@@ -14,11 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "kafka/kafka_client.h"
 #include "kafka/kafka_conf.h"
 
 #define PRODUCER_MESSAGE_COST 320 /* octets of librdkafka's for a message, about */
@@ -51,11 +50,7 @@ struct kept {
 struct kafka_producer {
 	struct kafka_producer_config config;
 	struct kafka_producer_counters counters;
-	rd_kafka_conf_t *conf; /* for another one after a fatal error */
-	rd_kafka_t *rk;
-	rd_kafka_topic_t *topic;
-	rd_kafka_queue_t *queue;
-	int event;
+	struct kafka_client client;
 	struct kept *waiting; /* by number; not lent to librdkafka */
 	struct kept *last;    /* of them */
 	struct kept *placed;  /* of them: the one that was put among them last, NULL for none */
@@ -101,67 +96,30 @@ int kafka_producer_check(const struct uri *u, const char *const *own, char *err,
 
 /* ---- starting ---- */
 
-static int producer_start(struct kafka_producer *p, char *why, size_t why_size)
-{
-	static const uint64_t one = 1;
-
-	p->rk = rd_kafka_new(RD_KAFKA_PRODUCER, rd_kafka_conf_dup(p->conf), why, why_size);
-	if (!p->rk)
-		return -EINVAL;
-	p->topic = rd_kafka_topic_new(p->rk, kafka_conf_topic(p->config.uri), NULL);
-	if (!p->topic) {
-		snprintf(why, why_size, "%s", rd_kafka_err2str(rd_kafka_last_error()));
-		return -EINVAL;
-	}
-	p->queue = rd_kafka_queue_get_main(p->rk);
-	(void)rd_kafka_set_log_queue(p->rk, p->queue);
-	rd_kafka_queue_io_event_enable(p->queue, p->event, &one, sizeof(one));
-	return 0;
-}
-
-static void producer_stop(struct kafka_producer *p)
-{
-	if (p->queue) {
-		rd_kafka_queue_io_event_enable(p->queue, -1, NULL, 0);
-		rd_kafka_queue_destroy(p->queue);
-	}
-	if (p->topic)
-		rd_kafka_topic_destroy(p->topic);
-	if (p->rk)
-		rd_kafka_destroy(p->rk);
-	p->queue = NULL;
-	p->topic = NULL;
-	p->rk = NULL;
-}
-
 int kafka_producer_new(struct kafka_producer **out, const struct kafka_producer_config *c, char *err, size_t err_size)
 {
 	struct kafka_producer *p = calloc(1, sizeof(*p));
 	struct kafka_property defaults[sizeof(producer_defaults) / sizeof(producer_defaults[0])];
-	char why[256] = "no memory", linger[16];
-	int rc = p ? 0 : -ENOMEM;
+	char why[256], linger[16];
+	int rc;
 
-	if (!rc) {
-		p->config = *c;
-		p->backoff_ms = PRODUCER_RETRY_MS;
-		p->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		rc = p->event < 0 ? -errno : 0;
-		snprintf(why, sizeof(why), "%s", strerror(-rc));
+	if (!p) {
+		snprintf(err, err_size, "%s: no memory", c->name);
+		return -ENOMEM;
 	}
-	if (rc) {
-		snprintf(err, err_size, "%s: %s", c->name, why);
-		free(p);
-		return rc;
-	}
+	p->config = *c;
+	p->backoff_ms = PRODUCER_RETRY_MS;
+	p->client = (struct kafka_client){
+		.type = RD_KAFKA_PRODUCER, .name = c->name, .topic_name = kafka_conf_topic(c->uri), .event = -1};
 	memcpy(defaults, producer_defaults, sizeof(defaults));
 	defaults[0].value = c->client;
 	snprintf(linger, sizeof(linger), "%u", c->linger_ms);
 	if (c->linger_ms)
 		defaults[1].value = linger;
-	rc = kafka_conf_new(&p->conf, c->uri, defaults, producer_fixed, err, err_size);
+	rc = kafka_conf_new(&p->client.conf, c->uri, defaults, producer_fixed, err, err_size);
 	if (!rc) {
-		rd_kafka_conf_set_events(p->conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
-		rc = producer_start(p, why, sizeof(why));
+		rd_kafka_conf_set_events(p->client.conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+		rc = kafka_client_start(&p->client, why, sizeof(why));
 		if (rc)
 			snprintf(err, err_size, "%s: %s", c->name, why);
 	}
@@ -282,7 +240,7 @@ static rd_kafka_resp_err_t producer_lend(struct kafka_producer *p, struct kept *
 {
 	bool keyed = k->key_len != KEPT_NO_KEY;
 	rd_kafka_vu_t with[] = {
-		{.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = p->topic},
+		{.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = p->client.topic},
 		{.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {.ptr = k->octets, .size = k->len}},
 		{.vtype = RD_KAFKA_VTYPE_KEY,
 		 .u.mem = {.ptr = keyed ? k->octets + k->len : NULL, .size = keyed ? k->key_len : 0}},
@@ -290,7 +248,7 @@ static rd_kafka_resp_err_t producer_lend(struct kafka_producer *p, struct kept *
 		{.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = producer_headers(k)},
 	};
 	size_t n = sizeof(with) / sizeof(with[0]) - (k->n_headers == 0);
-	rd_kafka_error_t *error = rd_kafka_produceva(p->rk, with, n);
+	rd_kafka_error_t *error = rd_kafka_produceva(p->client.rk, with, n);
 	rd_kafka_resp_err_t err = RD_KAFKA_RESP_ERR_NO_ERROR;
 
 	if (error) {
@@ -376,7 +334,7 @@ static void producer_refused(struct kafka_producer *p, struct kept *k, rd_kafka_
 	}
 	kept_wait(p, k);
 	p->counters.again++;
-	if (rd_kafka_fatal_error(p->rk, NULL, 0)) /* it is told as what it comes from, too */
+	if (rd_kafka_fatal_error(p->client.rk, NULL, 0)) /* it is told as what it comes from, too */
 		p->fatal = true;
 	else if (err == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 		p->retry_ms = now + PRODUCER_FULL_MS;
@@ -436,21 +394,11 @@ static void producer_error(struct kafka_producer *p, rd_kafka_event_t *event)
 
 	if (err == RD_KAFKA_RESP_ERR__FATAL) {
 		p->fatal = true;
-		err = rd_kafka_fatal_error(p->rk, why, sizeof(why));
+		err = rd_kafka_fatal_error(p->client.rk, why, sizeof(why));
 		producer_say(p, err, why);
 	} else if (err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || !p->said) { /* it follows what says why */
 		producer_say(p, err, rd_kafka_event_error_string(event));
 	}
-}
-
-static void producer_log(const struct kafka_producer *p, rd_kafka_event_t *event)
-{
-	const char *facility = "", *text = "";
-	int level = 0;
-
-	/* Errors come as such, too; what is left is for who has asked for it with `debug`. */
-	if (rd_kafka_event_log(event, &facility, &text, &level) == 0 && level >= 7)
-		log_info("%s: %s: %s", p->config.name, facility, text);
 }
 
 static void producer_event(struct kafka_producer *p, rd_kafka_event_t *event)
@@ -463,7 +411,7 @@ static void producer_event(struct kafka_producer *p, rd_kafka_event_t *event)
 		producer_error(p, event);
 		break;
 	case RD_KAFKA_EVENT_LOG:
-		producer_log(p, event);
+		kafka_client_log(&p->client, event);
 		break;
 	default:
 		break;
@@ -476,9 +424,9 @@ static void producer_take_back(struct kafka_producer *p)
 {
 	uint64_t until = clock_mono_ms() + PRODUCER_LINGER_MS, now;
 
-	(void)rd_kafka_purge(p->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+	(void)rd_kafka_purge(p->client.rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
 	while (p->n_lent && (now = clock_mono_ms()) < until) {
-		rd_kafka_event_t *event = rd_kafka_queue_poll(p->queue, (int)(until - now));
+		rd_kafka_event_t *event = rd_kafka_queue_poll(p->client.queue, (int)(until - now));
 
 		if (event)
 			producer_event(p, event);
@@ -490,14 +438,14 @@ static void producer_renew(struct kafka_producer *p, uint64_t now_ms)
 {
 	char why[256];
 
-	if (p->rk) {
+	if (p->client.rk) {
 		producer_take_back(p);
-		producer_stop(p);
+		kafka_client_stop(&p->client);
 	}
 	p->retry_ms = producer_back_off(p, now_ms);
-	if (producer_start(p, why, sizeof(why))) {
+	if (kafka_client_start(&p->client, why, sizeof(why))) {
 		producer_say(p, RD_KAFKA_RESP_ERR__FAIL, why);
-		producer_stop(p);
+		kafka_client_stop(&p->client);
 		return;
 	}
 	p->fatal = false;
@@ -545,12 +493,10 @@ int kafka_producer_put(struct kafka_producer *p, const struct kafka_message *m)
 void kafka_producer_step(struct kafka_producer *p, uint64_t now_ms)
 {
 	rd_kafka_event_t *event;
-	uint64_t count;
 
-	if (read(p->event, &count, sizeof(count)) < 0 && errno != EAGAIN)
-		return;
+	kafka_client_wake(&p->client);
 	p->more = false;
-	for (int i = 0; p->queue && !p->more && (event = rd_kafka_queue_poll(p->queue, 0)); i++) {
+	for (int i = 0; p->client.queue && !p->more && (event = rd_kafka_queue_poll(p->client.queue, 0)); i++) {
 		producer_event(p, event);
 		p->more = i == PRODUCER_EVENTS;
 	}
@@ -561,7 +507,7 @@ void kafka_producer_step(struct kafka_producer *p, uint64_t now_ms)
 
 int kafka_producer_wait(const struct kafka_producer *p, uint64_t now_ms, struct pollfd *fd)
 {
-	*fd = (struct pollfd){.fd = p->event, .events = POLLIN};
+	kafka_client_wait(&p->client, fd);
 	if (p->more)
 		return 0;
 	if (!p->fatal && (!p->waiting || (p->blocked && p->n_lent)))
@@ -584,7 +530,7 @@ void kafka_producer_free(struct kafka_producer *p)
 	if (!p)
 		return;
 	p->closing = true;
-	if (p->rk && p->queue)
+	if (p->client.rk && p->client.queue)
 		producer_take_back(p);
 	while (p->waiting)
 		kept_answer(p, kept_take(p), "there was no time left to send it");
@@ -592,9 +538,7 @@ void kafka_producer_free(struct kafka_producer *p)
 		p->config.answer(p->config.arg, k->tag, k->len, "the library did not give it back");
 	/* A thread that looks up a name cannot be stopped, nor what it may use be freed: we do not wait for it, as the process ends. */
 	if (!p->lent)
-		producer_stop(p);
-	if (p->conf)
-		rd_kafka_conf_destroy(p->conf);
-	close(p->event);
+		kafka_client_stop(&p->client);
+	kafka_client_deinit(&p->client);
 	free(p);
 }

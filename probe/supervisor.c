@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/leaks.h"
 #include "base/log.h"
+#include "flow/flow.h"
 #include "flow/flow_store.h"
 #include "names.h"
 #include "sandbox.h"
@@ -339,6 +340,15 @@ static void supervisor_stats(const struct supervisor *s)
 	stats_print(s->config, &s->shared, &more);
 }
 
+/* Live, workers share what they see by the outer addresses of tunnels (split.h). */
+static void supervisor_warn_tunnels(const struct config *c)
+{
+	if (c->interfaces.n > 0 && c->workers > 1 && c->key_without & FLOW_KEY_TUNNEL &&
+	    strcmp(c->tunnels, "inner") == 0)
+		log_warn("flow-key is without tunnel: a flow seen in several tunnels, or in one and out of it, may be "
+			 "several workers', each of whom reports its part; -w 1 puts them together");
+}
+
 int supervisor_run(struct config *config, int argc, char **argv)
 {
 	struct supervisor *s = calloc(1, sizeof(*s));
@@ -364,6 +374,7 @@ int supervisor_run(struct config *config, int argc, char **argv)
 		return rc == -EINVAL || rc == -ENOENT ? 1 : 2; /* a protocols file that is wrong is bad configuration */
 	}
 	links_warn_offload(&s->links);
+	supervisor_warn_tunnels(config);
 	supervisor_start(s);
 	supervisor_loop(s);
 	mirror_look(&s->mirror, &s->shared);

@@ -10,6 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import frames as f  # noqa: E402
 import l7  # noqa: E402
 import pcapio  # noqa: E402
+from space import Space  # noqa: E402
 
 CLIENT, SERVER = "192.0.2.10", "198.51.100.80"
 START = 1_700_000_000 * 10**9
@@ -56,6 +57,17 @@ class FlowKey(unittest.TestCase):
             done = l7.probe("-r", self.path, "--flow-key", given)
             self.assertEqual((1, f"l7probe: error: option --flow-key: {item} is not vlan or tunnel, nor none alone\n"),
                              (done.status, done.err))
+
+    @unittest.skipUnless(l7.can_build(), "needs root and network namespaces")
+    def test_torn(self):
+        """Several workers share packets in tunnels by their outer addresses: it is said where that tears flows."""
+        torn = "flow-key is without tunnel"
+        with Space("eth") as space:
+            for more, said in ((("--flow-key", "vlan", "-w", "2"), True), (("--flow-key", "none", "-w", "2"), True), (("-w", "2"), False),
+                               (("--flow-key", "vlan"), False), (("--flow-key", "vlan", "-w", "2", "--tunnels", "outer"), False)):
+                with space.probe("-i", "eth", *more, "-o", "json:-") as probe:
+                    done = probe.stop()
+                self.assertEqual(said, torn in done.err, (more, done.err))
 
 
 if __name__ == "__main__":

@@ -73,6 +73,13 @@ static inline bool l7_has(const struct l7_record *r, enum l7_field f)
 	return r->has[f >> 6] >> (f & 63) & 1;
 }
 
+/* Fields that only a flow in a tunnel has. */
+static inline bool l7_field_of_tunnel(unsigned f)
+{
+	return f == L7_F_tunnelKind || f == L7_F_tunnelId || f == L7_F_outerSourceAddress ||
+	       f == L7_F_outerDestinationAddress;
+}
+
 /* Which fields somebody takes: two words of bits, as `has` of a record. What nobody takes need not be found out. */
 static inline bool l7_wants(const uint64_t wanted[2], enum l7_field f)
 {

@@ -254,12 +254,12 @@ static bool options_wanted(const struct ipfix_writer *w, uint16_t id, const stru
 
 int ipfix_writer_templates(struct ipfix_writer *w, const struct ipfix_tables *t, struct ipfix_sink sink)
 {
-	int rc;
+	int rc = 0;
 
 	ipfix_writer_flush(w);
-	rc = ipfix_writer_put_template(&w->about, IPFIX_TEMPLATE_V4, &sink);
-	if (!rc)
-		rc = ipfix_writer_put_template(&w->about, IPFIX_TEMPLATE_V6, &sink);
+	for (size_t i = 0; i < WRITER_LAYOUTS && !rc; i++)
+		if (w->layouts[i].id)
+			rc = ipfix_writer_put_template(&w->about, w->layouts[i].id, &sink);
 	for (size_t i = 0; i < OPTIONS_TEMPLATES && !rc; i++)
 		if (options_wanted(w, options_templates[i].id, t))
 			rc = ipfix_writer_put_template(&w->about, options_templates[i].id, &sink);

@@ -96,20 +96,21 @@ bool ipfix_writer_add_template(struct writer_stream *s, uint16_t id, fbTemplate_
 	       fbSessionAddTemplate(s->session, FALSE, id, t, error);
 }
 
-/* What is sent as template `id`. */
-static bool writer_sent_template(struct ipfix_writer *w, uint16_t id, const uint8_t *fields, size_t n, GError **error)
+/* What is sent as the template. */
+static bool writer_sent_template(struct ipfix_writer *w, const struct writer_layout *layout, GError **error)
 {
 	fbTemplate_t *t = fbTemplateAlloc(w->model);
 
-	for (size_t i = 0; i < n; i++) {
-		const struct l7_field_info *f = &l7_fields[fields[i]];
+	for (size_t i = 0; i < layout->n; i++) {
+		uint8_t field = layout->fields[i];
+		uint16_t len = writer_is_fixed(w, field) ? WRITER_NAME_FIXED : l7_fields[field].len;
 
-		if (ipfix_writer_spec(t, f->name, writer_is_fixed(w, fields[i]) ? WRITER_NAME_FIXED : f->len, error))
+		if (ipfix_writer_spec(t, l7_fields[field].name, len, error))
 			continue;
 		fbTemplateFreeUnused(t);
 		return false;
 	}
-	return ipfix_writer_add_template(&w->about, id, t, error);
+	return ipfix_writer_add_template(&w->about, layout->id, t, error);
 }
 
 /* One more element of the packed template: `len` octets, or L7_VARLEN. None for 0. */
@@ -124,18 +125,16 @@ static bool writer_part(fbTemplate_t *t, unsigned *part, size_t len, GError **er
 }
 
 /* Where each field goes in the packed structure, and what libfixbuf is told of it. */
-static bool writer_packed_template(struct ipfix_writer *w, uint16_t id, const uint8_t *fields, size_t n, GError **error)
+static bool writer_packed_template(struct ipfix_writer *w, struct writer_layout *layout, GError **error)
 {
-	struct writer_layout *layout = id == IPFIX_TEMPLATE_V4 ? &w->v4 : &w->v6;
 	fbTemplate_t *t = fbTemplateAlloc(w->model);
 	unsigned part = 0;
 	size_t run = 0; /* octets of fixed length since the last text */
 	bool good = true;
 
-	layout->n = n;
-	for (size_t i = 0; i < n && good; i++) {
-		const struct l7_field_info *f = &l7_fields[fields[i]];
-		bool fixed = writer_is_fixed(w, fields[i]);
+	for (size_t i = 0; i < layout->n && good; i++) {
+		const struct l7_field_info *f = &l7_fields[layout->fields[i]];
+		bool fixed = writer_is_fixed(w, layout->fields[i]);
 		size_t size = fixed ? WRITER_NAME_FIXED : f->len;
 
 		layout->steps[i] = (struct writer_step){
@@ -153,20 +152,47 @@ static bool writer_packed_template(struct ipfix_writer *w, uint16_t id, const ui
 		fbTemplateFreeUnused(t);
 		return false;
 	}
-	return ipfix_writer_add_template(&w->flows, id, t, error);
+	return ipfix_writer_add_template(&w->flows, layout->id, t, error);
+}
+
+/* Fields of one kind of record: what is of tunnels is left out of those of flows in none, unless it is all there is. */
+static void writer_choose(struct ipfix_writer *w, unsigned kind)
+{
+	static const uint16_t ids[WRITER_LAYOUTS] = {
+		[0] = IPFIX_TEMPLATE_V4,
+		[WRITER_V6] = IPFIX_TEMPLATE_V6,
+		[WRITER_TUNNEL] = IPFIX_TEMPLATE_V4_TUNNEL,
+		[WRITER_TUNNEL | WRITER_V6] = IPFIX_TEMPLATE_V6_TUNNEL,
+	};
+	const struct profile *p = w->config.profile;
+	struct writer_layout *layout = &w->layouts[kind];
+	const uint8_t *fields = kind & WRITER_V6 ? p->v6 : p->v4;
+	size_t n = kind & WRITER_V6 ? p->n6 : p->n4, plain = 0;
+
+	for (size_t i = 0; i < n; i++)
+		plain += !l7_field_of_tunnel(fields[i]);
+	if (kind & WRITER_TUNNEL && (plain == n || plain == 0))
+		return;
+	layout->id = ids[kind];
+	for (size_t i = 0; i < n; i++)
+		if (kind & WRITER_TUNNEL || plain == 0 || !l7_field_of_tunnel(fields[i]))
+			layout->fields[layout->n++] = fields[i];
 }
 
 static bool writer_data_templates(struct ipfix_writer *w, GError **error)
 {
-	const struct profile *p = w->config.profile;
+	for (unsigned kind = 0; kind < WRITER_LAYOUTS; kind++) {
+		struct writer_layout *layout = &w->layouts[kind];
 
-	return writer_sent_template(w, IPFIX_TEMPLATE_V4, p->v4, p->n4, error) &&
-	       writer_sent_template(w, IPFIX_TEMPLATE_V6, p->v6, p->n6, error) &&
-	       writer_packed_template(w, IPFIX_TEMPLATE_V4, p->v4, p->n4, error) &&
-	       writer_packed_template(w, IPFIX_TEMPLATE_V6, p->v6, p->n6, error);
+		writer_choose(w, kind);
+		if (layout->id &&
+		    (!writer_sent_template(w, layout, error) || !writer_packed_template(w, layout, error)))
+			return false;
+	}
+	return true;
 }
 
-/* Octets of the longer of the two data templates in a message of its own. */
+/* Octets of the longest data template in a message of its own. */
 static size_t writer_template_size(const struct ipfix_writer *w)
 {
 	const struct profile *p = w->config.profile;
@@ -465,12 +491,13 @@ static void writer_pack(struct ipfix_writer *w, const struct writer_layout *layo
 
 int ipfix_writer_add(struct ipfix_writer *w, const struct l7_record *r)
 {
-	bool six = r->ip_version == 6;
-	const struct writer_layout *layout = six ? &w->v6 : &w->v4;
+	unsigned kind = r->ip_version == 6 ? WRITER_V6 : 0;
+	const struct writer_layout *layout = &w->layouts[kind];
 
+	if (r->tunnel != L7_TUNNEL_NONE && w->layouts[kind | WRITER_TUNNEL].id)
+		layout = &w->layouts[kind | WRITER_TUNNEL];
 	writer_pack(w, layout, r);
-	return ipfix_writer_append(&w->flows, six ? IPFIX_TEMPLATE_V6 : IPFIX_TEMPLATE_V4, w->record, layout->size,
-				   &w->config.data);
+	return ipfix_writer_append(&w->flows, layout->id, w->record, layout->size, &w->config.data);
 }
 
 void ipfix_writer_flush(struct ipfix_writer *w)

@@ -30,6 +30,9 @@ enum ipfix_template_id {
 	IPFIX_TEMPLATE_TYPES = 260,      /* options: element > its type, name, description (RFC 5610) */
 	IPFIX_TEMPLATE_STATISTICS = 261, /* options: observationDomainId > counters */
 	IPFIX_TEMPLATE_INTERFACES = 262, /* options: ingressInterface > interfaceName */
+	IPFIX_TEMPLATE_V4_TUNNEL =
+		263, /* of flows in a tunnel, if the profile says something of it: others have not these fields */
+	IPFIX_TEMPLATE_V6_TUNNEL = 264,
 };
 
 /*

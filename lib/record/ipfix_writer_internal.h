@@ -17,11 +17,16 @@ struct writer_step {
 	bool fixed;   /* text as WRITER_NAME_FIXED octets */
 };
 
+/* Templates of flow records: by address family, and by whether there is a tunnel. */
+enum { WRITER_V6 = 1, WRITER_TUNNEL = 2, WRITER_LAYOUTS = 4 };
+
 /*
  * A record as libfixbuf gets it. It handles element by element, so that it is not told of each: what is of fixed length between
  * two texts is one element here, its octets already as they are sent. The templates that a receiver gets name all of them.
  */
 struct writer_layout {
+	uint16_t id; /* of its template; 0: there is none */
+	uint8_t fields[L7_FIELD_COUNT];
 	struct writer_step steps[L7_FIELD_COUNT];
 	size_t n;
 	size_t size; /* of the packed structure */
@@ -41,8 +46,7 @@ struct writer_stream {
 struct ipfix_writer {
 	struct ipfix_writer_config config;
 	fbInfoModel_t *model;
-	struct writer_layout v4;
-	struct writer_layout v6;
+	struct writer_layout layouts[WRITER_LAYOUTS];
 	size_t clean_used;
 	uint8_t record[L7_FIELD_COUNT * sizeof(fbVarfield_t)];
 	char clean[WRITER_TEXTS * (L7_STRING_MAX + 1)]; /* texts that needed cleaning */

@@ -174,7 +174,7 @@ class Profiles(Export):
         self.assertEqual((len(strict.flows), len(strict.flows)), (output["records"], output["sent"]))
 
     def test_full_is_all(self):
-        """Every field of fields.def that IPFIX has."""
+        """Every field of fields.def that IPFIX has; what is of tunnels in the templates of flows in one, and only there."""
         _, strict = self.export(l7.corpus("telegram.pcap"), "ipfix+file", "full")
         pens = {"IANA": 0, "REVERSE": 29305, "NTOP": 35632, "OWN": 32473}
         expected = set()
@@ -184,8 +184,11 @@ class Profiles(Export):
                     words = [w.strip() for w in line.split(",")]
                     if words[3] in pens:
                         expected.add((pens[words[3]], int(words[4])))
-        found = {key for ident in (256, 257) for key, _ in strict.templates[ident].fields}
-        self.assertEqual(expected, found)
+        found = {ident: {key for key, _ in strict.templates[ident].fields} for ident in (256, 257, 263, 264)}
+        self.assertEqual(expected, found[263] | found[264])
+        tunnels = {(32473, number) for number in (39, 40, 41, 42)}
+        for plain, tunnelled in ((256, 263), (257, 264)):
+            self.assertEqual(tunnels, found[tunnelled] - found[plain])
 
     def test_ntop_names(self):
         flows, strict = self.export(l7.corpus("telegram.pcap"), "ipfix+file", "ntop")

@@ -196,7 +196,7 @@ static inline bool oracle_next(struct oracle *o, uint16_t tid, GError **error)
 		return oracle_next_app(o, error);
 	if (tid == 259)
 		return oracle_next_domain(o, error);
-	if (tid > 259)
+	if (tid > 259 && tid < 263)
 		return oracle_next_other(o, tid, error);
 	if (!oracle_read(o, ORACLE_TID_FLOW, o->record, o->size, error))
 		return false;

@@ -84,13 +84,28 @@ static struct ipfix_writer *writer(struct profile *p, struct kept *k, size_t mes
 	return w;
 }
 
+/* Of either address family some in a tunnel and some not: these have nothing of one. */
+static void sample(struct l7_record *r, unsigned n)
+{
+	record_sample(r, n);
+	if (n % 4 < 2)
+		return;
+	r->tunnel = L7_TUNNEL_NONE;
+	r->tunnel_id = 0;
+	memset(r->outer_src_ip, 0, 16);
+	memset(r->outer_dst_ip, 0, 16);
+	for (unsigned f = 0; f < L7_FIELD_COUNT; f++)
+		if (l7_field_of_tunnel(f))
+			l7_unmark(r, (enum l7_field)f);
+}
+
 static void flow_check(struct oracle *o, void *arg)
 {
 	unsigned *next = arg;
 	struct l7_record r;
 	uint8_t ip[16];
 
-	record_sample(&r, *next);
+	sample(&r, *next);
 	assert_int_equal(oracle_number(o, L7_F_flowId), r.flow_id);
 	assert_int_equal(oracle_number(o, L7_F_recordSequence), *next);
 	assert_int_equal(oracle_number(o, L7_F_streamId), r.stream_id);
@@ -110,6 +125,9 @@ static void flow_check(struct oracle *o, void *arg)
 	assert_int_equal(oracle_number(o, L7_F_ingressInterface), r.ingress_if);
 	assert_int_equal(oracle_number(o, L7_F_egressInterface), r.egress_if);
 	assert_int_equal(oracle_number(o, L7_F_vlanId), r.vlan_id);
+	assert_int_equal(oracle_number(o, L7_F_tunnelKind), r.tunnel);
+	assert_int_equal(oracle_number(o, L7_F_tunnelId), r.tunnel_id);
+	assert_memory_equal(o->record + o->offset[L7_F_outerSourceAddress], r.outer_src_ip, 16);
 	assert_int_equal(oracle_number(o, L7_F_samplingInterval), r.sampling);
 	assert_int_equal(oracle_number(o, L7_F_flowRisk), r.risks);
 	assert_int_equal(oracle_number(o, L7_F_flowRiskScore), r.risk_score);
@@ -133,8 +151,8 @@ static const char *const apps[] = {"Unknown", "FTP_CONTROL", NULL, "A_name_that_
 static const struct ipfix_interface interfaces[] = {{3, "eth0"}, {4, "eth1"}};
 static const struct ipfix_statistics statistics = {.start_ms = 1700000000000, .exported = 77, .packets = 1000};
 static const struct ipfix_tables tables = {apps, 5, "probe1", interfaces, 2, &statistics};
-#define TYPES 8    /* private elements of the standard profile */
-#define OPTIONS 16 /* options records: 4 apps, the name, 2 interfaces, the types, statistics */
+#define TYPES 12   /* private elements of the standard profile */
+#define OPTIONS 20 /* options records: 4 apps, the name, 2 interfaces, the types, statistics */
 
 /* The count in the header of what a sink has: data records of the messages before. */
 static uint64_t kept_check(struct oracle *o, struct kept *k, uint64_t before, size_t max, bool templates)
@@ -169,7 +187,7 @@ static void round_trip(size_t message_max, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		struct l7_record r;
 
-		record_sample(&r, i);
+		sample(&r, i);
 		assert_int_equal(ipfix_writer_add(w, &r), 0);
 	}
 	ipfix_writer_flush(w);
@@ -203,15 +221,18 @@ static void reader_check(void *arg, const struct l7_record *got)
 	unsigned *next = arg;
 	struct l7_record want;
 
-	record_sample(&want, *next);
+	sample(&want, *next);
 	for (unsigned f = 0; f < L7_FIELD_COUNT; f++) {
 		const void *a = (const char *)got + l7_fields[f].offset;
 		const void *b = (const char *)&want + l7_fields[f].offset;
 		static const uint8_t width[] = {
-			[L7_TYPE_U8] = 1,    [L7_TYPE_U16] = 2,  [L7_TYPE_U32] = 4,   [L7_TYPE_U64] = 8,
-			[L7_TYPE_ID64] = 8,  [L7_TYPE_MSEC] = 8, [L7_TYPE_IP4] = 16,  [L7_TYPE_IP6] = 16,
-			[L7_TYPE_APPID] = 4, [L7_TYPE_CONF] = 1, [L7_TYPE_STATE] = 1, [L7_TYPE_REASON] = 1};
+			[L7_TYPE_U8] = 1,     [L7_TYPE_U16] = 2,  [L7_TYPE_U32] = 4,   [L7_TYPE_U64] = 8,
+			[L7_TYPE_ID64] = 8,   [L7_TYPE_MSEC] = 8, [L7_TYPE_IP4] = 16,  [L7_TYPE_IP6] = 16,
+			[L7_TYPE_APPID] = 4,  [L7_TYPE_CONF] = 1, [L7_TYPE_STATE] = 1, [L7_TYPE_REASON] = 1,
+			[L7_TYPE_TUNNEL] = 1, [L7_TYPE_IP] = 16};
 
+		if (l7_field_of_tunnel(f))
+			assert_int_equal(l7_has(got, (enum l7_field)f), l7_has(&want, (enum l7_field)f));
 		if (!l7_has(got, (enum l7_field)f))
 			continue;
 		if (l7_fields[f].type != L7_TYPE_TEXT)
@@ -245,7 +266,7 @@ static void test_own_reader(void **state)
 	for (unsigned i = 0; i < n; i++) {
 		struct l7_record r;
 
-		record_sample(&r, i);
+		sample(&r, i);
 		assert_int_equal(ipfix_writer_add(w, &r), 0);
 	}
 	ipfix_writer_flush(w);
@@ -261,7 +282,7 @@ static void test_own_reader(void **state)
 	assert_int_equal(next, n);
 	assert_int_equal(counters.records, n);
 	assert_int_equal(counters.options, OPTIONS);
-	assert_int_equal(counters.templates, 7);
+	assert_int_equal(counters.templates, 9);
 	assert_int_equal(counters.lost + counters.late + counters.restarts + counters.bad_set + counters.bad_template +
 				 counters.no_template + counters.bad_record + counters.names_refused,
 			 0);
@@ -386,8 +407,8 @@ static void test_refused(void **state)
 	assert_int_equal(profile_parse(&p, "x", "masterName\n", err, sizeof(err)), -EINVAL);
 	assert_int_equal(profile_parse(&p, "x", "# none\n", err, sizeof(err)), -EINVAL);
 	assert_int_equal(profile_load(&p, "standard", err, sizeof(err)), 0);
-	assert_int_equal(p.n4, 31);
-	assert_int_equal(p.n6, 31);
+	assert_int_equal(p.n4, 35);
+	assert_int_equal(p.n6, 35);
 	c.profile = &p;
 	assert_int_equal(ipfix_writer_new(&w, &c, err, sizeof(err)), -EINVAL);
 	c.pen = 32473;

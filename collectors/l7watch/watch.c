@@ -163,14 +163,27 @@ static void watch_verdict(struct watch *w, const struct rules_verdict *v, const 
 	alerts_take(&w->alerts, v, in, facts.finding);
 }
 
+/* What the rules say of it, at this time. */
+static void watch_judge(struct watch *w, const struct l7_record *r, uint64_t now)
+{
+	struct rules_verdict verdicts[RULES_VERDICTS_MAX];
+	struct rules_input in;
+	size_t n;
+
+	flows_take(&w->flows, r, now, &in);
+	in.arrived_ms = w->input.arrived_ms ? watch_arrival(w) : 0;
+	rules_look(w->rules, &in);
+	usage_take(&w->usage, &in);
+	n = rules_match(w->rules, &in, verdicts, RULES_VERDICTS_MAX);
+	for (size_t i = 0; i < n; i++)
+		watch_verdict(w, &verdicts[i], &in);
+}
+
 void watch_record(void *arg, const struct l7_record *r)
 {
 	struct watch *w = arg;
-	struct rules_verdict verdicts[RULES_VERDICTS_MAX];
-	struct rules_input in;
 	int64_t skew_ms;
 	uint64_t now;
-	size_t n;
 
 	w->n_records++;
 	if (doubles_seen(&w->doubles, r))
@@ -180,13 +193,9 @@ void watch_record(void *arg, const struct l7_record *r)
 	if (w->options.replay)
 		watch_until(w, now);
 	exporters_record(&w->exporters, r, w->options.replay ? w->now_ms : w->wall_ms, skew_ms);
-	flows_take(&w->flows, r, now, &in);
-	in.arrived_ms = w->input.arrived_ms ? watch_arrival(w) : 0;
-	rules_look(w->rules, &in);
-	usage_take(&w->usage, &in);
-	n = rules_match(w->rules, &in, verdicts, RULES_VERDICTS_MAX);
-	for (size_t i = 0; i < n; i++)
-		watch_verdict(w, &verdicts[i], &in);
+	watch_judge(w, r, now);
+	if (tunnel_record(r, &w->tunnel))
+		watch_judge(w, &w->tunnel, now);
 	if (w->options.replay)
 		summary_record(&w->summary, now);
 }

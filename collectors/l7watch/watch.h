@@ -14,6 +14,7 @@
 #include "state/exporters.h"
 #include "state/flows.h"
 #include "state/store.h"
+#include "state/tunnel.h"
 #include "state/usage.h"
 
 struct watch_options {
@@ -39,6 +40,7 @@ struct watch {
 	struct alert_outputs outputs; /* opened and closed by the caller */
 	struct input input;           /* the same */
 	struct summary summary;       /* of a replay */
+	struct l7_record tunnel;      /* that the record under way came through */
 	uint64_t n_records;
 	uint64_t n_skewed;     /* records whose time is not near ours */
 	uint64_t wall_ms;      /* our clock, at the last wake-up */

@@ -314,6 +314,35 @@ class Damage(unittest.TestCase):
         self.assertEqual(set(), {k for k in ours if not {k, (k[1], k[0], k[3], k[2])} & seen})
 
 
+class Watched(unittest.TestCase):
+    """The ends of a tunnel are hosts that have rules: these are not got round by what is inside."""
+    RULES = f"""
+version: 1
+rules:
+- {{id: 1, name: NEAR, type: allow, severity: high, match: {{host: {tunnels.NEAR}}}, allow: {{client: [DNS, TLS], server: [SSH]}}}}
+- {{id: 2, name: NEAR6, type: allow, severity: high, match: {{host: "{tunnels.NEAR6}"}}, allow: {{client: [DNS, TLS], server: [SSH]}}}}
+"""
+    # A mirror's copies are no traffic of its ends.
+    SAYS = {"6in4": "6in4", "ipip": "IP_in_IP", "4in6": "IP_in_IP", "gre": "GRE", "vxlan": "VXLAN", "geneve": "Geneve", "gtp": "GTP.GTP_U",
+            "l2tp": "L2TP", "capwap": "CAPWAP", "erspan-2": None, "tzsp": None}
+
+    def test_rules_of_ends(self):
+        with tempfile.TemporaryDirectory(prefix="l7test-") as folder:
+            rules, capture, records = (os.path.join(folder, name) for name in ("rules.yaml", "a.pcap", "a.ipfix"))
+            with open(rules, "w", encoding="utf-8") as f:
+                f.write(self.RULES)
+            for name, app in self.SAYS.items():
+                with self.subTest(name):
+                    write(capture, tunnels.captures()[name])
+                    done = l7.probe("-r", capture, "-o", f"ipfix+file://{records}")
+                    self.assertEqual(0, done.status, done.err)
+                    done = l7.run((l7.L7WATCH, "-l", f"ipfix+file://{records}", "-R", rules, "-a", "json:-"))
+                    self.assertEqual(0, done.status, done.err)
+                    found = {(a["app"], a["subject"]["ip"]) for a in l7.json_lines(done.out)}
+                    end = tunnels.NEAR6 if name == "4in6" else tunnels.NEAR
+                    self.assertEqual({(app, end)} if app else set(), found)
+
+
 class Corpus(unittest.TestCase):
     """nDPI's captures with tunnels: tshark reads the same from them."""
     maxDiff = None

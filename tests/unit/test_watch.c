@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/addr.h"
+#include "l7/fields.h"
 #include "watch.h"
 #include "watch_flow.h"
 
@@ -82,9 +84,81 @@ static void test_wrong_clock(void **state)
 	watch_deinit(&f.w);
 }
 
+static void feed_tunnelled(struct fixture *f, uint8_t kind, uint64_t sequence)
+{
+	struct l7_record r = flow_record((struct flow){.src = "2001:db8::77", .dst = "2001:db8:1::1", .app = "TLS"});
+
+	r.tunnel = kind;
+	r.stream_id = 5;
+	r.record_sequence = sequence;
+	addr_parse("192.0.2.10", r.outer_src_ip);
+	addr_parse("203.0.113.1", r.outer_dst_ip);
+	for (unsigned field = 0; field < L7_FIELD_COUNT; field++)
+		if (l7_field_of_tunnel(field))
+			l7_mark(&r, (enum l7_field)field);
+	l7_mark(&r, L7_F_streamId);
+	l7_mark(&r, L7_F_recordSequence);
+	assert_true(l7_record_check(&r, l7_record_used(&r)));
+	watch_record(&f->w, &r);
+}
+
+/* What is inside is allowed; the tunnel is not. A mirror is no tunnel of its ends. */
+static void test_tunnel(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	open_watch(&f, RULES);
+	feed_tunnelled(&f, L7_TUNNEL_ERSPAN, 1);
+	feed_tunnelled(&f, L7_TUNNEL_TZSP, 2);
+	feed_tunnelled(&f, L7_TUNNEL_NONE, 3);
+	assert_int_equal(f.w.alerts.n_raised, 0);
+	feed_tunnelled(&f, L7_TUNNEL_6IN4, 4);
+	assert_int_equal(f.w.alerts.n_raised, 1);
+	feed_tunnelled(&f, L7_TUNNEL_6IN4, 5);
+	assert_int_equal(f.w.alerts.n_raised, 1);
+	feed_tunnelled(&f, L7_TUNNEL_GRE, 6);
+	assert_int_equal(f.w.alerts.n_raised, 2);
+	assert_int_equal(f.w.n_records, 6);
+	watch_deinit(&f.w);
+}
+
+/* Each kind has a name, but those that mirror; the record is one that passes for a flow's. */
+static void test_tunnel_record(void **state)
+{
+	struct l7_record r = flow_record((struct flow){.src = "192.0.2.7", .dst = "192.0.2.8", .app = "TLS"}), out;
+
+	(void)state;
+	addr_parse("2001:db8::1", r.outer_src_ip);
+	addr_parse("2001:db8::2", r.outer_dst_ip);
+	l7_mark(&r, L7_F_outerSourceAddress);
+	l7_mark(&r, L7_F_outerDestinationAddress);
+	r.tunnel = L7_TUNNEL_GRE;
+	assert_false(tunnel_record(&r, &out)); /* not said */
+	l7_mark(&r, L7_F_tunnelKind);
+	for (unsigned kind = 0; kind < L7_TUNNEL_COUNT; kind++) {
+		r.tunnel = (uint8_t)kind;
+		assert_int_equal(tunnel_record(&r, &out), kind != L7_TUNNEL_NONE && !l7_tunnel_mirrors(kind));
+		if (kind == L7_TUNNEL_NONE || l7_tunnel_mirrors(kind))
+			continue;
+		assert_true(l7_record_check(&out, l7_record_used(&out)));
+		assert_int_equal(out.ip_version, 6);
+		assert_memory_equal(out.src_ip, r.outer_src_ip, 16);
+		assert_memory_equal(out.dst_ip, r.outer_dst_ip, 16);
+		assert_true(out.app.len > 0 && out.protocol > 0);
+		assert_int_equal(out.octets, r.octets);
+		assert_false(l7_has(&out, L7_F_flowId));
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_answered_before), cmocka_unit_test(test_wrong_clock)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_answered_before),
+		cmocka_unit_test(test_wrong_clock),
+		cmocka_unit_test(test_tunnel),
+		cmocka_unit_test(test_tunnel_record),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

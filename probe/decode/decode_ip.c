@@ -13,6 +13,7 @@ enum {
 	IP6_HOP_BY_HOP = 0,
 	IP6_ROUTING = 43,
 	IP6_FRAGMENT = 44,
+	IP6_JUMBO = 0xc2, /* an option */
 	IP6_AH = 51,
 	IP6_DESTINATION = 60,
 	IP6_MOBILITY = 135,
@@ -138,12 +139,27 @@ static enum decode_result ip6_extensions(struct decode_span *s, uint8_t next, st
 }
 
 /*
- * Whether a payload length of 0 means that the field is too short for it: a jumbogram (RFC 2675), or segmentation offload, which
- * leaves its header out or has not set the length yet.
+ * Whether a payload length of 0 means that the field is too short for it: a jumbogram, whose length is in an option of its first
+ * header (RFC 2675 section 2), or segmentation offload, which leaves that out or has not set the length yet. s starts behind the
+ * IPv6 header.
  */
-static bool ip6_is_long(uint8_t next, uint32_t wire)
+static __attribute__((noinline)) bool ip6_is_long(struct decode_span s, uint8_t next)
 {
-	return next == IP6_HOP_BY_HOP || ((next == IPPROTO_TCP || next == IPPROTO_UDP) && wire > IP6_PADDED);
+	uint32_t at = 2, len;
+
+	if (next == IPPROTO_TCP || next == IPPROTO_UDP)
+		return s.wire > IP6_PADDED - IP6_HEADER;
+	if (next != IP6_HOP_BY_HOP)
+		return false;
+	if (s.captured < 8)
+		return true; /* who walks the headers says that it is cut */
+	len = ((uint32_t)s.at[1] + 1) * 8;
+	if (len > s.captured)
+		return true;
+	while (at + 6 <= len && (s.at[at] != IP6_JUMBO || s.at[at + 1] != 4))
+		at += s.at[at] == 0 ? 1 : 2 + (uint32_t)s.at[at + 1];
+	/* Hosts drop one that had fitted into the field. */
+	return at + 6 <= len && wire_be16(s.at + at + 2) != 0;
 }
 
 /*
@@ -164,7 +180,7 @@ enum decode_result decode_ip6(struct decode_span s, struct packet *p)
 	if (h[0] >> 4 != 6)
 		return DECODE_IP_HEADER;
 	total = IP6_HEADER + (uint32_t)wire_be16(h + 4);
-	if (total == IP6_HEADER && ip6_is_long(h[6], s.wire))
+	if (total == IP6_HEADER && ip6_is_long(decode_skip(s, IP6_HEADER), h[6]))
 		total = s.wire;
 	s = ip_cut(s, total);
 	p->ip = h;

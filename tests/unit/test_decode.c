@@ -330,6 +330,13 @@ static void test_ip6_without_length(void **state)
 	assert_int_equal(p.octets, 70068);
 	assert_int_equal(p.payload_len, 70000);
 	assert_int_equal(p.dst_port, 443);
+	for (unsigned n = 40; n < 48; n++) /* cut before its end, which is not yet wrong */
+		assert_int_equal(decode_cut(&f, 14 + n, &p), DECODE_TRUNCATED);
+	f.octets[59] = 0; /* 4492 octets: they had fitted into the field */
+	assert_int_equal(decode_cut(&f, 14 + 40 + 8 + 25, &p), DECODE_IP6_EXT);
+	f.octets[59] = 1;
+	f.octets[56] = 0xc1; /* another option */
+	assert_int_equal(decode_cut(&f, 14 + 40 + 8 + 25, &p), DECODE_IP6_EXT);
 	frame_ip(&f, &six, 59, 0, 0, 0); /* no next header, and padding */
 	frame_zero(&f, 6);
 	assert_int_equal(decode_whole(&f, &p), DECODE_OK);

@@ -16,8 +16,6 @@ enum {
 	IP6_JUMBO = 0xc2, /* an option */
 	IP6_AH = 51,
 	IP6_DESTINATION = 60,
-	IP6_MOBILITY = 135,
-	IP6_HIP = 139,
 	IP6_SHIM6 = 140,
 };
 
@@ -80,6 +78,7 @@ enum decode_result decode_ip4(struct decode_span s, struct packet *p)
 	return decode_l4(decode_skip(s, header), p);
 }
 
+/* Mobility (RFC 6275) and HIP (RFC 7401) look like one, but nothing may follow them: they are protocols. */
 static bool ip6_is_extension(uint8_t next)
 {
 	switch (next) {
@@ -88,8 +87,6 @@ static bool ip6_is_extension(uint8_t next)
 	case IP6_FRAGMENT:
 	case IP6_AH:
 	case IP6_DESTINATION:
-	case IP6_MOBILITY:
-	case IP6_HIP:
 	case IP6_SHIM6:
 		return true;
 	default:

@@ -95,6 +95,25 @@ static bool ip6_is_extension(uint8_t next)
 }
 
 /*
+ * The options of a header fill it: each is a type (1 octet), a length (1 octet) and so many octets, but for type 0, which is all of
+ * itself (RFC 8200 section 4.2). One that runs over the end is dropped by whom it is for, so what follows is no packet.
+ */
+static bool ip6_options_fit(const uint8_t *header, uint32_t len)
+{
+	uint32_t at = 2;
+
+	while (at < len) {
+		if (header[at] == 0)
+			at++;
+		else if (len - at < 2)
+			return false;
+		else
+			at += 2 + (uint32_t)header[at + 1];
+	}
+	return at == len;
+}
+
+/*
  * Walks the extension headers: each starts with next header (1 octet) and a length (1 octet) in units of 8 octets past the first
  * 8; AH counts units of 4 past the first 8; the fragment header has no length and is 8.
  */
@@ -126,6 +145,8 @@ static enum decode_result ip6_extensions(struct decode_span *s, uint8_t next, st
 			return DECODE_IP6_EXT;
 		if (len > s->captured)
 			return DECODE_TRUNCATED;
+		if ((next == IP6_HOP_BY_HOP || next == IP6_DESTINATION) && !ip6_options_fit(s->at, len))
+			return DECODE_IP6_EXT;
 		next = s->at[0];
 		*s = decode_skip(*s, len);
 		if (p->later_fragment)

@@ -457,6 +457,15 @@ static void test_ip6_extensions(void **state)
 		assert_int_equal(p.protocol, last[i]);
 		assert_int_equal(p.src_port | p.dst_port, 0);
 	}
+	frame_ip6_chain(&f, 60, 2); /* an option that ends with its header, in it, past it */
+	for (unsigned n = 0; n < 8; n++) {
+		f.octets[14 + 40 + 2] = 1;
+		f.octets[14 + 40 + 3] = (uint8_t)n;
+		assert_int_equal(decode_whole(&f, &p), n <= 4 ? DECODE_OK : DECODE_IP6_EXT);
+	}
+	frame_ip6_chain(&f, 60, 1);
+	f.octets[14 + 40 + 7] = 1; /* its length is in what follows */
+	assert_int_equal(decode_whole(&f, &p), DECODE_IP6_EXT);
 	frame_ip6_chain(&f, 51, 1); /* AH counts in 4 octets past the first 8 */
 	assert_int_equal(decode_whole(&f, &p), DECODE_OK);
 	assert_int_equal(p.dst_port, 6);

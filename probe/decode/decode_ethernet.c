@@ -45,7 +45,7 @@ enum decode_result decode_ethertype(uint16_t type, struct decode_span s, struct 
 		case ETHERTYPE_PPPOE:
 			return decode_pppoe(s, p);
 		default:
-			return type < ETHERTYPE_LEAST ? decode_llc(s, p) : DECODE_NOT_IP;
+			return type < ETHERTYPE_LEAST ? decode_llc(decode_shorten(s, type), p) : DECODE_NOT_IP;
 		}
 	}
 }

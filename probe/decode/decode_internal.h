@@ -57,6 +57,12 @@ static inline struct decode_span decode_skip(struct decode_span s, uint32_t n)
 	return (struct decode_span){s.at + n, s.captured - n, s.wire - n};
 }
 
+/* To n octets, if there are more: what comes after is padding. */
+static inline struct decode_span decode_shorten(struct decode_span s, uint32_t n)
+{
+	return (struct decode_span){s.at, s.captured < n ? s.captured : n, s.wire < n ? s.wire : n};
+}
+
 /* Says whether there may be one more MPLS stack or PPPoE header, and counts it. */
 static inline bool decode_shim(struct packet *p)
 {

@@ -18,8 +18,8 @@ enum decode_result decode_llc(struct decode_span s, struct packet *p)
 
 	if (s.captured > 0 && s.at[0] != LLC_SNAP)
 		return DECODE_NOT_IP;
-	if (s.captured < LLC_SNAP_HEADER)
-		return DECODE_TRUNCATED;
+	if (s.captured < LLC_SNAP_HEADER) /* by a length before it that leaves no room, or cut */
+		return s.wire < LLC_SNAP_HEADER ? DECODE_NOT_IP : DECODE_TRUNCATED;
 	type = wire_be16(s.at + 6);
 	if (memcmp(s.at, snap, sizeof(snap)) != 0 || (s.at[5] != 0 && s.at[5] != 0xf8) || type < ETHERTYPE_LEAST)
 		return DECODE_NOT_IP;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * PPP over Ethernet (RFC 2516, section 4). Its length says nothing that the IP header does not say better.
+ * PPP over Ethernet (RFC 2516, section 4). A packet ends with its length, as peers take it.
  *
  *    0                   1                   2                   3
  *   |Version| Type  |     Code      |          Session id           |
@@ -20,5 +20,5 @@ enum decode_result decode_pppoe(struct decode_span s, struct packet *p)
 		return DECODE_PPPOE;
 	if (s.at[1] != PPPOE_SESSION) /* the search for a peer, which a link of its own type shows too */
 		return DECODE_NOT_IP;
-	return decode_ppp(decode_skip(s, PPPOE_HEADER), p);
+	return decode_ppp(decode_shorten(decode_skip(s, PPPOE_HEADER), wire_be16(s.at + 4)), p);
 }

@@ -22,7 +22,9 @@ static enum decode_result sll_protocol(uint16_t hardware, uint16_t protocol, str
 {
 	if (hardware == SLL_RADIOTAP)
 		return decode_radiotap(s, p);
-	if (hardware == SLL_NETLINK || (protocol < ETHERTYPE_LEAST && protocol != SLL_LLC))
+	if (hardware != SLL_NETLINK && protocol == SLL_LLC)
+		return decode_llc(s, p);
+	if (hardware == SLL_NETLINK || protocol < ETHERTYPE_LEAST)
 		return DECODE_NOT_IP;
 	return decode_ethertype(protocol, s, p);
 }

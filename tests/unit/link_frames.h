@@ -135,6 +135,7 @@ static inline void link_begin(struct link_frame *l, enum link_kind kind)
 		frame_u16(f, 0xff03);
 		break;
 	case LINK_PPPOE:
+		l->lengths[l->n_lengths++] = f->len + 4; /* of what comes after it */
 		frame_put(f, "\x11\x00\x00\x07\x00\x00", 6);
 		break;
 	case LINK_NULL_LITTLE:
@@ -188,6 +189,7 @@ static inline bool link_shim(struct link_frame *l, enum link_shim shim)
 		return true;
 	case SHIM_PPPOE:
 		frame_u16(f, 0x8864);
+		l->lengths[l->n_lengths++] = f->len + 4; /* of what comes after it */
 		frame_put(f, "\x11\x00\x00\x07\x00\x00", 6);
 		l->naming = NAMED_BY_PPP;
 		return true;

@@ -224,6 +224,21 @@ static void test_cooked(void **state)
 	assert_int_equal(decode_interface(DECODE_LINK_SLL, l.f.octets, l.f.len), 0);
 }
 
+/* What says that LLC follows is no length. */
+static void test_cooked_llc(void **state)
+{
+	struct frame packet, f = {.len = 0};
+	struct packet p;
+
+	(void)state;
+	make_packet(&packet, false);
+	frame_put(&f, "\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00\x00\x00\x00\x04", 16);
+	frame_put(&f, "\xaa\xaa\x03\x00\x00\x00\x08\x00", 8);
+	frame_put(&f, packet.octets + 14, packet.len - 14);
+	assert_int_equal(decode_cut(DECODE_LINK_SLL, &f, f.len, &p), DECODE_OK);
+	assert_is_packet(&p, &packet);
+}
+
 /* Frames of monitor mode come on the link "any", too. */
 static void test_cooked_radiotap(void **state)
 {
@@ -289,6 +304,36 @@ static void test_llc(void **state)
 	assert_int_equal(changed(LINK_WIFI, SHIM_KINDS, 29, "\x0c", 1), DECODE_NOT_IP); /* Cisco's */
 	assert_int_equal(changed(LINK_WIFI, SHIM_KINDS, 26, "\x13", 1), DECODE_NOT_IP);
 	assert_int_equal(changed(LINK_WIFI, SHIM_KINDS, 30, "\x01\x00", 2), DECODE_NOT_IP); /* a length again */
+}
+
+/* What is behind the end of a shim by its own length is padding, in which there are no ports. */
+static void test_shim_lengths(void **state)
+{
+	static const struct {
+		enum link_kind kind;
+		enum link_shim shim;
+		uint32_t at;     /* of the length */
+		uint32_t before; /* octets that it counts up to the IP header */
+	} cases[] = {
+		{LINK_ETHERNET, SHIM_PPPOE, 18, 2},
+		{LINK_PPPOE, SHIM_KINDS, 4, 2},
+		{LINK_ETHERNET, SHIM_SNAP, 12, 8},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (uint32_t n = 0; n <= cases[i].before + 28 + PAYLOAD; n++) {
+			const char length[2] = {0, (char)n};
+			uint32_t whole = cases[i].before + 20;
+
+			enum decode_result none = cases[i].before == 8 && n < 8 ? DECODE_NOT_IP : DECODE_TRUNCATED;
+
+			assert_int_equal(changed(cases[i].kind, cases[i].shim, cases[i].at, length, 2),
+					 n < whole       ? none
+					 : n < whole + 4 ? DECODE_L4_TRUNCATED
+							 : DECODE_OK);
+		}
+	}
 }
 
 static void test_labels(void **state)
@@ -506,11 +551,13 @@ int main(void)
 		cmocka_unit_test(test_ip_versions),
 		cmocka_unit_test(test_null),
 		cmocka_unit_test(test_cooked),
+		cmocka_unit_test(test_cooked_llc),
 		cmocka_unit_test(test_cooked_radiotap),
 		cmocka_unit_test(test_ppp),
 		cmocka_unit_test(test_ppp_short),
 		cmocka_unit_test(test_pppoe),
 		cmocka_unit_test(test_llc),
+		cmocka_unit_test(test_shim_lengths),
 		cmocka_unit_test(test_labels),
 		cmocka_unit_test(test_labels_broken_ip),
 		cmocka_unit_test(test_pseudowire),

@@ -76,6 +76,16 @@ class Probe(unittest.TestCase):
         damage.tunnelled(path, 7, 300)
         self.assertEqual("", read_batch([path]))
 
+    def test_damaged_links(self):
+        paths = [path for path, _ in damage.linked(7, 300)]
+        bad = read_all(paths)
+        self.assertEqual([], bad, "\n".join(bad))
+
+    def test_damaged_fragments(self):
+        path = damage.temporary("fragments.pcap")
+        damage.fragmented(path, 7, 40_000)
+        self.assertEqual("", read_batch([path]))
+
     def test_sigterm_in_the_middle(self):
         """Stopped while it reads a great capture again and again: flushed, no leak."""
         argv = [L7PROBE, "-o", "json:-", "--stats"]

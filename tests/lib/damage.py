@@ -4,7 +4,10 @@ import glob
 import os
 import random
 
+import fragments
+import frames as f
 import l7
+import links
 import pcapio
 import tunnels
 
@@ -22,20 +25,43 @@ def ethernet_captures():
     return [p for p in whole_captures() if pcapio.read(p)[0] == pcapio.ETHERNET]
 
 
-def changed(rng, frame):
-    """The frame with one to four octets changed, more often near its start."""
+def changed(rng, frame, kept=0):
+    """The frame with one to four octets changed, more often near its start, but for the first `kept`."""
     octets = bytearray(frame)
     for _ in range(rng.randint(1, 4)):
-        at = min(int(rng.expovariate(1 / 60)), len(octets) - 1)
+        at = min(kept + int(rng.expovariate(1 / 60)), len(octets) - 1)
         octets[at] = rng.choice((0, 0xFF, rng.randrange(256), octets[at] ^ 1 << rng.randrange(8)))
     return bytes(octets)
 
 
+def parts(rng, frame, wire):
+    """A frame, or one in ten in fragments."""
+    whole = len(frame) == wire and rng.random() < 0.1
+    return fragments.shuffled(rng, frame, rng.randrange(1 << 32)) if whole else [frame]
+
+
+def chains(rng, count):
+    """Frames of IPv6 with extension headers of every kind, which the corpus has few of, and mobility and HIP in their place."""
+    src, dst = "2001:db8::1", "2001:db8::2"
+    kinds = [f.HOP_BY_HOP, f.DESTINATION, f.ROUTING, (51, bytes([2]) + bytes(14)), f.fragment6(0, 0),
+             (135, bytes(7)), (139, bytes(7))]
+    found = []
+    for n in range(count):
+        extensions = [rng.choice(kinds) for _ in range(rng.randint(1, 4))]
+        if n % 2:
+            protocol, data = f.UDP, f.udp(src, dst, 1000 + n, 53, f.dns_query(n, "damage.example"))
+        else:
+            protocol, data = f.TCP, f.tcp(src, dst, 1000 + n, 443, 1, 1, f.ACK, b"x" * 80)
+        frame = f.ethernet(f.ip6(src, dst, protocol, data, extensions))
+        found.append((n * 10**6, frame, len(frame)))
+    return found
+
+
 def sample(output, seed, count):
-    """Writes `count` damaged frames taken at random from the whole corpus, in order of time."""
+    """Writes `count` damaged frames taken at random from the whole corpus and of chains(), in order of time."""
     rng = random.Random(seed)
     captures = [pcapio.read(p)[1] for p in ethernet_captures()]
-    captures = [c for c in captures if c]
+    captures = [c for c in captures if c] + [chains(rng, 400)] * 20
     with pcapio.Writer(output) as out:
         time = 1_700_000_000 * 10**9
         while count > 0:
@@ -43,36 +69,91 @@ def sample(output, seed, count):
             start = rng.randrange(len(packets))
             # A run of packets of one capture: flows get past their first packet.
             for _, frame, wire in packets[start:start + 20]:
-                damaged = frame[:rng.randint(0, len(frame))] if rng.random() < 0.5 else changed(rng, frame or b"\0")
-                out.add(time, damaged, wire)
-                time += 1_000_000
-                count -= 1
+                for part in parts(rng, frame, wire):
+                    damaged = part[:rng.randint(0, len(part))] if rng.random() < 0.5 else changed(rng, part or b"\0")
+                    out.add(time, damaged, len(part) if part is not frame else wire)
+                    time += 1_000_000
+                    count -= 1
 
 
-def every_length(path, output, first):
-    """Writes the first packets of a capture at every length from nothing to whole; returns how many frames."""
+def every_length(paths, output, first):
+    """Writes the first packets of each capture at every length from nothing to whole; returns how many frames."""
     count = 0
     with pcapio.Writer(output) as out:
-        for time, frame, wire in pcapio.read(path)[1][:first]:
-            for length in range(len(frame) + 1):
-                out.add(time, frame[:length], wire)
-            count += len(frame) + 1
+        for path in paths:
+            for time, frame, wire in pcapio.read(path)[1][:first]:
+                for length in range(len(frame) + 1):
+                    out.add(time, frame[:length], wire)
+                count += len(frame) + 1
     return count
 
 
-def tunnelled(output, seed, count):
+def fragmented(output, seed, count):
+    """Writes `count` damaged frames of captures in which every second packet is in fragments, in any order."""
+    rng = random.Random(seed)
+    captures = [c for c in (pcapio.read(p)[1] for p in ethernet_captures()) if c]
+    found = []
+    while len(found) < count:
+        fragments.load(output, rng.choice(captures)[:50], rng)
+        for _, frame, wire in pcapio.read(output)[1]:
+            found.append((changed(rng, frame or b"\0") if rng.random() < 0.2 else frame, wire))
+    return write(output, [(frame, max(wire, len(frame))) for frame, wire in found])
+
+
+def hurt(rng, octets, count, kept=0):
     """
-    Writes frames of every tunnel: one at every length from nothing to whole, and `count` of each with octets changed. Returns how
-    many. What is cut was as long on the wire as it is here, or as it was.
+    Of a list of frames: [(frame, length on the wire)] of the first at every length from nothing to whole, and of `count` with octets
+    changed. What is cut was as long on the wire as it is here, or as it was.
     """
-    rng, n = random.Random(seed), 0
-    with pcapio.Writer(output) as out:
-        for octets in tunnels.captures().values():
-            frames = [octets[0][:length] for length in range(len(octets[0]) + 1)] + [changed(rng, rng.choice(octets)) for _ in range(count)]
-            for frame in frames:
-                n += 1
-                out.add(1_700_000_000 * 10**9 + n * 10**6, frame, len(octets[0]) if n % 2 and len(frame) < len(octets[0]) else len(frame))
-    return n
+    whole = octets[0]
+    found = [(whole[:n], len(whole) if n % 2 else n) for n in range(len(whole) + 1)]
+    for _ in range(count):
+        frame = changed(rng, rng.choice(octets), kept)
+        found.append((frame, len(frame)))
+    return found
+
+
+def write(output, frames, link=pcapio.ETHERNET):
+    pcapio.write(output, [(1_700_000_000 * 10**9 + n * 10**6, *frame) for n, frame in enumerate(frames)], link=link)
+    return len(frames)
+
+
+# Of these tshark has to be told that the order of octets is the standard's.
+NOT_SWAPPED = ("capwap-wifi",)
+
+
+def tunnelled(output, seed, count, only=(), but=()):
+    """Writes frames of every tunnel, or of some: one at every length, and `count` of each with octets changed. Returns how many."""
+    rng, found = random.Random(seed), []
+    for name, octets in tunnels.captures().items():
+        if name not in but and (not only or name in only):
+            found += hurt(rng, octets, count)
+    return write(output, found)
+
+
+# A header whose fields say what is of no use here, and in which tshark stops at one that it does not like: it is kept.
+KEPT = {links.PPI: 32}
+# Nothing in a packet says what is behind a label: what tshark makes of a pseudowire is told to it, and holds for what was cut only.
+PSEUDOWIRES = {"mpls-ethernet": "pwethcw", "mpls-ethernet-vlan": "pwethcw", "mpls-ethernet-plain": "pwethnocw", "mpls-pppoe": ""}
+
+
+def linked(seed, count):
+    """
+    Writes frames of each link type and shim: of each form one at every length, and `count` with octets changed. Yields (path,
+    arguments of tshark, or None where it cannot tell).
+    """
+    rng, groups = random.Random(seed), {}
+    for name, (link, octets) in links.captures().items():
+        if name in PSEUDOWIRES:
+            told = PSEUDOWIRES[name]
+            groups[link, name, told] = hurt(rng, octets, 0)
+            groups.setdefault((link, "pseudowires", None), []).extend(hurt(rng, octets, count))
+        else:
+            groups.setdefault((link, "", ""), []).extend(hurt(rng, octets, count, KEPT.get(link, 0)))
+    for (link, name, told), frames in groups.items():
+        path = temporary(f"link-{link}{name}-{seed}.pcap")
+        write(path, frames, link)
+        yield path, told if told is None else ("-d", "mpls.label==17," + told) if told else ()
 
 
 def temporary(name):

@@ -50,12 +50,37 @@ static bool state_is_tls_record(const struct packet *p)
 	       (h[3] << 8 | h[4]) <= 16384 + 2048;
 }
 
+/*
+ * nDPI walks the headers behind IPv6 itself, not over all that are passed over here (AH, Shim6), and over mobility, behind which
+ * nothing is. A packet in which it would take another protocol than the flow's is not for it: what it keeps of TCP and of UDP is in
+ * the same place.
+ */
+static __attribute__((noinline)) bool state_same_protocol(const struct packet *p)
+{
+	uint8_t next = p->ip[6];
+	uint32_t at = 40;
+
+	while (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_FRAGMENT ||
+	       next == IPPROTO_DSTOPTS) {
+		uint32_t len;
+
+		if (at + 8 > p->ip_captured)
+			return false;
+		len = next == IPPROTO_FRAGMENT ? 8 : p->ip[at + 1] * 8u + 8;
+		next = p->ip[at];
+		at += len;
+	}
+	return next == p->protocol && next != IPPROTO_MH;
+}
+
 bool dpi_packet(struct dpi_module *m, void *state, const struct packet *p)
 {
 	struct dpi_state *s = state;
 	bool known;
 
 	fault_packet(p->payload, p->payload_captured);
+	if (p->ip_version == 6 && p->ip[6] != IPPROTO_TCP && p->ip[6] != IPPROTO_UDP && !state_same_protocol(p))
+		return false;
 	s->answer = generation_packet(m->ndpi, &s->flow, p, s->midstream);
 	s->packets++;
 	if (m->peek)

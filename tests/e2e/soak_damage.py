@@ -13,7 +13,7 @@ import damage  # noqa: E402
 import keys  # noqa: E402
 import test_sanitize  # noqa: E402
 
-FRAMES, EACH = 100_000, 1000
+FRAMES, EACH = 50_000, 500
 KEYS = 10  # packets of each capture
 
 

@@ -25,6 +25,8 @@ void net_tcp_init(struct net_tcp *t, const char *host, const char *port)
 
 static void tcp_close(struct net_tcp *t)
 {
+	net_tls_session_free(t->session);
+	t->session = NULL;
 	if (t->fd >= 0)
 		close(t->fd);
 	t->fd = -1;
@@ -36,6 +38,19 @@ static void tcp_close(struct net_tcp *t)
 void net_tcp_deinit(struct net_tcp *t)
 {
 	tcp_close(t);
+}
+
+void net_tcp_secure(struct net_tcp *t, const struct net_tls *tls, const char *name)
+{
+	t->tls = tls;
+	t->name = name;
+}
+
+const char *net_tcp_why(const struct net_tcp *t, int rc)
+{
+	if (t->session && *net_tls_reason(t->session))
+		return net_tls_reason(t->session);
+	return rc == -EPIPE ? "closed by the peer" : strerror(-rc);
 }
 
 /* Between half and all of ms: probes that lost the same collector do not come back in step. */
@@ -53,9 +68,9 @@ void net_tcp_drop(struct net_tcp *t, const char *why, uint64_t now_ms)
 	/* What worked for a while has earned a quick try; what is closed again as soon as it is up has not. */
 	if (t->state == NET_TCP_UP && now_ms - t->up_ms >= NET_TCP_BACKOFF_MAX_MS)
 		t->backoff_ms = NET_TCP_BACKOFF_MIN_MS;
-	tcp_close(t);
-	if (why != t->reason)
+	if (why != t->reason) /* it may be the session's */
 		snprintf(t->reason, sizeof(t->reason), "%s", why);
+	tcp_close(t);
 	t->next_ms = now_ms + tcp_jitter(t->backoff_ms);
 	t->backoff_ms = t->backoff_ms * 2 > NET_TCP_BACKOFF_MAX_MS ? NET_TCP_BACKOFF_MAX_MS : t->backoff_ms * 2;
 }
@@ -77,10 +92,34 @@ static void tcp_options(int fd, uint32_t stall_ms)
 static enum net_tcp_event tcp_up(struct net_tcp *t, uint64_t now_ms)
 {
 	t->state = NET_TCP_UP;
-	t->written = t->acknowledged = 0;
+	t->written = t->session ? net_tls_written(t->session) : 0;
+	t->acknowledged = 0;
 	t->progress_ms = t->up_ms = now_ms;
 	t->shut = false;
 	return NET_TCP_CONNECTED;
+}
+
+static enum net_tcp_event tcp_next_address(struct net_tcp *t, const char *why, uint64_t now_ms);
+
+static enum net_tcp_event tcp_step_handshake(struct net_tcp *t, uint64_t now_ms)
+{
+	int rc = net_tls_handshake(t->session, now_ms);
+
+	if (rc == -EAGAIN)
+		return NET_TCP_NOTHING;
+	return rc ? tcp_next_address(t, net_tcp_why(t, rc), now_ms) : tcp_up(t, now_ms);
+}
+
+/* TCP is connected. */
+static enum net_tcp_event tcp_connected(struct net_tcp *t, uint64_t now_ms)
+{
+	if (!t->tls)
+		return tcp_up(t, now_ms);
+	t->session = net_tls_session_new(t->tls, t->fd, t->name, now_ms);
+	if (!t->session)
+		return tcp_next_address(t, "no memory for TLS", now_ms);
+	t->state = NET_TCP_HANDSHAKE;
+	return tcp_step_handshake(t, now_ms);
 }
 
 /* Connects to the address in use; goes on to the next while one fails at once. */
@@ -98,7 +137,7 @@ static enum net_tcp_event tcp_connect(struct net_tcp *t, uint64_t now_ms)
 		}
 		tcp_options(t->fd, t->stall_ms);
 		if (connect(t->fd, (const struct sockaddr *)to, t->addresses.list[t->address].len) == 0)
-			return tcp_up(t, now_ms);
+			return tcp_connected(t, now_ms);
 		error = errno;
 		if (error == EINPROGRESS) {
 			t->state = NET_TCP_CONNECTING;
@@ -112,15 +151,15 @@ static enum net_tcp_event tcp_connect(struct net_tcp *t, uint64_t now_ms)
 	return NET_TCP_FAILED;
 }
 
-static enum net_tcp_event tcp_next_address(struct net_tcp *t, int error, uint64_t now_ms)
+static enum net_tcp_event tcp_next_address(struct net_tcp *t, const char *why, uint64_t now_ms)
 {
-	close(t->fd);
-	t->fd = -1;
+	if (t->address + 1 >= t->addresses.n) {
+		net_tcp_drop(t, why, now_ms);
+		return NET_TCP_FAILED;
+	}
+	tcp_close(t);
 	t->address++;
-	if (t->address < t->addresses.n)
-		return tcp_connect(t, now_ms);
-	net_tcp_drop(t, strerror(error), now_ms);
-	return NET_TCP_FAILED;
+	return tcp_connect(t, now_ms);
 }
 
 static enum net_tcp_event tcp_step_resolving(struct net_tcp *t, uint64_t now_ms)
@@ -147,10 +186,10 @@ static enum net_tcp_event tcp_step_connecting(struct net_tcp *t, uint64_t now_ms
 	int error = 0;
 
 	if (poll(&p, 1, 0) <= 0)
-		return now_ms >= t->next_ms ? tcp_next_address(t, ETIMEDOUT, now_ms) : NET_TCP_NOTHING;
+		return now_ms >= t->next_ms ? tcp_next_address(t, strerror(ETIMEDOUT), now_ms) : NET_TCP_NOTHING;
 	if (getsockopt(t->fd, SOL_SOCKET, SO_ERROR, &error, &len))
 		error = errno;
-	return error ? tcp_next_address(t, error, now_ms) : tcp_up(t, now_ms);
+	return error ? tcp_next_address(t, strerror(error), now_ms) : tcp_connected(t, now_ms);
 }
 
 static bool tcp_closed(const struct net_tcp *t)
@@ -185,16 +224,30 @@ static void tcp_acknowledged(struct net_tcp *t, uint64_t now_ms)
 	}
 }
 
+static ssize_t tcp_read(struct net_tcp *t, void *to, size_t size)
+{
+	ssize_t n;
+
+	if (t->session) {
+		n = net_tls_read(t->session, to, size);
+		t->written = net_tls_written(t->session); /* it answers some of what it reads */
+		/* Once we have said goodbye, what the peer leaves unsaid harms nobody. */
+		return n == -EPROTO && t->shut ? 0 : n;
+	}
+	n = recv(t->fd, to, size, MSG_DONTWAIT);
+	return n < 0 ? -errno : n;
+}
+
 /* A collector sends nothing: what comes is thrown away, the end of its stream is the end of the connection. */
 static int tcp_listen(struct net_tcp *t)
 {
 	char ignored[512];
 
 	for (int i = 0; i < 4; i++) {
-		ssize_t n = recv(t->fd, ignored, sizeof(ignored), MSG_DONTWAIT);
+		ssize_t n = tcp_read(t, ignored, sizeof(ignored));
 
 		if (n < 0)
-			return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+			return n == -EAGAIN || n == -EINTR ? 0 : (int)n;
 		if (n == 0)
 			return -EPIPE;
 	}
@@ -207,12 +260,14 @@ static enum net_tcp_event tcp_step_up(struct net_tcp *t, uint64_t now_ms)
 
 	tcp_acknowledged(t, now_ms);
 	rc = tcp_listen(t);
+	if (rc == -EPIPE && t->shut)
+		tcp_acknowledged(t, now_ms); /* who says goodbye has all by now */
 	if (rc == -EPIPE && t->shut && tcp_closed(t))
 		t->acknowledged = t->written; /* both ends are done, in order: a reset would have been an error */
 	if (rc == -EPIPE && t->shut && t->acknowledged == t->written)
 		return NET_TCP_NOTHING;
 	if (rc)
-		net_tcp_drop(t, rc == -EPIPE ? "closed by the peer" : strerror(-rc), now_ms);
+		net_tcp_drop(t, net_tcp_why(t, rc), now_ms);
 	else if (now_ms - t->progress_ms >= t->stall_ms)
 		net_tcp_drop(t, "the peer takes nothing", now_ms);
 	else
@@ -237,6 +292,8 @@ enum net_tcp_event net_tcp_step(struct net_tcp *t, uint64_t now_ms)
 		return tcp_step_resolving(t, now_ms);
 	case NET_TCP_CONNECTING:
 		return tcp_step_connecting(t, now_ms);
+	case NET_TCP_HANDSHAKE:
+		return tcp_step_handshake(t, now_ms);
 	case NET_TCP_UP:
 		return tcp_step_up(t, now_ms);
 	}
@@ -255,9 +312,15 @@ int net_tcp_wait(const struct net_tcp *t, bool more, uint64_t now_ms, struct pol
 		p->fd = t->fd;
 		p->events = POLLOUT;
 		break;
+	case NET_TCP_HANDSHAKE:
+		p->fd = t->fd;
+		p->events = net_tls_events(t->session, false);
+		return net_tls_due(t->session, now_ms);
 	case NET_TCP_UP:
 		p->fd = t->fd;
 		p->events = (short)(POLLIN | POLLRDHUP | (more ? POLLOUT : 0));
+		if (t->session)
+			p->events = (short)(POLLRDHUP | net_tls_events(t->session, more));
 		return t->written > t->acknowledged ? TCP_POLL_ACK_MS : -1;
 	case NET_TCP_IDLE:
 		break;
@@ -265,20 +328,39 @@ int net_tcp_wait(const struct net_tcp *t, bool more, uint64_t now_ms, struct pol
 	return t->next_ms > now_ms ? (int)(t->next_ms - now_ms) : 0;
 }
 
+/* Returns 0 if the socket is full. */
+static ssize_t tcp_send(struct net_tcp *t, const void *data, size_t len)
+{
+	ssize_t n =
+		t->session ? net_tls_write(t->session, data, len) : send(t->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (t->session || n >= 0)
+		return n;
+	return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+}
+
 ssize_t net_tcp_write(struct net_tcp *t, const void *data, size_t len, uint64_t now_ms)
 {
-	ssize_t n = send(t->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	bool quiet = t->written == t->acknowledged;
+	ssize_t n = tcp_send(t, data, len);
 
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if (t->written == t->acknowledged)
+		return n;
+	t->written = t->session ? net_tls_written(t->session) : t->written + (uint64_t)n;
+	if (quiet)
 		t->progress_ms = now_ms;
-	t->written += (uint64_t)n;
 	return n;
 }
 
 void net_tcp_shutdown(struct net_tcp *t)
 {
-	if (t->state == NET_TCP_UP && !t->shut && shutdown(t->fd, SHUT_WR) == 0)
+	if (t->state != NET_TCP_UP || t->shut)
+		return;
+	/* A peer that hears no goodbye takes the end for a fault of the way. */
+	if (t->session && net_tls_shutdown(t->session) == -EAGAIN)
+		return;
+	if (t->session)
+		t->written = net_tls_written(t->session);
+	if (shutdown(t->fd, SHUT_WR) == 0)
 		t->shut = true;
 }

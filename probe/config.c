@@ -619,7 +619,10 @@ void config_help(struct config *c, FILE *out)
 	      "  json+file:///PATH             the same\n"
 	      "  ipfix+file:///PATH            options early, template, domain, app_name, queue\n"
 	      "  ipfix+tcp://HOST:4739         the same\n"
-	      "  ipfix+udp://HOST:4739         the same and mtu, refresh, rate\n"
+	      "  ipfix+tls://HOST:4740         the same and ca (needed), cert, key, crl: files; name: in the "
+	      "certificate "
+	      "of HOST\n"
+	      "  ipfix+udp://HOST:4739         as ipfix+tcp and mtu, refresh, rate\n"
 	      "  kafka://HOST,HOST/TOPIC       options early, queue, format (json, ipfix), key (host, pair, exporter, "
 	      "none),\n"
 	      "                                of ipfix template, domain, app_name; rdkafka.NAME=VALUE, "
@@ -630,7 +633,8 @@ void config_help(struct config *c, FILE *out)
 	      "file.\n"
 	      "files: of captures made anew, live appended to, and opened again on SIGHUP once they were moved away.\n"
 	      "early=1 sends a first record as soon as a flow is classified, for alerts within a second.\n"
-	      "SIGHUP reads configuration, --protocols and --categories again, and opens files that were moved away.\n"
+	      "SIGHUP reads configuration, --protocols, --categories and certificates again, and opens files that were "
+	      "moved away.\n"
 	      "\nExit status: 0 done, 1 wrong usage or configuration, 2 cannot start or lost work.\n",
 	      out);
 }

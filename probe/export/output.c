@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/nearest.h"
 #include "kafka/kafka_producer.h"
+#include "net/net_tls.h"
 #include "record/profile.h"
 
 #define OUTPUT_QUEUE (16u << 20)
@@ -32,6 +33,8 @@ static const char *const options_json[] = {"early", "queue", "anonymize", "anony
 /* Of IPFIX over TCP and in files. */
 static const char *const options_tcp[] = {"early", "template",  "domain",        "app_name",
 					  "queue", "anonymize", "anonymize_key", NULL};
+static const char *const options_tls[] = {"early", "template",  "domain",        "app_name",      "queue",
+					  "name",  "anonymize", "anonymize_key", NET_TLS_OPTIONS, NULL};
 static const char *const options_udp[] = {"early",   "template", "domain",    "app_name",      "queue", "mtu",
 					  "refresh", "rate",     "anonymize", "anonymize_key", NULL};
 /* And all of librdkafka's. */
@@ -44,6 +47,7 @@ static const struct output_scheme output_schemes[] = {
 	{"json+file", OUTPUT_FILE, OUTPUT_JSON, &output_stream_ops, options_json},
 	{"ipfix+file", OUTPUT_FILE, OUTPUT_IPFIX, &output_file_ops, options_tcp},
 	{"ipfix+tcp", OUTPUT_HOST, OUTPUT_IPFIX, &output_tcp_ops, options_tcp},
+	{"ipfix+tls", OUTPUT_HOST, OUTPUT_IPFIX, &output_tcp_ops, options_tls},
 	{"ipfix+udp", OUTPUT_HOST, OUTPUT_IPFIX, &output_udp_ops, options_udp},
 	{"kafka", OUTPUT_TOPIC, OUTPUT_JSON, &output_kafka_ops, options_kafka},
 };
@@ -203,6 +207,8 @@ static int output_parse(const struct uri *u, struct output_options *o, uint32_t 
 		rc = kafka_producer_check(u, s->options, err, err_size);
 	else if (!rc)
 		rc = uri_check_options(u, s->options, err, err_size);
+	if (!rc && strcmp(s->name, "ipfix+tls") == 0)
+		rc = net_tls_check(u, false, err, err_size);
 	if (!rc && s->place == OUTPUT_TOPIC)
 		rc = output_kafka_words(u, o, err, err_size);
 	if (!rc)
@@ -262,6 +268,13 @@ void output_wants(const struct uri *u, const char *template_name, uint64_t wante
 		output_wants_profile(own ? own : template_name, wanted);
 }
 
+const char *output_port(const struct uri *u)
+{
+	if (*u->port)
+		return u->port;
+	return strcmp(u->scheme, "ipfix+tls") == 0 ? NET_TLS_PORT : "4739";
+}
+
 int output_open(struct output *o, const struct exporter_config *c, size_t index, char *err, size_t err_size)
 {
 	const struct uri *u = &c->outputs[index];
@@ -286,7 +299,7 @@ int output_open(struct output *o, const struct exporter_config *c, size_t index,
 		snprintf(o->name, sizeof(o->name), "%s://%s%s", u->scheme, u->hosts, u->path);
 	else if (*u->host)
 		snprintf(o->name, sizeof(o->name), strchr(u->host, ':') ? "%s://[%s]:%s" : "%s://%s:%s", u->scheme,
-			 u->host, *u->port ? u->port : "4739");
+			 u->host, output_port(u));
 	else
 		snprintf(o->name, sizeof(o->name), "%s:%s%s", u->scheme, *u->path == '/' ? "//" : "", u->path);
 	if (anonymize_any(&o->options.anonymize))

@@ -33,7 +33,7 @@ struct output_ops {
 	bool (*full)(const struct output *o);
 	/* No more records will come; called once, after a flush. */
 	void (*finish)(struct output *o, uint64_t now_ms);
-	/* The file that has the name now is to be written, if another than before; NULL: it has no file. */
+	/* The file that has the name now is to be written, if another than before, or read again; NULL: it has no file. */
 	void (*reopen)(struct output *o, uint64_t now_ms);
 	/* Everything given to it was sent or dropped. */
 	bool (*idle)(const struct output *o);
@@ -83,6 +83,9 @@ struct output {
 
 /* Scheme, place and options. Returns 0, or -EINVAL with a sentence. */
 int output_check(const struct uri *u, const char *template_name, char *err, size_t err_size);
+
+/* The port of a host's URI, or the one that is usual for its scheme. */
+const char *output_port(const struct uri *u);
 
 /* Adds the fields that this output, which has passed the check, writes: a bit per enum l7_field. */
 void output_wants(const struct uri *u, const char *template_name, uint64_t wanted[2]);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ipfix+tcp: whole messages over one connection that is made again when it is lost.
+ * ipfix+tcp, ipfix+tls: whole messages over one connection that is made again when it is lost.
  *
  * IPFIX over TCP has no acknowledgement, so a message is kept until the peer's TCP has acknowledged its last octet. After a
  * reconnect come the templates and the application table, then what was not acknowledged once more, under the new
  * connection's sequence numbers (RFC 7011 section 10.4.3), then what is new. A receiver that had read some of it knows
- * doubles by streamId and recordSequence.
+ * doubles by streamId and recordSequence. With TLS, a message is acknowledged with the record that has its last octet.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,33 +17,58 @@
 #include "export/ipfix_make.h"
 #include "net/net_tcp.h"
 
-#define TCP_MESSAGE 16384 /* octets: a hundred records per system call, and still early on the wire */
+#define TCP_MESSAGE 16384 /* octets: a hundred records per system call or record of TLS, and still early on the wire */
 #define TCP_SAY_MS 60000
+#define TCP_SAY_OTHER_MS 10000 /* that it does not come up for another reason than the one that was said */
 
 struct tcp {
 	struct ipfix_make make;
 	struct net_tcp net;
+	struct net_tls *tls;  /* NULL: ipfix+tcp */
 	struct message *last; /* newest data message wholly written on this connection, NULL none */
 	size_t partial;       /* octets of the message in hand that are written */
 	uint32_t sequence;    /* data records in whole messages on this connection */
 	uint64_t connections;
-	bool said;       /* that it is away */
-	uint64_t say_ms; /* a loss is not said before */
+	bool said;                /* that it is away, */
+	char why[NET_TLS_REASON]; /* and why */
+	uint64_t say_ms;          /* a loss is not said before */
+	uint64_t say_other_ms;    /* nor another reason */
 	bool finished;
 };
+
+/* Who answers has a certificate for the host, unless name= says otherwise. */
+static int tcp_secure(struct output *o, struct tcp *t, char *err, size_t err_size)
+{
+	const char *name = uri_option(o->uri, "name");
+	int rc;
+
+	if (strcmp(o->uri->scheme, "ipfix+tls") != 0)
+		return 0;
+	rc = net_tls_new(&t->tls, o->uri, false, err, err_size);
+	if (!rc)
+		net_tcp_secure(&t->net, t->tls, name ? name : o->uri->host);
+	return rc;
+}
 
 static int tcp_open(struct output *o, char *err, size_t err_size)
 {
 	struct tcp *t = calloc(1, sizeof(*t));
-	int rc = t ? ipfix_make_init(&t->make, o, TCP_MESSAGE, err, err_size) : -ENOMEM;
+	int rc = -ENOMEM;
 
+	if (t) {
+		net_tcp_init(&t->net, o->uri->host, output_port(o->uri));
+		rc = tcp_secure(o, t, err, err_size);
+	} else {
+		snprintf(err, err_size, "%s: no memory", o->name);
+	}
+	if (!rc)
+		rc = ipfix_make_init(&t->make, o, TCP_MESSAGE, err, err_size);
 	if (rc) {
-		if (!t)
-			snprintf(err, err_size, "%s: no memory", o->name);
+		if (t)
+			net_tls_free(t->tls);
 		free(t);
 		return rc;
 	}
-	net_tcp_init(&t->net, o->uri->host, *o->uri->port ? o->uri->port : "4739");
 	o->state = t;
 	net_tcp_step(&t->net, clock_mono_ms());
 	return 0;
@@ -93,6 +118,16 @@ static void tcp_lost(struct output *o, struct tcp *t, uint64_t now_ms)
 	}
 }
 
+static void tcp_failed(struct output *o, struct tcp *t, uint64_t now_ms)
+{
+	if (t->said && (strcmp(t->why, t->net.reason) == 0 || now_ms < t->say_other_ms))
+		return;
+	log_warn("%s: cannot connect: %s; trying on", o->name, t->net.reason);
+	memcpy(t->why, t->net.reason, sizeof(t->why));
+	t->say_other_ms = now_ms + TCP_SAY_OTHER_MS;
+	t->said = true;
+}
+
 static void tcp_write(struct output *o, struct tcp *t, uint64_t now_ms)
 {
 	struct message *m;
@@ -104,7 +139,7 @@ static void tcp_write(struct output *o, struct tcp *t, uint64_t now_ms)
 			ipfix_message_stamp(m->data, t->sequence, (uint32_t)(clock_wall_ms() / 1000));
 		n = net_tcp_write(&t->net, m->data + t->partial, m->len - t->partial, now_ms);
 		if (n < 0) {
-			net_tcp_drop(&t->net, strerror((int)-n), now_ms);
+			net_tcp_drop(&t->net, net_tcp_why(&t->net, (int)n), now_ms);
 			tcp_lost(o, t, now_ms);
 		}
 		if (n <= 0)
@@ -141,9 +176,7 @@ static void tcp_step(struct output *o, uint64_t now_ms)
 		tcp_lost(o, t, now_ms);
 		break;
 	case NET_TCP_FAILED:
-		if (!t->said)
-			log_warn("%s: cannot connect: %s; trying on", o->name, t->net.reason);
-		t->said = true;
+		tcp_failed(o, t, now_ms);
 		break;
 	case NET_TCP_NOTHING:
 		break;
@@ -211,11 +244,27 @@ static bool tcp_idle(const struct output *o)
 	return !t->make.data.head && !ipfix_writer_pending(t->make.writer);
 }
 
+/* Certificates may be new, too. The connection that is up has shown those before, and stays. */
+static void tcp_reopen(struct output *o, uint64_t now_ms)
+{
+	struct tcp *t = o->state;
+	char err[512];
+
+	(void)now_ms;
+	if (!t->tls)
+		return;
+	if (net_tls_reload(t->tls, err, sizeof(err)))
+		log_error("%s; the certificates in force stay", err);
+	else
+		log_info("%s: certificates read again", o->name);
+}
+
 static void tcp_close(struct output *o)
 {
 	struct tcp *t = o->state;
 
 	net_tcp_deinit(&t->net);
+	net_tls_free(t->tls);
 	ipfix_make_deinit(&t->make);
 	free(t);
 }
@@ -228,6 +277,7 @@ const struct output_ops output_tcp_ops = {
 	.wait = tcp_wait,
 	.full = tcp_full,
 	.finish = tcp_finish,
+	.reopen = tcp_reopen,
 	.idle = tcp_idle,
 	.close = tcp_close,
 };

@@ -20,7 +20,8 @@
 static const struct conf_row config_rows[] = {
 	{.name = "listen", .letter = 'l', .type = CONF_LIST, AT(listen), .argument = "INPUT",
 	 .otherwise = "ipfix+udp://[::]:4739\nipfix+tcp://[::]:4739",
-	 .help = "where records come from: ipfix+udp://ADDRESS:PORT, ipfix+tcp://ADDRESS:PORT, ipfix+file:///PATH, json:-,"
+	 .help = "where records come from: ipfix+udp://ADDRESS:PORT, ipfix+tcp://ADDRESS:PORT,"
+		 " ipfix+tls://ADDRESS:PORT?cert=/FILE&key=/FILE&ca=/FILE, ipfix+file:///PATH, json:-,"
 		 " json+file:///PATH, kafka://BROKERS/TOPIC?group=NAME; repeatable"},
 	{.name = "rules", .letter = 'R', .type = CONF_STRING, AT(rules), .argument = "FILE",
 	 .otherwise = CONFIG_RULES, .help = "what hosts may speak"},

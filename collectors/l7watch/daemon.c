@@ -174,6 +174,7 @@ static void daemon_loop(struct daemon *d)
 		d->watch.wall_ms = clock_wall_ms();
 		if (d->reload) {
 			alert_outputs_reopen(&d->watch.outputs);
+			input_reload(&d->watch.input);
 			daemon_reload(d, false);
 		}
 		d->reload = false;

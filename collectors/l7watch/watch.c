@@ -360,6 +360,8 @@ static void watch_stats_refused(const struct watch *w, FILE *out)
 	watch_number(out, "lines", i->bad_lines);
 	watch_number(out, "files", i->bad_files);
 	watch_number(out, "connections", i->connections_refused);
+	watch_number(out, "tls", i->tls_failed);
+	watch_number(out, "cut", i->tls_cut);
 	watch_number(out, "no_descriptors", i->no_descriptors);
 	watch_number(out, "kafka", i->kafka_bad);
 	fputc('}', out);

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/uri.h"
 #include "input/input_internal.h"
+#include "net/net_tls.h"
 
 #define INPUT_PORT "4739"
 #define INPUT_RECEIVE_BUFFER (8 << 20) /* asked for; the kernel gives what net.core.rmem_max allows */
@@ -25,7 +26,7 @@
 bool input_say(struct input_log *log, const char *fmt, ...)
 {
 	uint64_t now = clock_mono_ms();
-	char line[256];
+	char line[512];
 	va_list ap;
 
 	if (now < log->next_ms) {
@@ -70,13 +71,23 @@ struct lru_key input_peer_key(const struct input *in, const struct input_peer *p
 
 /* ---- URIs ---- */
 
-enum input_kind { INPUT_TCP, INPUT_UDP, INPUT_IPFIX_FILE, INPUT_JSON_FILE, INPUT_JSON_STDIN, INPUT_KAFKA, INPUT_KINDS };
+enum input_kind {
+	INPUT_TCP,
+	INPUT_TLS,
+	INPUT_UDP,
+	INPUT_IPFIX_FILE,
+	INPUT_JSON_FILE,
+	INPUT_JSON_STDIN,
+	INPUT_KAFKA,
+	INPUT_KINDS
+};
 
 /* The schemes and how one is written. */
 static const struct {
 	const char *scheme, *form;
 } input_kinds[INPUT_KINDS] = {
 	[INPUT_TCP] = {"ipfix+tcp", "ipfix+tcp://address:port"},
+	[INPUT_TLS] = {"ipfix+tls", "ipfix+tls://address:port?cert=/file&key=/file"},
 	[INPUT_UDP] = {"ipfix+udp", "ipfix+udp://address:port"},
 	[INPUT_IPFIX_FILE] = {"ipfix+file", "ipfix+file:///path"},
 	[INPUT_JSON_FILE] = {"json+file", "json+file:///path"},
@@ -97,6 +108,7 @@ static bool input_form_ok(const struct uri *u, enum input_kind kind)
 {
 	switch (kind) {
 	case INPUT_TCP:
+	case INPUT_TLS:
 	case INPUT_UDP:
 		return u->n_hosts <= 1 && (!*u->path || strcmp(u->path, "/") == 0);
 	case INPUT_KAFKA:
@@ -108,29 +120,37 @@ static bool input_form_ok(const struct uri *u, enum input_kind kind)
 	}
 }
 
+static int input_options(const struct uri *u, enum input_kind kind, char *err, size_t err_size)
+{
+	static const char *const none[] = {NULL}, *const of_tls[] = {NET_TLS_OPTIONS, NULL};
+
+	if (kind == INPUT_KAFKA)
+		return input_kafka_check(u, err, err_size);
+	return uri_check_options(u, kind == INPUT_TLS ? of_tls : none, err, err_size);
+}
+
 static int input_uri(struct uri *u, enum input_kind *kind, const char *text, char *err, size_t err_size)
 {
-	static const char *const options[] = {NULL};
 	int rc = uri_parse(u, text, err, err_size);
 
 	if (rc)
 		return rc;
 	*kind = input_kind(u->scheme);
 	if (*kind == INPUT_KINDS) {
-		snprintf(err, err_size, "%s: there is no input %s; there are %s, %s, %s, %s, %s and %s", text,
+		snprintf(err, err_size, "%s: there is no input %s; there are %s, %s, %s, %s, %s, %s and %s", text,
 			 u->scheme, input_kinds[0].form, input_kinds[1].form, input_kinds[2].form, input_kinds[3].form,
-			 input_kinds[4].form, input_kinds[5].form);
+			 input_kinds[4].form, input_kinds[5].form, input_kinds[6].form);
 		rc = -EINVAL;
-	} else if (*kind == INPUT_KAFKA) {
-		rc = input_kafka_check(u, err, err_size);
 	} else {
-		rc = uri_check_options(u, options, err, err_size);
+		rc = input_options(u, *kind, err, err_size);
 	}
 	if (!rc && !input_form_ok(u, *kind)) {
 		snprintf(err, err_size, "%s: this input %sis written %s", text,
 			 u->n_hosts > 1 ? "has one host, and " : "", input_kinds[*kind].form);
 		rc = -EINVAL;
 	}
+	if (!rc && *kind == INPUT_TLS)
+		rc = net_tls_check(u, true, err, err_size);
 	if (rc)
 		uri_deinit(u);
 	return rc;
@@ -164,7 +184,7 @@ int input_check(const struct conf_list *uris, size_t *which, char *err, size_t e
 
 bool input_is_replay(const struct conf_list *uris)
 {
-	static const char *const live[] = {"ipfix+tcp:", "ipfix+udp:", "kafka:"};
+	static const char *const live[] = {"ipfix+tcp:", "ipfix+tls:", "ipfix+udp:", "kafka:"};
 
 	for (size_t i = 0; i < uris->n; i++)
 		for (size_t j = 0; j < sizeof(live) / sizeof(live[0]); j++)
@@ -208,15 +228,17 @@ static int input_bind(const struct addrinfo *a, bool tcp)
 }
 
 /* Opens the first address that works: [::] where there is IPv6, else 0.0.0.0, if no address is given. */
-static int input_open(const struct uri *u, bool tcp, const char **why)
+static int input_open(const struct uri *u, enum input_kind kind, const char **why)
 {
+	const char *port = *u->port ? u->port : kind == INPUT_TLS ? NET_TLS_PORT : INPUT_PORT;
+	bool tcp = kind != INPUT_UDP;
 	struct addrinfo hints = {.ai_flags = AI_PASSIVE, .ai_socktype = tcp ? SOCK_STREAM : SOCK_DGRAM};
 	struct addrinfo *list = NULL;
 	bool any = !*u->host || strcmp(u->host, "::") == 0;
 	int fd, rc;
 
 	hints.ai_family = any ? AF_INET6 : AF_UNSPEC;
-	rc = getaddrinfo(any ? "::" : u->host, *u->port ? u->port : INPUT_PORT, &hints, &list);
+	rc = getaddrinfo(any ? "::" : u->host, port, &hints, &list);
 	fd = rc ? -EADDRNOTAVAIL : -EAFNOSUPPORT;
 	for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
 		fd = input_bind(a, tcp);
@@ -225,7 +247,7 @@ static int input_open(const struct uri *u, bool tcp, const char **why)
 	list = NULL;
 	if (any && fd == -EAFNOSUPPORT) {
 		hints.ai_family = AF_INET;
-		if (getaddrinfo(NULL, *u->port ? u->port : INPUT_PORT, &hints, &list) == 0)
+		if (getaddrinfo(NULL, port, &hints, &list) == 0)
 			fd = input_bind(list, tcp);
 		if (list)
 			freeaddrinfo(list);
@@ -234,28 +256,36 @@ static int input_open(const struct uri *u, bool tcp, const char **why)
 	return fd;
 }
 
-static int input_listen(struct input *in, const struct uri *u, bool tcp, char *err, size_t err_size)
+static void input_listener_free(struct input_listener *l)
+{
+	if (l->handler.fd >= 0)
+		close(l->handler.fd);
+	net_tls_free(l->tls);
+	free(l->uri);
+}
+
+static int input_listen(struct input *in, const struct uri *u, enum input_kind kind, char *err, size_t err_size)
 {
 	struct input_listener *l = &in->listeners[in->n_listeners];
 	const char *why = "";
 	int fd, rc;
 
-	*l = (struct input_listener){.input = in, .tcp = tcp, .uri = strdup(u->text)};
-	fd = input_open(u, l->tcp, &why);
+	*l = (struct input_listener){.input = in, .tcp = kind != INPUT_UDP, .uri = strdup(u->text)};
+	fd = input_open(u, kind, &why);
 	rc = fd < 0 ? fd : !l->uri ? -ENOMEM : 0;
 	if (!rc && !l->tcp && !in->datagrams)
 		rc = input_udp_init(in);
 	l->handler = (struct loop_handler){.fd = fd, .ready = l->tcp ? input_tcp_ready : input_udp_ready};
 	if (!rc)
 		rc = loop_add(in->loop, &l->handler, EPOLLIN);
-	if (!rc) {
+	if (rc)
+		snprintf(err, err_size, "cannot listen on %s: %s", u->text, *why ? why : strerror(-rc));
+	else if (kind == INPUT_TLS)
+		rc = net_tls_new(&l->tls, u, true, err, err_size);
+	if (rc)
+		input_listener_free(l);
+	else
 		in->n_listeners++;
-		return 0;
-	}
-	snprintf(err, err_size, "cannot listen on %s: %s", u->text, *why ? why : strerror(-rc));
-	if (fd >= 0)
-		close(fd);
-	free(l->uri);
 	return rc;
 }
 
@@ -267,8 +297,8 @@ static int input_add(struct input *in, const char *text, char *err, size_t err_s
 
 	if (rc)
 		return rc;
-	if (kind == INPUT_TCP || kind == INPUT_UDP)
-		rc = input_listen(in, &u, kind == INPUT_TCP, err, err_size);
+	if (kind == INPUT_TCP || kind == INPUT_TLS || kind == INPUT_UDP)
+		rc = input_listen(in, &u, kind, err, err_size);
 	else if (kind == INPUT_KAFKA)
 		rc = input_kafka_open(in, text, err, err_size);
 	else
@@ -306,8 +336,7 @@ void input_deinit(struct input *in)
 	input_tcp_deinit(in);
 	for (size_t i = 0; i < in->n_listeners; i++) {
 		loop_remove(in->loop, &in->listeners[i].handler);
-		close(in->listeners[i].handler.fd);
-		free(in->listeners[i].uri);
+		input_listener_free(&in->listeners[i]);
 	}
 	in->n_listeners = 0;
 	input_udp_deinit(in);
@@ -316,6 +345,22 @@ void input_deinit(struct input *in)
 	if (in->reserve >= 0)
 		close(in->reserve);
 	in->reserve = -1;
+}
+
+void input_reload(struct input *in)
+{
+	char err[512];
+
+	for (size_t i = 0; i < in->n_listeners; i++) {
+		const struct input_listener *l = &in->listeners[i];
+
+		if (!l->tls)
+			continue;
+		if (net_tls_reload(l->tls, err, sizeof(err)))
+			log_error("%s; the certificates in force stay", err);
+		else
+			log_info("%s: certificates read again", l->uri);
+	}
 }
 
 void input_tick(struct input *in, uint64_t now_ms)

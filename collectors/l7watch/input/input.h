@@ -19,6 +19,8 @@
 #define INPUT_LISTENERS_MAX 32     /* with files and topics */
 #define INPUT_CONNECTIONS_MAX 1024 /* TCP, all listeners together */
 #define INPUT_CONNECTIONS_PER_ADDRESS 64
+#define INPUT_HANDSHAKES_MAX 256 /* of TLS, under way at one time; each has NET_TLS_HANDSHAKE_MS */
+#define INPUT_HANDSHAKES_PER_ADDRESS 32
 #define INPUT_UDP_SESSIONS_MAX 1024 /* the least recently heard one goes */
 #define INPUT_BUFFER 65536          /* octets per connection; a message has 65535 at most */
 #define INPUT_HALF_MS 30000         /* for the rest of a message that has begun */
@@ -33,6 +35,8 @@
 	X(connections_refused, "connections beyond the maxima")                                                        \
 	X(garbage, "connections closed for what they sent")                                                            \
 	X(half_messages, "connections closed in the middle of a message, or that did not end one in time")             \
+	X(tls_failed, "connections whose TLS handshake failed, or was not done in time")                               \
+	X(tls_cut, "connections of TLS that were cut off or broken")                                                   \
 	X(no_descriptors, "times that no connection could be accepted")                                                \
 	X(kernel_drops, "datagrams that the kernel had no room for")                                                   \
 	X(truncated, "datagrams longer than a message can be")                                                         \
@@ -55,6 +59,7 @@ struct input_log {
 	uint64_t silent; /* lines left out since */
 };
 
+struct net_tls;
 struct input_connection;
 struct input_datagrams;
 struct input_file;
@@ -93,8 +98,9 @@ struct input_listener {
 	struct input *input;
 	char *uri; /* owned */
 	bool tcp;
-	bool paused;      /* not accepting until a descriptor is free */
-	uint32_t dropped; /* the kernel's count, as last seen */
+	struct net_tls *tls; /* owned; NULL: without */
+	bool paused;         /* not accepting until a descriptor is free */
+	uint32_t dropped;    /* the kernel's count, as last seen */
 };
 
 struct input {
@@ -113,6 +119,7 @@ struct input {
 	struct input_keeper keeper;                     /* set by the caller after input_init(), or not at all */
 	uint64_t arrived_ms; /* when the record that is handed on came to the brokers that kept it; 0: it comes now */
 	size_t n_connections;
+	size_t n_handshakes;                  /* of them, those that are in theirs */
 	struct input_connection *connections; /* list */
 	struct lru sessions;                  /* UDP: struct ipfix_session * by peer */
 	struct lru netflow;                   /* peers that send NetFlow; bool: it was said */
@@ -120,10 +127,10 @@ struct input {
 	struct input_datagrams *datagrams;    /* owned; buffers, made with the first UDP listener */
 	int reserve;                          /* a descriptor to give up when there is no other */
 	uint64_t retry_ms;                    /* when to accept again */
-	struct input_log log_garbage, log_half, log_refused, log_descriptors, log_netflow, log_kafka;
+	struct input_log log_garbage, log_half, log_refused, log_descriptors, log_netflow, log_kafka, log_tls, log_cut;
 };
 
-/* Checks the URIs and opens nothing. Returns 0, or -EINVAL with a sentence; *which is wrong, uris->n: the list as a whole. */
+/* Checks the URIs and the files of TLS, and listens to nothing. Returns 0, or -EINVAL with a sentence; *which is wrong, uris->n: the list as a whole. */
 int input_check(const struct conf_list *uris, size_t *which, char *err, size_t err_size);
 
 /*
@@ -136,6 +143,9 @@ bool input_is_replay(const struct conf_list *uris);
 int input_init(struct input *in, struct loop *loop, const struct conf_list *uris, struct ipfix_reader_sink sink,
 	       uint32_t pen, char *err, size_t err_size);
 void input_deinit(struct input *in);
+
+/* Reads the certificates of TLS again, for connections to come, and says what came of it. */
+void input_reload(struct input *in);
 
 /* Deadlines; to be called about every second. */
 void input_tick(struct input *in, uint64_t now_ms);

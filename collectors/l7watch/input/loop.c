@@ -24,6 +24,13 @@ int loop_add(struct loop *l, struct loop_handler *h, uint32_t events)
 	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, h->fd, &e) < 0 ? -errno : 0;
 }
 
+int loop_change(struct loop *l, struct loop_handler *h, uint32_t events)
+{
+	struct epoll_event e = {.events = events, .data.ptr = h};
+
+	return epoll_ctl(l->epoll, EPOLL_CTL_MOD, h->fd, &e) < 0 ? -errno : 0;
+}
+
 void loop_remove(struct loop *l, const struct loop_handler *h)
 {
 	(void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, h->fd, NULL);

@@ -22,6 +22,8 @@ int loop_init(struct loop *l);
 void loop_deinit(struct loop *l);
 /* Watches h->fd for `events` (EPOLLIN ...), level-triggered. The handler is not owned. Returns 0 or a negative errno. */
 int loop_add(struct loop *l, struct loop_handler *h, uint32_t events);
+/* The same for another kind of events. */
+int loop_change(struct loop *l, struct loop_handler *h, uint32_t events);
 void loop_remove(struct loop *l, const struct loop_handler *h);
 /* Serves what is ready, once each, and returns their number; waits for at most timeout_ms. */
 int loop_run_once(struct loop *l, int timeout_ms);

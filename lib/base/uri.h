@@ -3,6 +3,7 @@
  * Where records come from and go to: scheme, place, options.
  *
  *   json:-   json+file:///path   ipfix+tcp://host:4739?early=1   ipfix+udp://[::]:4739   kafka://b1:9092,b2:9092/topic
+ *   ipfix+tls://host:4740?ca=/path
  *
  * No secret stands in one: a command line is read by everybody on the machine, a configuration is printed and mailed. A user or
  * password before the host, and options whose name says that they are secret, are refused. What needs one takes it from a file,

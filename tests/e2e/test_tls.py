@@ -4,6 +4,7 @@
 import collections
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -29,9 +30,15 @@ BAD = "it refuses our certificate (TLS alert: {})"
 class Watch(l7.Watch):
     """l7watch that listens with TLS too."""
 
-    def __init__(self, options, more=()):
+    def __init__(self, options):
         self.secure = l7.free_port()
-        super().__init__(RULES, more=("-v", "-l", f"ipfix+tls://127.0.0.1:{self.secure}?{options}") + tuple(more))
+        self.place = tempfile.TemporaryDirectory(prefix="l7tls-")  # pylint: disable=consider-using-with
+        self.control = os.path.join(self.place.name, "control")
+        super().__init__(RULES, more=("-v", "--control", self.control, "-l", f"ipfix+tls://127.0.0.1:{self.secure}?{options}"))
+
+    def __exit__(self, *unused):
+        super().__exit__()
+        self.place.cleanup()
 
     def uri(self, options, host="127.0.0.1", port=None):
         return f"ipfix+tls://{host}:{port or self.secure}?{options}"
@@ -81,7 +88,9 @@ class Refused(Files):
     def check(self, watch, probe, probe_says, watch_says, host="127.0.0.1"):
         with Watch(watch) as watcher:
             done = self.export(watcher.uri(probe, host))
+            status = l7.run([l7.L7WATCH, "status", "--control", watcher.control]).out
             ended = watcher.stop()
+        self.assertRegex(status, r"(?m)^!!  tls +[1-9]\d* connections refused, 0 cut off$")
         self.assert_dropped(done)
         self.assertIn(f": cannot connect: {probe_says}", done.err)
         self.assertEqual(1, done.err.count("cannot connect"), done.err)
@@ -497,6 +506,24 @@ class Renewed(Files):
             self.assert_unique(ended.stats, feed.made)
             self.assertEqual(2, done.stats["outputs"][0]["reconnects"])
             self.assertEqual(0, ended.stats["refused"]["tls"], ended.err)
+
+
+class Documented(Files):
+    """The commands of docs/tls.md, as they are pasted."""
+
+    def test_document(self):
+        with open(os.path.join(l7.ROOT, "docs", "tls.md"), encoding="utf-8") as f:
+            make, run = re.findall(r"^```sh\n(.*?)^```$", f.read(), re.M | re.S)
+        place = os.path.join(self.folder, "document")
+        os.mkdir(place)
+        done = l7.run(["/bin/sh", "-e", "-c", make], cwd=place)
+        self.assertEqual((0, 5), (done.status, make.count("\n")), done.err)
+        port = l7.free_port()
+        listen, output = (line.split('"')[1].replace("$PWD", place).replace(":4740", f":{port}") for line in run.splitlines())
+        with l7.Watch(RULES, more=("-l", listen)) as watcher:
+            self.assert_sent(self.export(output))
+            ended = watcher.stop()
+        self.assertEqual(self.stories, ended.stats["records"])
 
 
 class Checked(Files):

@@ -327,9 +327,11 @@ static void test_port_in_use(void **state)
 
 static void test_uris(void **state)
 {
-	static const char *const wrong[] = {"ipfix+tls://h:1",       "kafka://h",           "ipfix+udp://h:1,i:2",
-					    "kafka://h/t?start=now", "ipfix+tcp://h:0",     "ipfix+tcp://::1:4739",
-					    "ipfix+tcp://h:1?mtu=3", "ipfix+tcp://h:1/path"};
+	static const char *const wrong[] = {"ipfix+tls://h:1",        "ipfix+tls://h:1?cert=x&key=y",
+					    "ipfix+tls://h:1?name=x", "kafka://h",
+					    "ipfix+udp://h:1,i:2",    "kafka://h/t?start=now",
+					    "ipfix+tcp://h:0",        "ipfix+tcp://::1:4739",
+					    "ipfix+tcp://h:1?mtu=3",  "ipfix+tcp://h:1/path"};
 	char err[256];
 
 	(void)state;

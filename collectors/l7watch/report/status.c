@@ -53,6 +53,19 @@ static void status_kafka(struct buf *out, const struct watch *w)
 		   c.errors);
 }
 
+static void status_tls(struct buf *out, const struct watch *w)
+{
+	const struct input_counters *c = &w->input.counters;
+	bool listens = false;
+
+	for (size_t i = 0; i < w->input.n_listeners; i++)
+		listens |= w->input.listeners[i].tls != NULL;
+	if (!listens)
+		return;
+	status_stage(out, c->tls_failed || c->tls_cut ? STATUS_BAD : STATUS_OK, "tls");
+	buf_printf(out, "%" PRIu64 " connections refused, %" PRIu64 " cut off\n", c->tls_failed, c->tls_cut);
+}
+
 static void status_inputs(struct buf *out, const struct watch *w)
 {
 	const struct ipfix_counters *c = &w->input.ipfix;
@@ -72,6 +85,7 @@ static void status_inputs(struct buf *out, const struct watch *w)
 	status_stage(out, c->lost || w->input.counters.kernel_drops ? STATUS_BAD : STATUS_OK, "lost");
 	buf_printf(out, "%" PRIu64 " records on the way, %" PRIu64 " datagrams here\n", c->lost,
 		   w->input.counters.kernel_drops);
+	status_tls(out, w);
 	status_kafka(out, w);
 }
 
@@ -240,6 +254,8 @@ static void status_json(const struct watch *w, struct buf *out)
 	buf_printf(out, "{\"records\":%" PRIu64 ",\"messages\":%" PRIu64 ",\"refused\":%" PRIu64, w->n_records,
 		   c->messages, status_refused(w));
 	buf_printf(out, ",\"doubles\":%" PRIu64, w->doubles.n);
+	buf_printf(out, ",\"tls\":{\"refused\":%" PRIu64 ",\"cut\":%" PRIu64 "}", w->input.counters.tls_failed,
+		   w->input.counters.tls_cut);
 	status_json_kafka(w, out);
 	buf_printf(out, ",\"no_template\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"kernel_drops\":%" PRIu64, c->no_template,
 		   c->lost, w->input.counters.kernel_drops);

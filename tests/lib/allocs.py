@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import struct
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ import threading
 
 import allocs_watch
 import l7
+import tls
 
 PROCESSES, CALLS = 8, 16384
 L7PROBE = os.path.join(l7.SANITIZE, "l7probe")
@@ -62,9 +64,11 @@ def sink(server):
     while True:
         try:
             peer, _ = server.accept()
+        except ssl.SSLError:
+            continue
         except OSError:
             return
-        with peer:
+        with peer, contextlib.suppress(ssl.SSLError):
             while peer.recv(65536):
                 pass
 
@@ -74,8 +78,14 @@ class Place:
 
     def __enter__(self):
         self.folder = tempfile.mkdtemp(prefix="l7alloc-")
+        self.pair = tls.Authority(self.folder, "ca").issue("both", "DNS:localhost,IP:127.0.0.1")
+        self.files = f"ca={self.folder}/ca/ca.pem&cert={self.pair.cert}&key={self.pair.key}"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.pair)
         self.server = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=sink, args=(self.server,), daemon=True).start()
+        self.secure = context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True)
+        for server in self.server, self.secure:
+            threading.Thread(target=sink, args=(server,), daemon=True).start()
         for name, text in (("rules.yaml", RULES), ("names.txt", "WhatsApp\nTLS.Viber # no\n"), ("few.tmpl", TEMPLATE),
                            ("watch.yaml", f"rules: {self.folder}/rules.yaml\nstats: true\n")):
             with open(f"{self.folder}/{name}", "w", encoding="utf-8") as f:
@@ -92,16 +102,18 @@ class Place:
     def __exit__(self, *unused):
         self.watched.close()
         self.server.close()
+        self.secure.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def scenarios(self):
         """Name: how to run it in a folder of its own."""
         read, few = ("-r", l7.STORY, *l7.NO_TIMEOUTS, "--stats"), self.folder + "/few.tmpl"
-        port = self.server.getsockname()[1]
+        port, secure = (server.getsockname()[1] for server in (self.server, self.secure))
         return {
             "json": lambda out, env: self.probe(env, out, *read, "-o", f"json+file://{out}/out"),
             "file": lambda out, env: self.probe(env, out, *read, "-o", f"ipfix+file://{out}/out?early=1", "-t", "full"),
             "tcp": lambda out, env: self.probe(env, out, *read, "-o", f"ipfix+tcp://localhost:{port}", "-t", few),
+            "tls": lambda out, env: self.probe(env, out, *read, "-o", f"ipfix+tls://localhost:{secure}?{self.files}", "-t", few),
             "udp": lambda out, env: self.probe(env, out, *read, "-o", f"ipfix+udp://127.0.0.1:{port}?rate=100000"),
             "text": lambda out, env: self.probe(env, out, *read, "-o", "text:-", "-w", "2"),
             "config": lambda out, env: self.config(env, out),
@@ -110,6 +122,7 @@ class Place:
             "list": lambda out, env: self.probe(env, out, "--list-protocols"),
             **({"live": lambda out, env: self.live(env, out)} if l7.is_root() else {}),
             "watch": lambda out, env: self.watch(env, out, "tcp", "-R", self.folder + "/rules.yaml"),
+            "watch-tls": lambda out, env: self.watch(env, out, "tls", "-R", self.folder + "/rules.yaml"),
             "watch-udp": lambda out, env: self.watch(env, out, "udp", "-c", self.folder + "/watch.yaml", "-a",
                                                           f"syslog://{self.folder}/log"),
             "watch-check": lambda out, env: ended(env, out, L7WATCH, "--check", "-c", self.folder + "/watch.yaml"),
@@ -140,12 +153,13 @@ class Place:
 
     def watch(self, env, out, kind, *arguments):
         """Starts, is given the story's records if it comes so far, and is told to stop."""
+        options = "?" + self.files if kind == "tls" else ""
         port = l7.free_port(socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
-        with l7.Process([L7WATCH, "-l", f"ipfix+{kind}://127.0.0.1:{port}", "-a", f"json+file://{out}/out", "--stats",
+        with l7.Process([L7WATCH, "-l", f"ipfix+{kind}://127.0.0.1:{port}{options}", "-a", f"json+file://{out}/out", "--stats",
                          "-v", *arguments], env=env) as process:
             with contextlib.suppress(OSError):
                 l7.wait_for("it listens", lambda: process.child.poll() is not None or "listening" in process.err, HUNG)
-                allocs_watch.send(kind, port, self.messages)
+                allocs_watch.send(kind, port, self.messages, self.pair)
             return with_file(out, process.stop(HUNG))
 
 

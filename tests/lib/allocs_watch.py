@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import sqlite3
+import ssl
 import struct
 import threading
 
@@ -288,11 +289,19 @@ class Watched:
             return s.makefile(encoding="utf-8").read()
 
 
-def send(kind, port, messages):
-    """IPFIX messages to a port of this machine."""
-    if kind == "tcp":
-        with socket.create_connection(("127.0.0.1", port)) as s:
+def send(kind, port, messages, pair=None):
+    """IPFIX messages to a port of this machine; pair: the client's certificate and key, of TLS."""
+    if kind in ("tcp", "tls"):
+        with contextlib.ExitStack() as stack:
+            s = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            if kind == "tls":
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+                context.load_cert_chain(*pair)
+                s = stack.enter_context(context.wrap_socket(s))
             s.sendall(messages)
+            if kind == "tls":
+                s.unwrap()
         return
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         at = 0

@@ -141,6 +141,7 @@ class Proxy:
         self.go = threading.Event()
         self.go.set()
         self.connections = self.resets = self.octets = 0
+        self.relays = []
         self.client = None
         self.server = socket.create_server(("127.0.0.1", 0))
         self.port = self.server.getsockname()[1]
@@ -170,7 +171,12 @@ class Proxy:
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.client = client
             self.connections += 1
-            threading.Thread(target=self.forth, args=(client, server), daemon=True).start()
+            self.relays.append(threading.Thread(target=self.forth, args=(client, server), daemon=True))
+            self.relays[-1].start()
+
+    def busy(self):
+        """Whether something may still be on the way."""
+        return any(relay.is_alive() for relay in self.relays)
 
     def forth(self, client, server):
         other = threading.Thread(target=self.back, args=(server, client), daemon=True)

@@ -231,14 +231,16 @@ static ssize_t tcp_read(struct net_tcp *t, void *to, size_t size)
 	if (t->session) {
 		n = net_tls_read(t->session, to, size);
 		t->written = net_tls_written(t->session); /* it answers some of what it reads */
-		/* Once we have said goodbye, what the peer leaves unsaid harms nobody. */
-		return n == -EPROTO && t->shut ? 0 : n;
+		return n;
 	}
 	n = recv(t->fd, to, size, MSG_DONTWAIT);
 	return n < 0 ? -errno : n;
 }
 
-/* A collector sends nothing: what comes is thrown away, the end of its stream is the end of the connection. */
+/*
+ * A collector sends nothing: what comes is thrown away, the end of its stream is the end of the connection. -EPIPE, also if TLS was left
+ * unsaid: once we have said goodbye, that harms nobody.
+ */
 static int tcp_listen(struct net_tcp *t)
 {
 	char ignored[512];

@@ -95,7 +95,7 @@ static const char *tls_missing(const struct net_tls *t)
 static int tls_options(struct net_tls *t, const struct uri *u, char *err, size_t err_size)
 {
 	int rc = tls_option(u, "ca", &t->ca, err, err_size);
-	const char *missing;
+	const char *name = uri_option(u, "name"), *missing;
 
 	if (!rc)
 		rc = tls_option(u, "crl", &t->crl, err, err_size);
@@ -104,6 +104,8 @@ static int tls_options(struct net_tls *t, const struct uri *u, char *err, size_t
 	if (!rc)
 		rc = tls_option(u, "key", &t->key, err, err_size);
 	missing = rc ? NULL : tls_missing(t);
+	if (!rc && name && !*name) /* to OpenSSL it would be any */
+		missing = "name= is empty";
 	if (!missing)
 		return rc;
 	snprintf(err, err_size, "%s: %s", u->text, missing);
@@ -175,6 +177,8 @@ static bool tls_expect(SSL *ssl, const char *host)
 	char address[INET6_ADDRSTRLEN + 1];
 	uint8_t ignored[16];
 
+	if (!*host) /* to OpenSSL it would be any */
+		return false;
 	/* fe80::1%eth0: where it is reached is not in the certificate. */
 	snprintf(address, sizeof(address), "%.*s", (int)strcspn(host, "%"), host);
 	if (inet_pton(AF_INET, address, ignored) == 1 || inet_pton(AF_INET6, address, ignored) == 1)
@@ -234,8 +238,7 @@ static int tls_result(struct net_tls_session *s, int n, short *wants)
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
 	default:
-		net_tls_failed(s, error, number);
-		return error == SSL_ERROR_SYSCALL && number ? -number : -EPROTO;
+		return net_tls_failed(s, error, number);
 	}
 }
 

@@ -65,8 +65,8 @@ int net_tls_handshake(struct net_tls_session *s, uint64_t now_ms);
 int net_tls_due(const struct net_tls_session *s, uint64_t now_ms);
 
 /*
- * Octets read; 0: the peer has ended the stream; -EAGAIN; -EPROTO: it was cut off without saying so, or broken; or another negative
- * errno. As long as net_tls_pending() there is more to read, of which poll() knows nothing.
+ * Octets read; 0: the peer has ended the stream; -EAGAIN; -EPIPE: it was cut off, and TLS has not said so; -EPROTO: it is broken, or
+ * the peer has refused us; or another negative errno. As long as net_tls_pending() there is more to read, of which poll() knows nothing.
  */
 ssize_t net_tls_read(struct net_tls_session *s, void *to, size_t size);
 bool net_tls_pending(const struct net_tls_session *s);

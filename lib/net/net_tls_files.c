@@ -12,6 +12,7 @@
 
 /* Forward secrecy and authenticated encryption; those of TLS 1.3 are all so. */
 #define TLS_CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+#define TLS_DEPTH 8          /* certificates between a peer's and the CA's */
 #define TLS_SECURITY_LEVEL 2 /* 112 bits: RSA from 2048 on, no SHA-1 */
 
 static const char *tls_file_wrong(int fd, bool secret)
@@ -183,6 +184,9 @@ static SSL_CTX *tls_context_new(bool server)
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 				      SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_clear_mode(ctx,
+			   SSL_MODE_AUTO_RETRY); /* of what is no data one record a call: who sends many has his turn */
+	SSL_CTX_set_verify_depth(ctx, TLS_DEPTH);
 	if (server) {
 		/* One ticket still goes out: a client hears that its certificate was taken. Nothing is behind its number. */
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);

@@ -38,8 +38,11 @@ SSL_CTX *net_tls_context(const struct net_tls *t, char *err, size_t err_size);
 
 /* Why this certificate does not pass (X509_V_ERR_...), into s->reason. cert: NULL if it is not known. */
 void net_tls_refused(struct net_tls_session *s, X509 *cert, int error);
-/* What SSL_get_error() and errno said, and OpenSSL's queue of errors, into s->reason, unless there is one. Empties the queue. */
-void net_tls_failed(struct net_tls_session *s, int error, int number);
+/*
+ * What SSL_get_error() and errno said, and OpenSSL's queue of errors, into s->reason, unless there is one. Empties the queue. Returns
+ * what net_tls_read() does then.
+ */
+int net_tls_failed(struct net_tls_session *s, int error, int number);
 /* The subject as one line of ASCII. */
 char *net_tls_subject(X509 *cert, char *out, size_t size);
 

@@ -131,7 +131,7 @@ static void tls_alert(struct net_tls_session *s, int alert)
 	const char *hint = "";
 
 	/* TLS 1.2 has no alert of its own for it. */
-	if (alert == TLS_ALERT_CERTIFICATE_REQUIRED || (none && alert == SSL_AD_HANDSHAKE_FAILURE))
+	if (none && (alert == TLS_ALERT_CERTIFICATE_REQUIRED || alert == SSL_AD_HANDSHAKE_FAILURE))
 		hint = "; it wants a client certificate, and cert= and key= are not set";
 	else if (alert == SSL_AD_PROTOCOL_VERSION)
 		hint = "; it speaks no TLS 1.2 or newer";
@@ -168,19 +168,20 @@ static void tls_ended(struct net_tls_session *s, const char *how)
 		 s->stage == NET_TLS_UP ? "%s" : "%s in the TLS handshake; does it speak TLS?", how);
 }
 
-void net_tls_failed(struct net_tls_session *s, int error, int number)
+int net_tls_failed(struct net_tls_session *s, int error, int number)
 {
 	unsigned long e = ERR_peek_error();
 	int reason = ERR_GET_REASON(e);
 	bool of_ssl = e && ERR_GET_LIB(e) == ERR_LIB_SSL;
+	bool cut = of_ssl && reason == SSL_R_UNEXPECTED_EOF_WHILE_READING;
 	const char *text = of_ssl ? tls_sentence(reason) : NULL;
 
 	ERR_clear_error();
 	if (*s->reason)
-		return;
+		return -EPROTO;
 	if (!e || error == SSL_ERROR_SYSCALL)
 		tls_ended(s, number ? strerror(number) : "closed by the peer");
-	else if (of_ssl && reason == SSL_R_UNEXPECTED_EOF_WHILE_READING && s->stage != NET_TLS_UP)
+	else if (cut && s->stage != NET_TLS_UP)
 		tls_ended(s, "closed by the peer");
 	else if (of_ssl && reason >= SSL_AD_REASON_OFFSET && reason < SSL_AD_REASON_OFFSET + 256)
 		tls_alert(s, reason - SSL_AD_REASON_OFFSET);
@@ -189,4 +190,7 @@ void net_tls_failed(struct net_tls_session *s, int error, int number)
 	else
 		snprintf(s->reason, sizeof(s->reason), "TLS: %s",
 			 ERR_reason_error_string(e) ? ERR_reason_error_string(e) : "unknown error");
+	if (error == SSL_ERROR_SYSCALL && number)
+		return -number;
+	return cut && s->stage == NET_TLS_UP ? -EPIPE : -EPROTO;
 }

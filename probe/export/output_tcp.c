@@ -114,6 +114,7 @@ static void tcp_lost(struct output *o, struct tcp *t, uint64_t now_ms)
 	if (now_ms >= t->say_ms) {
 		log_warn("%s: connection lost: %s", o->name, t->net.reason);
 		t->say_ms = now_ms + TCP_SAY_MS;
+		t->say_other_ms = now_ms + TCP_SAY_OTHER_MS;
 		t->said = true;
 	}
 }

@@ -30,6 +30,7 @@ static void test_options(void **state)
 		{"ipfix+tls://h?ca=x", "whole path"},
 		{"ipfix+tls://h?ca=/nonexistent/x", "/nonexistent/x: No such file"},
 		{"ipfix+tls://h?ca=/nonexistent/x&nmae=y", "did you mean name?"},
+		{"ipfix+tls://h?ca=/x&name=", "name= is empty"},
 		{"ipfix+tcp://h?ca=/x", "unknown option ca"},
 		{"ipfx+tcp://h", "did you mean ipfix+tcp?"},
 		{"ipfix+tcp://h?erly=1", "did you mean early?"},

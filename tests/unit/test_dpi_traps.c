@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What nDPI says that is not so, or not so simple: a test for each trap that docs/ndpi.md has. Others are in test_dpi_judge.c. */
 #include <errno.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include <cmocka.h>
 
 #include "dpi_rig.h"
+#include "l7/record.h"
 
 static uint32_t wrong_by; /* octets that the library's flow is said to be larger */
 
@@ -202,15 +205,65 @@ static void test_names_tell_protocols_apart(void **state)
 				fail_msg("%u and %u are %s", j, i, dpi_app_name(rig_module, i));
 }
 
+/* A query for a name behind one header of IPv6, its first 8 octets; true if nDPI knows it. */
+static bool behind_header(unsigned kind, unsigned protocol, const char octets[8])
+{
+	static const struct frame_ends six = {"2001:db8::1", "2001:db8::53", 40000, 53, 0};
+	static const uint8_t nobody[16];
+	struct dpi_ends ends = {.src_ip = nobody, .dst_ip = nobody, .protocol = (uint8_t)protocol};
+	void *flow = aligned_alloc(64, (dpi_state_size() + 63) & ~(size_t)63);
+	struct frame query, f;
+	struct dpi_verdict v;
+	struct packet p = {.tunnels_max = 0};
+
+	assert_non_null(flow);
+	frame_dns_query(&query, "example.org");
+	frame_ip(&f, &six, kind, 8 + 8 + query.len, 1, 0);
+	frame_put(&f, octets, 8);
+	frame_u16(&f, six.src_port);
+	frame_u16(&f, six.dst_port);
+	frame_u16(&f, 8 + query.len);
+	frame_u16(&f, 0);
+	frame_put(&f, query.octets, query.len);
+	assert_int_equal(decode_ethernet(f.octets, f.len, f.len, &p), DECODE_OK);
+	assert_int_equal(p.protocol, protocol);
+	p.time_ms = UINT64_C(1700000000000);
+	dpi_begin(flow, false);
+	(void)dpi_packet(rig_module, flow, &p);
+	dpi_verdict(rig_module, flow, &ends, &v, NULL);
+	dpi_end(flow);
+	free(flow);
+	return v.confidence == L7_CONF_DPI;
+}
+
+/*
+ * nDPI walks over headers of IPv6 by itself, over others than the decoder: where it would come to another protocol it is not asked, as
+ * what it keeps of TCP is where it keeps what it knows of UDP.
+ */
+static void test_headers_of_ip6(void **state)
+{
+	(void)state;
+	assert_true(behind_header(60, IPPROTO_UDP, "\x11\0\1\4\0\0\0\0"));   /* destination options: a padding */
+	assert_false(behind_header(135, 135, "\x11\0\0\0\0\0\0\0"));         /* mobility: nothing is behind it */
+	assert_false(behind_header(140, IPPROTO_UDP, "\x11\0\0\0\0\0\0\0")); /* Shim6, which it does not know */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_headers_of_another),    cmocka_unit_test(test_guess_is_no_sight),
-		cmocka_unit_test(test_first_octet_ef),        cmocka_unit_test(test_two_confidences),
-		cmocka_unit_test(test_bot_api_by_name_only),  cmocka_unit_test(test_long_names),
-		cmocka_unit_test(test_address_rule),          cmocka_unit_test(test_union),
-		cmocka_unit_test(test_extra_dissection_ends), cmocka_unit_test(test_midstream),
-		cmocka_unit_test(test_without_payload),       cmocka_unit_test(test_names_tell_protocols_apart),
+		cmocka_unit_test(test_headers_of_ip6),
+		cmocka_unit_test(test_headers_of_another),
+		cmocka_unit_test(test_guess_is_no_sight),
+		cmocka_unit_test(test_first_octet_ef),
+		cmocka_unit_test(test_two_confidences),
+		cmocka_unit_test(test_bot_api_by_name_only),
+		cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_address_rule),
+		cmocka_unit_test(test_union),
+		cmocka_unit_test(test_extra_dissection_ends),
+		cmocka_unit_test(test_midstream),
+		cmocka_unit_test(test_without_payload),
+		cmocka_unit_test(test_names_tell_protocols_apart),
 	};
 
 	return cmocka_run_group_tests(tests, rig_setup, rig_teardown);

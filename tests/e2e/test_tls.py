@@ -3,11 +3,14 @@
 """IPFIX over TLS: what is refused, and that both sides say why; certificates that change; links that fail; openssl at the other end."""
 import collections
 import contextlib
+import json
 import os
 import re
 import shutil
 import signal
 import socket
+import ssl
+import struct
 import subprocess
 import sys
 import tempfile
@@ -282,12 +285,31 @@ class Peers(Files):
                                              messages=messages)
                 self.assertEqual(0, status, said)
                 self.assertIn("Verify return code: 0 (ok)", said)
-            l7.wait_for("both are gone", lambda: watcher.err.count("CN=probe") == 2)
+            l7.wait_for("both are gone", lambda: "CN=probe-of-other" in watcher.err)
             ended = watcher.stop()
         self.assert_unique(ended.stats, self.stories)
         self.assertEqual(self.stories, ended.stats["doubles"])
         self.assertEqual(0, ended.stats["refused"]["half_messages"], ended.err)
         self.assertRegex(ended.err, r"TLSv1\.2, CN=probe(.|\n)*TLSv1\.3, CN=probe")
+
+    def test_records_across_the_buffer(self):
+        """The last record of TLS has more than there is room for: what is left of it is read without another that follows."""
+        def message(sequence, template, count):
+            body = template + struct.pack(">HH", 256, 4 + 4 * count) + b"\xc0\x00\x02\x01" * count
+            return struct.pack(">HHIII", 10, 16 + len(body), int(time.time()), sequence, 1) + body
+
+        octets = message(0, struct.pack(">HHHHHH", 2, 12, 256, 1, 8, 4), 16375) + message(16375, b"", 246)
+        self.assertEqual(1000 + 4 * 16384, len(octets))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(self.ca.cert)
+        context.load_cert_chain(*self.probe)
+        with Watch(self.options(self.server, self.ca)) as watcher, socket.create_connection(("127.0.0.1", watcher.secure)) as plain, \
+                context.wrap_socket(plain, server_hostname="localhost") as s:
+            s.sendall(octets[:1000])
+            s.sendall(octets[1000:])
+            l7.wait_for("all records", lambda: json.loads(l7.run(
+                [l7.L7WATCH, "status", "--json", "--control", watcher.control]).out)["records"] == 16375 + 246, 20)
+            watcher.stop()
 
     def test_s_client_refused(self):
         """s_client of TLS 1.3 hears of it only if it reads, which its input's end forbids: -ign_eof."""
@@ -470,9 +492,9 @@ class Renewed(Files):
 
     def test_both_sides(self):
         with tempfile.TemporaryDirectory() as place:
-            def put(ca, names="IP:127.0.0.1"):
+            def put(ca):
                 for name in "server", "probe":
-                    pair = ca.issue(name, names)
+                    pair = ca.issue(f"{name}-of-{os.path.basename(ca.folder)}", "IP:127.0.0.1")
                     shutil.copy(pair.cert, f"{place}/{name}.pem")
                     shutil.copy(pair.key, f"{place}/{name}.key")
                 shutil.copy(ca.cert, f"{place}/ca.pem")
@@ -499,7 +521,7 @@ class Renewed(Files):
                     Links.arrived(self, proxy)
                     self.assertEqual(1, proxy.connections, "what is up stays")
                     proxy.reset_now()
-                    l7.wait_for("another connection", lambda: watcher.err.count("CN=probe") == 2)
+                    l7.wait_for("another connection", lambda: "CN=probe-of-other" in watcher.err)
                     with open(f"{place}/probe.pem", "w", encoding="ascii") as f:
                         f.write("nothing\n")
                     reload(probe, "probe.pem: has no certificate (PEM); the certificates in force stay")
@@ -508,7 +530,7 @@ class Renewed(Files):
                     feed.flows(300)
                     Links.arrived(self, proxy)
                     proxy.reset_now()
-                    l7.wait_for("another connection", lambda: watcher.err.count("CN=probe") == 3)
+                    l7.wait_for("another connection", lambda: watcher.err.count("CN=probe-of-other") == 2)
                     feed.end()
                     done = probe.finish()
                 l7.wait_for("all is through", lambda: not proxy.busy())

@@ -285,7 +285,7 @@ class Peers(Files):
                                              messages=messages)
                 self.assertEqual(0, status, said)
                 self.assertIn("Verify return code: 0 (ok)", said)
-            l7.wait_for("both are gone", lambda: "CN=probe-of-other" in watcher.err)
+            l7.wait_for("both came", lambda: watcher.err.count("CN=probe") == 2)
             ended = watcher.stop()
         self.assert_unique(ended.stats, self.stories)
         self.assertEqual(self.stories, ended.stats["doubles"])

@@ -124,8 +124,10 @@ int split_finish(struct split_program *p, unsigned rest, struct bpf_program *out
 		else
 			code->jt = (u_char)way;
 		code++;
-		if (s->far)
-			*code++ = (struct bpf_insn){.code = BPF_JMP | BPF_JA, .k = at[p->places[s->label]] - at[i] - 2};
+		if (!s->far)
+			continue;
+		*code = (struct bpf_insn){.code = BPF_JMP | BPF_JA, .k = at[p->places[s->label]] - at[i] - 2};
+		code++;
 	}
 	return 0;
 }

@@ -493,7 +493,7 @@ static void test_many(void **state)
 	whole_udp(&w, &four, 5, 3600);
 	for (unsigned n = 0; n < SHUFFLES; n++) {
 		struct rig *rig = rig_new(usual);
-		unsigned order[46];
+		unsigned order[46] = {0};
 
 		for (unsigned i = 0; i < 46; i++) {
 			unsigned k = (unsigned)(order_random(&seed) % (i + 1));

@@ -78,14 +78,4 @@ static inline void decode_begin(struct packet *p)
 	p->dst_mac = p->src_mac = NULL;
 }
 
-static inline uint16_t wire_le16(const uint8_t *p)
-{
-	return (uint16_t)(p[1] << 8 | p[0]);
-}
-
-static inline uint32_t wire_le32(const uint8_t *p)
-{
-	return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
-}
-
 #endif

@@ -7,7 +7,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "l7/record.h"
+#include "flow/flow_tunnels.h"
 
 #define FRAGMENT_END_MAX 0x20000u /* of octets in a packet: none has more, whatever its fragments say */
 
@@ -257,15 +257,6 @@ void flow_fragments_free(struct flow_fragments *f, uint32_t place)
 	f->wait[place].used = 0;
 }
 
-static bool fragment_tunnels_whole(const struct packet *p)
-{
-	for (unsigned i = 0; i < p->tunnels; i++)
-		if (i == DECODE_TUNNELS_MAX || p->tunnel[i].kind == L7_TUNNEL_NONE ||
-		    p->tunnel[i].kind >= L7_TUNNEL_COUNT)
-			return false;
-	return true;
-}
-
 void flow_fragments_packet(struct flow_fragments *f, uint32_t place, struct packet *p)
 {
 	struct flow_fragment_wait *w = &f->wait[place];
@@ -280,7 +271,7 @@ void flow_fragments_packet(struct flow_fragments *f, uint32_t place, struct pack
 	p->ip_captured = p->payload_captured = 0;
 	p->dst_mac = w->has_macs ? w->macs : NULL;
 	p->src_mac = w->has_macs ? w->macs + 6 : NULL;
-	if (!fragment_tunnels_whole(p))
+	if (!flow_tunnels_known(p->tunnel, p->tunnels))
 		p->tunnels = 0;
 	p->fragment = p->later_fragment = true;
 	p->tcp_flags = 0;

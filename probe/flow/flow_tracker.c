@@ -368,7 +368,7 @@ static bool tracker_is_long(const struct flow_tracker *t, const struct flow *f, 
 
 static uint32_t tracker_find(struct flow_tracker *t, const struct packet *p, const struct flow_lookup *l)
 {
-	uint32_t tunnel = p->tunnels ? flow_tracker_tunnel(t, p) : 0;
+	uint32_t tunnel = p->tunnels ? flow_tracker_tunnel(t, p, l->in) : 0;
 	uint32_t index = flow_table_find(&t->table, &l->key, tunnel, l->hash);
 
 	if (index && tracker_is_over(t, &t->table.flows[index], p)) {
@@ -521,7 +521,8 @@ void flow_tracker_clock(struct flow_tracker *t, uint64_t time_ms)
 static void tracker_look(const struct flow_tracker *t, struct flow_lookup *l, const struct packet *p)
 {
 	l->end = tracker_key(t, &l->key, p);
-	l->hash = flow_table_hash(&t->table, &l->key, p->tunnels ? flow_tracker_in(t, p) : 0);
+	l->in = p->tunnels ? flow_tracker_in(t, p) : 0;
+	l->hash = flow_table_hash(&t->table, &l->key, l->in);
 }
 
 void flow_tracker_expect(const struct flow_tracker *t, struct flow_lookup *l, const struct packet *p)

@@ -80,6 +80,7 @@ struct flow_tracker {
 /* What a packet's flow is found by. */
 struct flow_lookup {
 	struct flow_key key;
+	uint64_t in; /* hash of the tunnel that it is in, 0 if it is in none or that tells nothing apart */
 	uint64_t hash;
 	unsigned end; /* of the key, which sent the packet */
 };

@@ -9,8 +9,7 @@ enum { TCP_HEADER = 20 };
 
 _Static_assert(FRAGMENT_WAIT_MS <= FLOW_SLACK_MS, "fragments are given up before the flow of those before them ends");
 
-static void fragment_name(const struct flow_tracker *t, struct flow_fragment_name *name, const struct packet *p,
-			  const struct flow_lookup *l)
+static void fragment_name(struct flow_fragment_name *name, const struct packet *p, const struct flow_lookup *l)
 {
 	name->key = l->key;
 	name->end = l->end;
@@ -20,7 +19,7 @@ static void fragment_name(const struct flow_tracker *t, struct flow_fragment_nam
 	if (p->ip_version == 6)
 		name->key.protocol = 0;
 	name->id = p->fragment_id;
-	name->in = flow_tracker_in(t, p);
+	name->in = l->in;
 }
 
 static void fragment_count(struct flow_tracker *t, enum flow_fragment_kind kind)
@@ -138,7 +137,7 @@ void flow_tracker_around(struct flow_tracker *t, const struct packet *p)
 	memcpy(outer.dst_ip, in->ip[!a->turned], 16);
 	memcpy(outer.tunnel, p->tunnel, sizeof(outer.tunnel));
 	flow_tracker_expect(t, &l, &outer);
-	fragment_name(t, &name, &outer, &l);
+	fragment_name(&name, &outer, &l);
 	shared_add(&t->shared->counters.fragments, 1);
 	fragment_count(t, flow_fragments_first(t->store.fragments, &name, &outer));
 	fragment_try_all(t, &name);
@@ -149,7 +148,7 @@ void flow_tracker_fragment(struct flow_tracker *t, struct packet *p, const struc
 	struct flow_fragment_name name;
 	enum flow_fragment_kind kind;
 
-	fragment_name(t, &name, p, l);
+	fragment_name(&name, p, l);
 	shared_add(&t->shared->counters.fragments, 1);
 	if (fragment_is_tiny(p))
 		shared_add(&t->shared->counters.fragments_tiny, 1);

@@ -21,8 +21,8 @@ void flow_tracker_late(struct flow_tracker *t, struct packet *p, uint32_t place)
 int flow_tracker_tunnels_init(struct flow_tracker *t);
 /* The hash of the tunnel that a packet is in, 0 if it is in none or that tells nothing apart. */
 uint64_t flow_tracker_in(const struct flow_tracker *t, const struct packet *p);
-/* The tunnel of a packet, held until it is given; 0 if it is in none, or if that is nobody's business. */
-uint32_t flow_tracker_tunnel(struct flow_tracker *t, const struct packet *p);
+/* The tunnel of a packet, held until it is given; 0 if it is in none, or if that is nobody's business. `in` is of flow_tracker_in(). */
+uint32_t flow_tracker_tunnel(struct flow_tracker *t, const struct packet *p, uint64_t in);
 /* A new flow in a tunnel. `answer`: the packet is the responder's. */
 void flow_tracker_tunnel_begin(struct flow_tracker *t, uint32_t index, uint32_t tunnel, const struct packet *p,
 			       bool answer);

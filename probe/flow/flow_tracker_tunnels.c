@@ -33,17 +33,17 @@ uint64_t flow_tracker_in(const struct flow_tracker *t, const struct packet *p)
 
 	if (!p->tunnels || !t->table.tunnel_mask)
 		return 0;
-	flow_tunnels_of(&t->tunnels, &tunnel, p);
+	flow_tunnels_of(&t->tunnels, &tunnel, p, 0);
 	return tunnel.hash;
 }
 
-uint32_t flow_tracker_tunnel(struct flow_tracker *t, const struct packet *p)
+uint32_t flow_tracker_tunnel(struct flow_tracker *t, const struct packet *p, uint64_t in)
 {
 	struct flow_tunnel tunnel;
 
 	if (!p->tunnels || !(t->table.tunnel_mask || t->tell_tunnels))
 		return 0;
-	flow_tunnels_of(&t->tunnels, &tunnel, p);
+	flow_tunnels_of(&t->tunnels, &tunnel, p, in);
 	return flow_tunnels_take(&t->tunnels, &tunnel);
 }
 

@@ -49,7 +49,7 @@ static uint64_t tunnels_hash(const struct flow_tunnel *t, uint64_t seed)
 	return XXH3_64bits_withSeed(t->in, t->n * sizeof(t->in[0]), seed);
 }
 
-void flow_tunnels_of(const struct flow_tunnels *ts, struct flow_tunnel *t, const struct packet *p)
+void flow_tunnels_of(const struct flow_tunnels *ts, struct flow_tunnel *t, const struct packet *p, uint64_t hash)
 {
 	memset(t, 0, sizeof(*t));
 	t->n = p->tunnels;
@@ -57,7 +57,7 @@ void flow_tunnels_of(const struct flow_tunnels *ts, struct flow_tunnel *t, const
 		t->in[i] = p->tunnel[i];
 		t->in[i].vlan_id &= ts->vlan_mask;
 	}
-	t->hash = tunnels_hash(t, ts->seed);
+	t->hash = hash ? hash : tunnels_hash(t, ts->seed);
 }
 
 static bool tunnels_same(const struct flow_tunnel *a, const struct flow_tunnel *b)
@@ -119,6 +119,16 @@ uint64_t flow_tunnels_name(const struct flow_tunnels *ts, uint32_t index)
 	return index ? tunnels_hash(flow_tunnels_at(ts, index), 0) : 0;
 }
 
+bool flow_tunnels_known(const struct packet_tunnel *in, uint32_t n)
+{
+	if (n > DECODE_TUNNELS_MAX)
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		if (in[i].kind == L7_TUNNEL_NONE || in[i].kind >= L7_TUNNEL_COUNT)
+			return false;
+	return true;
+}
+
 bool flow_tunnels_whole(const struct flow_tunnels *ts, uint32_t index)
 {
 	const struct flow_tunnel *t;
@@ -128,12 +138,7 @@ bool flow_tunnels_whole(const struct flow_tunnels *ts, uint32_t index)
 	if (index > ts->pool.max)
 		return false;
 	t = flow_tunnels_at(ts, index);
-	if (t->n == 0 || t->n > DECODE_TUNNELS_MAX || t->hash != tunnels_hash(t, ts->seed))
-		return false;
-	for (uint32_t i = 0; i < t->n; i++)
-		if (t->in[i].kind == L7_TUNNEL_NONE || t->in[i].kind >= L7_TUNNEL_COUNT)
-			return false;
-	return true;
+	return t->n > 0 && flow_tunnels_known(t->in, t->n) && t->hash == tunnels_hash(t, ts->seed);
 }
 
 void flow_tunnels_claim(struct flow_tunnels *ts, uint32_t index)

@@ -45,8 +45,8 @@ static inline uint32_t flow_tunnels_most(uint32_t max_flows)
 int flow_tunnels_init(struct flow_tunnels *ts, uint8_t *memory, uint32_t max_flows, uint64_t seed, uint16_t vlan_mask);
 void flow_tunnels_deinit(struct flow_tunnels *ts);
 
-/* What p is in, which is a tunnel, and its hash. */
-void flow_tunnels_of(const struct flow_tunnels *ts, struct flow_tunnel *t, const struct packet *p);
+/* What p is in, which is a tunnel. Its hash, if that was found before, else 0. */
+void flow_tunnels_of(const struct flow_tunnels *ts, struct flow_tunnel *t, const struct packet *p, uint64_t hash);
 /* Its index, 0 only if there is no room; it is there until given. */
 uint32_t flow_tunnels_take(struct flow_tunnels *ts, const struct flow_tunnel *t);
 /* Once more, by who has an index. */
@@ -66,6 +66,9 @@ static inline uint64_t flow_tunnels_hash(const struct flow_tunnels *ts, uint32_t
 
 /* The same on every machine and in every run; 0 for index 0. */
 uint64_t flow_tunnels_name(const struct flow_tunnels *ts, uint32_t index);
+
+/* Whether n tunnels, one in the other, are as many as there can be, each of a kind that there is. */
+bool flow_tunnels_known(const struct packet_tunnel *in, uint32_t n);
 
 /*
  * Taking over, from a process that is not trusted: whether there is a tunnel of this index, or it is 0; each flow holds its own; after

@@ -61,7 +61,7 @@ static uint32_t take(struct fixture *f, uint32_t vni, uint16_t vlan)
 	struct packet p = packet_in(vni, vlan);
 	struct flow_tunnel t;
 
-	flow_tunnels_of(&f->ts, &t, &p);
+	flow_tunnels_of(&f->ts, &t, &p, 0);
 	return flow_tunnels_take(&f->ts, &t);
 }
 

@@ -45,19 +45,13 @@ static void tunnel_ends(const struct l7_record *r, struct l7_record *out)
 
 static void tunnel_counts(const struct l7_record *r, struct l7_record *out)
 {
-	out->start_ms = r->start_ms;
-	out->end_ms = r->end_ms;
-	out->octets = r->octets;
-	out->packets = r->packets;
-	out->rev_octets = r->rev_octets;
-	out->rev_packets = r->rev_packets;
-	out->sampling = r->sampling;
-	out->biflow = r->biflow;
-	out->stream_id = r->stream_id;
-	out->record_sequence = r->record_sequence;
-	for (size_t i = 0; i < sizeof(tunnel_same); i++)
+	for (size_t i = 0; i < sizeof(tunnel_same); i++) {
+		const struct l7_field_info *f = &l7_fields[tunnel_same[i]];
+
+		memcpy((uint8_t *)out + f->offset, (const uint8_t *)r + f->offset, f->size);
 		if (l7_has(r, (enum l7_field)tunnel_same[i]))
 			l7_mark(out, (enum l7_field)tunnel_same[i]);
+	}
 }
 
 static void tunnel_words(const struct l7_record *r, struct l7_record *out)

@@ -77,23 +77,40 @@ static int tls_wrong(const char *path, const char *wrong, char *err, size_t err_
 	return -EINVAL;
 }
 
-static int tls_load_ca(const struct net_tls *t, SSL_CTX *ctx, char *err, size_t err_size)
+static bool tls_take_ca(SSL_CTX *ctx, X509 *cert, unsigned n)
 {
-	BIO *bio = tls_read(t->ca, false, err, err_size);
-	unsigned n = 0;
+	(void)n;
+	return X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert) == 1;
+}
+
+/* The list is what a client is told; it need not have all. */
+static bool tls_take_client_ca(SSL_CTX *ctx, X509 *cert, unsigned n)
+{
+	return tls_take_ca(ctx, cert, n) && SSL_CTX_add_client_CA(ctx, cert) == 1;
+}
+
+/* The first is ours, the others lead to the CA. */
+static bool tls_take_own(SSL_CTX *ctx, X509 *cert, unsigned n)
+{
+	return (n ? SSL_CTX_add1_chain_cert(ctx, cert) : SSL_CTX_use_certificate(ctx, cert)) == 1;
+}
+
+/* Each certificate of a file, in order; `n` were before it. */
+static int tls_load_certs(const char *path, SSL_CTX *ctx, bool (*take)(SSL_CTX *ctx, X509 *cert, unsigned n), char *err,
+			  size_t err_size)
+{
+	BIO *bio = tls_read(path, false, err, err_size);
 	int rc = bio ? 0 : -EINVAL;
+	unsigned n = 0;
 	X509 *cert;
 
 	while (!rc && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
-		n++;
-		/* The list is what a client is told; it need not have all. */
-		if (X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), cert) != 1 ||
-		    (t->server && SSL_CTX_add_client_CA(ctx, cert) != 1))
-			rc = tls_wrong(t->ca, "a certificate in it cannot be taken", err, err_size);
+		if (!take(ctx, cert, n++))
+			rc = tls_wrong(path, "a certificate in it cannot be taken", err, err_size);
 		X509_free(cert);
 	}
 	if (!rc && (!tls_was_end() || !n))
-		rc = tls_wrong(t->ca, n ? "is damaged" : "has no certificate (PEM)", err, err_size);
+		rc = tls_wrong(path, n ? "is damaged" : "has no certificate (PEM)", err, err_size);
 	BIO_free(bio);
 	return rc;
 }
@@ -116,25 +133,6 @@ static int tls_load_crl(const struct net_tls *t, SSL_CTX *ctx, char *err, size_t
 		rc = tls_wrong(t->crl, n ? "is damaged" : "has no list of revoked certificates (PEM)", err, err_size);
 	if (!rc)
 		X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
-	BIO_free(bio);
-	return rc;
-}
-
-/* The first is ours, the others lead to the CA. */
-static int tls_load_cert(const struct net_tls *t, SSL_CTX *ctx, char *err, size_t err_size)
-{
-	BIO *bio = tls_read(t->cert, false, err, err_size);
-	int rc = bio ? 0 : -EINVAL;
-	unsigned n = 0;
-	X509 *cert;
-
-	while (!rc && (cert = PEM_read_bio_X509(bio, NULL, NULL, NULL))) {
-		if ((n++ ? SSL_CTX_add1_chain_cert(ctx, cert) : SSL_CTX_use_certificate(ctx, cert)) != 1)
-			rc = tls_wrong(t->cert, "a certificate in it cannot be taken", err, err_size);
-		X509_free(cert);
-	}
-	if (!rc && (!tls_was_end() || !n))
-		rc = tls_wrong(t->cert, n ? "is damaged" : "has no certificate (PEM)", err, err_size);
 	BIO_free(bio);
 	return rc;
 }
@@ -207,11 +205,11 @@ SSL_CTX *net_tls_context(const struct net_tls *t, char *err, size_t err_size)
 	int rc = ctx ? 0 : -ENOMEM;
 
 	if (!rc && t->ca)
-		rc = tls_load_ca(t, ctx, why, sizeof(why));
+		rc = tls_load_certs(t->ca, ctx, t->server ? tls_take_client_ca : tls_take_ca, why, sizeof(why));
 	if (!rc && t->crl)
 		rc = tls_load_crl(t, ctx, why, sizeof(why));
 	if (!rc && t->cert)
-		rc = tls_load_cert(t, ctx, why, sizeof(why));
+		rc = tls_load_certs(t->cert, ctx, tls_take_own, why, sizeof(why));
 	if (!rc && t->key)
 		rc = tls_load_key(t, ctx, why, sizeof(why));
 	ERR_clear_error();

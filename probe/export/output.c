@@ -207,8 +207,6 @@ static int output_parse(const struct uri *u, struct output_options *o, uint32_t 
 		rc = kafka_producer_check(u, s->options, err, err_size);
 	else if (!rc)
 		rc = uri_check_options(u, s->options, err, err_size);
-	if (!rc && strcmp(s->name, "ipfix+tls") == 0)
-		rc = net_tls_check(u, false, err, err_size);
 	if (!rc && s->place == OUTPUT_TOPIC)
 		rc = output_kafka_words(u, o, err, err_size);
 	if (!rc)
@@ -218,11 +216,17 @@ static int output_parse(const struct uri *u, struct output_options *o, uint32_t 
 	return rc;
 }
 
+bool output_is_tls(const struct uri *u)
+{
+	return strcmp(u->scheme, "ipfix+tls") == 0;
+}
+
 int output_check(const struct uri *u, const char *template_name, char *err, size_t err_size)
 {
 	struct output_options o = {.template = template_name};
+	int rc = output_parse(u, &o, 0, err, err_size);
 
-	return output_parse(u, &o, 0, err, err_size);
+	return !rc && output_is_tls(u) ? net_tls_check(u, false, err, err_size) : rc;
 }
 
 static void output_wants_profile(const char *spec, uint64_t wanted[2])
@@ -272,7 +276,7 @@ const char *output_port(const struct uri *u)
 {
 	if (*u->port)
 		return u->port;
-	return strcmp(u->scheme, "ipfix+tls") == 0 ? NET_TLS_PORT : "4739";
+	return output_is_tls(u) ? NET_TLS_PORT : "4739";
 }
 
 int output_open(struct output *o, const struct exporter_config *c, size_t index, char *err, size_t err_size)

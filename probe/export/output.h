@@ -84,6 +84,8 @@ struct output {
 /* Scheme, place and options. Returns 0, or -EINVAL with a sentence. */
 int output_check(const struct uri *u, const char *template_name, char *err, size_t err_size);
 
+bool output_is_tls(const struct uri *u);
+
 /* The port of a host's URI, or the one that is usual for its scheme. */
 const char *output_port(const struct uri *u);
 

@@ -42,7 +42,7 @@ static int tcp_secure(struct output *o, struct tcp *t, char *err, size_t err_siz
 	const char *name = uri_option(o->uri, "name");
 	int rc;
 
-	if (strcmp(o->uri->scheme, "ipfix+tls") != 0)
+	if (!output_is_tls(o->uri))
 		return 0;
 	rc = net_tls_new(&t->tls, o->uri, false, err, err_size);
 	if (!rc)

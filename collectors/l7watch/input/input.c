@@ -149,8 +149,6 @@ static int input_uri(struct uri *u, enum input_kind *kind, const char *text, cha
 			 u->n_hosts > 1 ? "has one host, and " : "", input_kinds[*kind].form);
 		rc = -EINVAL;
 	}
-	if (!rc && *kind == INPUT_TLS)
-		rc = net_tls_check(u, true, err, err_size);
 	if (rc)
 		uri_deinit(u);
 	return rc;
@@ -173,7 +171,11 @@ int input_check(const struct conf_list *uris, size_t *which, char *err, size_t e
 		*which = i;
 		if (rc)
 			return rc;
+		if (kind == INPUT_TLS)
+			rc = net_tls_check(&u, true, err, err_size);
 		uri_deinit(&u);
+		if (rc)
+			return rc;
 		if (kind == INPUT_JSON_STDIN && standard_input++) {
 			snprintf(err, err_size, "%s: standard input can be read once", uris->items[i]);
 			return -EINVAL;

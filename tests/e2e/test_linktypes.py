@@ -5,7 +5,6 @@
     L7_GOLDEN=write tests/e2e/test_linktypes.py     writes that file: look at the difference before it is committed
 """
 import collections
-import json
 import os
 import signal
 import subprocess
@@ -16,36 +15,17 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import frames  # noqa: E402
+import golden  # noqa: E402
 import l7  # noqa: E402
 import links  # noqa: E402
-import pcapio  # noqa: E402
 from space import Space, words  # noqa: E402
 
-GOLDEN = os.path.join(l7.ROOT, "tests", "golden", "links.json")
-START = 1_700_000_000 * 10**9
-KEPT = ("src_ip", "dst_ip", "src_port", "dst_port", "protocol", "vlan_id", "inner_vlan_id", "src_mac", "dst_mac", "packets", "octets",
-        "rev_packets", "rev_octets", "start_ms", "end_ms", "tcp_flags", "rev_tcp_flags", "icmp_type_code", "app", "confidence",
-        "http_host", "dns_query")
 FIELDS = ("ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "ip.len", "ipv6.plen", "tcp.srcport", "tcp.dstport", "udp.srcport",
           "udp.dstport", "vlan.id", "eth.src", "eth.dst", "wlan.sa", "wlan.da")
 
 
-def write(path, link, octets):
-    pcapio.write(path, [(START + i * 10**7, frame, len(frame)) for i, frame in enumerate(octets)], link=link)
-
-
 def refused(stats):
     return {k: v["packets"] for k, v in stats["refused"].items() if v["packets"]}
-
-
-def one_per_line(case):
-    records = ",\n  ".join(json.dumps(r) for r in case["records"])
-    return f'{{"refused": {json.dumps(case["refused"])}, "records": [\n  {records}]}}'
-
-
-def golden():
-    with open(GOLDEN, encoding="utf-8") as f:
-        return json.load(f)
 
 
 # What tshark has to be told: that a pseudowire has no control word; which frame we refuse, and it shows one packet of.
@@ -94,45 +74,22 @@ def counted(flows):
     return sums
 
 
-class LinkTypes(unittest.TestCase):
-    maxDiff = None
-
-    @classmethod
-    def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = folder.name
-        for name, (link, octets) in links.captures().items():
-            write(cls.path(name), link, octets)
-        cls.wanted = {} if os.environ.get("L7_GOLDEN") == "write" else golden()
-
-    @classmethod
-    def tearDownClass(cls):
-        if os.environ.get("L7_GOLDEN") != "write":
-            return
-        with open(GOLDEN, "w", encoding="utf-8") as f:
-            f.write("{\n" + ",\n".join(f"{json.dumps(name)}: {one_per_line(cls.wanted[name])}" for name in sorted(cls.wanted)) + "\n}\n")
-
-    @classmethod
-    def path(cls, name):
-        return os.path.join(cls.folder, name + ".pcap")
+class LinkTypes(golden.Golden, unittest.TestCase):
+    FILE = "links.json"
+    KEPT = ("src_ip", "dst_ip", "src_port", "dst_port", "protocol", "vlan_id", "inner_vlan_id", "src_mac", "dst_mac", "packets", "octets",
+            "rev_packets", "rev_octets", "start_ms", "end_ms", "tcp_flags", "rev_tcp_flags", "icmp_type_code", "app", "confidence",
+            "http_host", "dns_query")
+    captures = staticmethod(links.captures)
 
     def check(self, name):
         done = l7.probe_flows(self.path(name))
         self.assertEqual("", done.said)
         self.assertEqual(tshark(self.path(name), TSHARK_MORE.get(name, ())), counted(done.flows))
-        found = {"refused": refused(done.stats),
-                 "records": [{k: flow[k] for k in KEPT if k in flow} for flow in done.flows]}
-        if os.environ.get("L7_GOLDEN") == "write":
-            self.wanted[name] = found
-        self.assertEqual(self.wanted[name], found)
+        self.check_golden(name, done.flows, refused=refused(done.stats))
         for workers in ("2", "3"):
             more = l7.probe_flows(self.path(name), "-w", workers)
             self.assertEqual(counted(done.flows), counted(more.flows))
             self.assertEqual(refused(done.stats), refused(more.stats))
-
-    def test_nothing_else_is_in_the_list(self):
-        self.assertEqual(sorted(links.captures()), sorted(golden()))
 
     def test_behind_a_filter(self):
         """libpcap reads then, not plain_file.c."""
@@ -148,7 +105,7 @@ class LinkTypes(unittest.TestCase):
                          {k: n for k, n in counted(done.flows).items() if k[1] == "packets"})
 
     def test_unknown(self):
-        write(self.path("unknown"), links.USB, [bytes(64)])
+        golden.write(self.path("unknown"), [bytes(64)], links.USB)
         for more in ((), ("-f", "ip")):
             done = l7.probe("-r", self.path("unknown"), "-o", "json:-", *more)
             self.assertEqual((2, ""), (done.status, done.out))

@@ -29,7 +29,7 @@ void spool_config_init(struct spool_config *c, const char *path, const char *nam
 				   .reserve = 5};
 }
 
-static void spool_free(struct spool *s)
+void spool_free(struct spool *s)
 {
 	spool_thread_free(s->thread);
 	spool_disk_close(&s->disk);
@@ -104,6 +104,8 @@ int spool_open(struct spool **out, const struct spool_config *c, uint64_t now_ms
 
 void spool_close(struct spool *s)
 {
+	unsigned failures;
+
 	if (!s)
 		return;
 	if (s->out) {
@@ -114,7 +116,9 @@ void spool_close(struct spool *s)
 	spool_thread_free(s->thread);
 	s->thread = NULL;
 	/* A segment each, as long as that leads anywhere. */
-	for (int i = 0; i < 64 && !spool_settled(s) && !s->failures; i++) {
+	failures = s->failures;
+	s->retry_ms = s->now_ms;
+	for (int i = 0; i < 64 && !spool_settled(s) && s->failures <= failures; i++) {
 		s->flush = true;
 		spool_write_plan(s);
 	}

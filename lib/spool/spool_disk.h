@@ -21,12 +21,12 @@ struct spool_remove {
 
 struct spool_job {
 	/* Asked for, and done in this order; what is written is not if something of it has failed. */
-	bool reopen;  /* the directory is gone or another */
+	bool reopen; /* the directory is gone or another */
 	struct spool_remove remove[SPOOL_REMOVE];
 	size_t n_remove;
 	uint64_t forget; /* a .bad to be removed, 0 none */
-	bool rotate;  /* sync what is open, then begin a segment with this header */
-	bool abandon; /* rotate: what is open is cut to its last durable octet and not synced again */
+	bool rotate;     /* sync what is open, then begin a segment with this header */
+	bool abandon;    /* rotate: what is open is cut to its last durable octet and not synced again */
 	struct spool_header header;
 	struct iovec pieces[2]; /* to be appended */
 	int n_pieces;

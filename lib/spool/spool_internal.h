@@ -47,8 +47,9 @@ struct spool_reader {
 	uint64_t counted;     /* records before this one are handed out or counted as lost */
 	uint64_t *reason;     /* counter of what is missing before the next batch; NULL: none, or damage */
 	struct spool_place memory;
-	uint64_t retry_ms; /* nothing is opened before */
-	uint64_t asked_ms; /* since when the disk is asked for the same octets; 0 it is not */
+	uint64_t retry_ms;  /* nothing is opened before */
+	uint64_t failed_ms; /* since when it cannot be opened or read, 0 it can */
+	uint64_t asked_ms;  /* since when the disk is asked for the same octets; 0 it is not */
 };
 
 struct spool {
@@ -102,6 +103,9 @@ struct spool {
 	uint64_t pos_ms;    /* when it was last written, or tried */
 	uint64_t remove_ms; /* nothing is removed before */
 };
+
+/* Writes nothing more; no job may be out. */
+void spool_free(struct spool *s);
 
 /* spool_recover.c: what is on disk, at the start. */
 int spool_recover(struct spool *s, char *err, size_t err_size);

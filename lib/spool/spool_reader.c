@@ -203,54 +203,69 @@ static void reader_leave(struct spool *s, const struct spool_segment *g, uint64_
 	spool_reader_close(s);
 }
 
-/* True if it is open; else why not is dealt with. */
-static bool reader_open(struct spool *s, struct spool_segment *g)
+/* True if what has failed is to be tried again: for ever if we are short of something, else as long as we are patient. */
+static bool reader_again(struct spool *s, int error)
+{
+	struct spool_reader *r = &s->reader;
+
+	if (!r->failed_ms) {
+		r->failed_ms = s->now_ms;
+		s->counters.errors++;
+	}
+	if (error != -EMFILE && error != -ENFILE && error != -ENOMEM && s->now_ms - r->failed_ms >= SPOOL_PATIENCE_MS) {
+		r->failed_ms = 0;
+		return false;
+	}
+	r->retry_ms = s->now_ms + SPOOL_RETRY_MS;
+	return true;
+}
+
+/* 0 if it is open, 1 if it is passed over, -EAGAIN: not now. */
+static int reader_open(struct spool *s, struct spool_segment *g)
 {
 	struct spool_reader *r = &s->reader;
 	int fd, rc;
 
 	if (r->segment == g->first_seq)
-		return true;
+		return 0;
 	spool_reader_close(s);
 	fd = spool_dir_segment(s->disk.dirfd, g->first_seq);
 	rc = fd < 0 ? fd : spool_scan_start(&r->scan, fd, g->first_seq, g->octets);
 	r->scan.patient = s->config.no_thread;
+	r->scan.place = 0;
 	r->asked_ms = 0;
 	if (rc == 0) {
 		r->segment = g->first_seq;
-		r->scan.place = 0;
+		r->failed_ms = 0;
 		if (r->scan.header_error)
 			reader_damaged(s, g);
-		return true;
+		return 0;
 	}
-	if (rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM) {
-		s->counters.errors++;
-		r->retry_ms = s->now_ms + SPOOL_RETRY_MS;
-		return false;
+	spool_reader_close(s);
+	if (rc == -ENOENT) {
+		reader_leave(s, g, &s->counters.lost_missing);
+		return 1;
 	}
-	if (rc != -ENOENT) {
-		r->scan.place = 0;
-		reader_damaged(s, g);
-	}
-	reader_leave(s, g, rc == -ENOENT ? &s->counters.lost_missing : &s->counters.lost_damaged);
-	return false;
+	if (rc != -EBADF && rc != -EPROTONOSUPPORT && reader_again(s, rc))
+		return -EAGAIN;
+	reader_damaged(s, g);
+	reader_leave(s, g, &s->counters.lost_damaged);
+	return 1;
 }
 
-/* 0, or -EAGAIN: not now. */
+/* 0: go on; -EAGAIN: not now. */
 static int reader_error(struct spool *s, struct spool_segment *g)
 {
 	struct spool_reader *r = &s->reader;
 
-	if (r->scan.error == -ENOMEM)
-		r->retry_ms = s->now_ms + SPOOL_RETRY_MS;
-	if (r->scan.error == -ENOMEM)
-		return -EAGAIN;
 	if (r->scan.error == -EAGAIN) {
 		if (!r->asked_ms)
 			r->asked_ms = s->now_ms;
 		r->scan.patient = s->now_ms - r->asked_ms >= SPOOL_PATIENCE_MS;
 		return r->scan.patient ? 0 : -EAGAIN;
 	}
+	if (reader_again(s, r->scan.error))
+		return -EAGAIN;
 	r->scan.place = r->scan.at;
 	reader_damaged(s, g);
 	reader_leave(s, g, &s->counters.lost_damaged);
@@ -271,7 +286,7 @@ static int reader_step(struct spool *s, struct spool_segment *g, struct spool_ba
 	found = spool_scan_next(scan);
 	if (found == SPOOL_FOUND_ERROR)
 		return reader_error(s, g);
-	r->asked_ms = 0;
+	r->asked_ms = r->failed_ms = 0;
 	scan->patient = s->config.no_thread;
 	switch (found) {
 	case SPOOL_FOUND_BATCH:
@@ -308,7 +323,7 @@ int spool_next(struct spool *s, struct spool_batch *b)
 	while (s->window.n < s->window.size) {
 		uint64_t next = s->reader.next_seq;
 		struct spool_segment *g;
-		int rc = 0;
+		int rc, found = 0;
 
 		if (next > (early ? s->buffer.head_seq - 1 : s->synced))
 			return -EAGAIN;
@@ -324,12 +339,13 @@ int spool_next(struct spool *s, struct spool_batch *b)
 		}
 		if (!reader_may_open(s))
 			return -EAGAIN;
-		if (reader_open(s, g))
-			rc = reader_step(s, g, b);
-		else if (s->now_ms < s->reader.retry_ms)
-			rc = -EAGAIN;
-		if (rc)
-			return rc < 0 ? rc : 0;
+		rc = reader_open(s, g);
+		if (rc == 0)
+			found = reader_step(s, g, b);
+		if (rc < 0 || found < 0)
+			return -EAGAIN;
+		if (found)
+			return 0;
 	}
 	return -EAGAIN;
 }

@@ -351,10 +351,14 @@ void spool_write_done(struct spool *s)
 		write_failed(s, j);
 	else if (wrote)
 		write_recovered(s);
-	if (j->write_pos && !j->pos_rc)
+	if (j->write_pos && !j->pos_rc) {
 		s->durable_pos = j->pos;
-	else if (j->write_pos)
+		if (!wrote &&
+		    s->written.seq == s->buffer.head_seq) /* all was acknowledged before it could be tried again */
+			write_recovered(s);
+	} else if (j->write_pos) {
 		s->counters.errors++;
+	}
 	if (spool_settled(s))
 		s->flush = false;
 }
@@ -378,9 +382,9 @@ int spool_write_wait(const struct spool *s)
 
 	if (s->out)
 		return -1;
-	if (s->trouble)
+	if (s->trouble && (unwritten || write_unsynced(s) || s->reopen))
 		due = write_until(s, s->retry_ms);
-	else if (unwritten || (s->flush && write_unsynced(s)))
+	else if (!s->trouble && (unwritten || (s->flush && write_unsynced(s))))
 		due = 0;
 	else if (write_unsynced(s) && s->config.sync == SPOOL_SYNC_INTERVAL)
 		due = write_until(s, s->unsynced_ms + s->config.sync_ms);

@@ -189,6 +189,10 @@ static void disk_rotate(struct spool_disk *d, struct spool_job *j)
 		if (j->sync_rc)
 			return;
 	}
+	if (d->fd >= 0 && disk_removed(d)) {
+		j->rc = -ESTALE;
+		return;
+	}
 	if (!j->abandon)
 		d->durable = d->end;
 	j->old_synced = true;

@@ -146,6 +146,7 @@ static void recover_reader(struct spool *s, int pos_rc)
 		r->known = fd >= 0 && spool_scan_start(&scan, fd, r->next_seq, g->list[0].octets) == 0 &&
 			   !scan.header_error;
 		r->next_record = r->known ? scan.header.first_record : 0;
+		r->known |= r->next_seq == 1;
 		spool_scan_deinit(&scan);
 	}
 	r->counted = r->next_record;

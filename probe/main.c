@@ -10,6 +10,7 @@
 #include "dpi/dpi.h"
 #include "lists.h"
 #include "sandbox_selftest.h"
+#include "spool_command.h"
 #include "supervisor.h"
 
 /* --check: what config_load() has not looked at yet. */
@@ -63,10 +64,21 @@ static int main_completion(struct config *c)
 	return 1;
 }
 
+/* What was printed has to have been written. */
+static int main_end(int status)
+{
+	int rc = stdfd_flush();
+
+	if (!rc)
+		return status;
+	log_error("standard output: %s", strerror(-rc));
+	return 2;
+}
+
 int main(int argc, char **argv)
 {
 	struct config config;
-	int status = 0, rc;
+	int status = 0;
 	char err[1024];
 	sigset_t hangup;
 
@@ -76,6 +88,8 @@ int main(int argc, char **argv)
 	stdfd_reserve();
 	memset(&config, 0, sizeof(config));
 	log_init("l7probe", LOG_LEVEL_WARN);
+	if (spool_command_wanted(argc, argv))
+		return main_end(spool_command(argc, argv));
 	if (config_load(&config, argc, argv, err, sizeof(err))) {
 		log_error("%s", err);
 		return 1;
@@ -103,10 +117,5 @@ int main(int argc, char **argv)
 	else
 		status = supervisor_run(&config, argc, argv);
 	config_deinit(&config);
-	rc = stdfd_flush();
-	if (rc) {
-		log_error("standard output: %s", strerror(-rc));
-		status = 2;
-	}
-	return status;
+	return main_end(status);
 }

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -104,20 +103,32 @@ int spool_dir_open(const char *path, bool make)
 	return fd < 0 ? -errno : fd;
 }
 
-int spool_dir_lock(int dirfd, bool make)
+int spool_dir_lock(int dirfd)
 {
-	int fd = openat(dirfd, "LOCK", (make ? O_RDWR | O_CREAT : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC, 0600), rc;
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int fd = openat(dirfd, "LOCK", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600), rc;
 
 	if (fd < 0)
 		return -errno;
-	while (flock(fd, LOCK_EX | LOCK_NB)) {
+	while (fcntl(fd, F_OFD_SETLK, &lock)) {
 		if (errno == EINTR)
 			continue;
-		rc = -errno;
+		rc = errno == EAGAIN || errno == EACCES ? -EWOULDBLOCK : -errno;
 		close(fd);
 		return rc;
 	}
 	return fd;
+}
+
+bool spool_dir_locked(int dirfd)
+{
+	struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+	int fd = openat(dirfd, "LOCK", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	bool locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+
+	if (fd >= 0)
+		close(fd);
+	return locked;
 }
 
 /* O_NONBLOCK: a pipe that somebody has put there must not hold us; nothing but files is read. */

@@ -42,8 +42,13 @@ void spool_dir_name(char name[SPOOL_NAME], uint64_t first_seq, const char *suffi
  * Opens the directory; `make`: makes it with mode 0700 if it is not there. Returns a descriptor or a negative errno.
  */
 int spool_dir_open(const char *path, bool make);
-/* Takes the lock for as long as the descriptor is open. Returns it, -EWOULDBLOCK if another has it, or a negative errno. */
-int spool_dir_lock(int dirfd, bool make);
+/*
+ * Takes the lock for as long as the descriptor is open; one of the open file, so that others can ask for it without taking it.
+ * Returns the descriptor, -EWOULDBLOCK if another has the lock, or a negative errno.
+ */
+int spool_dir_lock(int dirfd);
+/* Whether somebody has it. */
+bool spool_dir_locked(int dirfd);
 /* A segment to read; a negative errno. */
 int spool_dir_segment(int dirfd, uint64_t first_seq);
 /*

@@ -74,7 +74,7 @@ int spool_disk_open(struct spool_disk *d, char *err, size_t err_size)
 		snprintf(err, err_size, "%s: %s", d->path, strerror(-d->dirfd));
 		return d->dirfd;
 	}
-	d->lock = spool_dir_lock(d->dirfd, true);
+	d->lock = spool_dir_lock(d->dirfd);
 	if (d->lock >= 0)
 		return 0;
 	if (d->lock == -EWOULDBLOCK)
@@ -189,7 +189,7 @@ static void disk_rotate(struct spool_disk *d, struct spool_job *j)
 		if (j->sync_rc)
 			return;
 	}
-	if (d->fd >= 0 && disk_removed(d)) {
+	if (d->fd >= 0 && !j->abandon && disk_removed(d)) {
 		j->rc = -ESTALE;
 		return;
 	}

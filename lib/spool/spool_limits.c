@@ -61,6 +61,7 @@ static void limits_drop_last(struct spool *s)
 	spool_reader_close(s);
 	s->doomed[s->n_doomed++] = (struct spool_remove){.first_seq = s->segments.list[0].first_seq};
 	spool_segments_remove(&s->segments, 0);
+	s->abandon = s->active; /* what is open has no name any more */
 	s->active = false;
 	s->begin = true;
 }

@@ -95,6 +95,14 @@ static bool write_pos_due(const struct spool *s)
 					(s->flush && !s->trouble));
 }
 
+/* All of it is acknowledged, durably so, and nothing is written to it. */
+static bool write_removable(const struct spool *s, size_t i)
+{
+	if (i + 1 < s->segments.n)
+		return s->segments.list[i + 1].first_seq <= s->durable_pos.seq + 1;
+	return i < s->segments.n && !s->active && s->synced <= s->durable_pos.seq;
+}
+
 /* Dropped segments, then those that are acknowledged to their end and durably so. */
 static void write_plan_removals(struct spool *s, struct spool_job *j)
 {
@@ -103,20 +111,19 @@ static void write_plan_removals(struct spool *s, struct spool_job *j)
 	for (; j->n_remove < SPOOL_REMOVE && j->n_remove < s->n_doomed; j->n_remove++)
 		j->remove[j->n_remove] = s->doomed[j->n_remove];
 	s->job_doomed = j->n_remove;
-	for (size_t i = 0; i + 1 < s->segments.n && j->n_remove < SPOOL_REMOVE; i++) {
+	for (size_t i = 0; j->n_remove < SPOOL_REMOVE && write_removable(s, i); i++) {
 		const struct spool_segment *g = &s->segments.list[i];
 
-		if (s->segments.list[i + 1].first_seq > s->durable_pos.seq + 1)
-			break;
 		j->remove[j->n_remove++] = (struct spool_remove){g->first_seq, g->damaged};
 	}
-	for (size_t i = 0; i < j->n_remove && !j->forget; i++)
-		if (j->remove[i].keep && s->bad.n == SPOOL_BAD_MAX) {
-			j->forget = s->bad.first_seq[0];
-			j->n_remove = i + 1; /* one at a time */
-			if (s->job_doomed > j->n_remove)
-				s->job_doomed = j->n_remove;
+	for (size_t i = 0, kept = s->bad.n; i < j->n_remove; i++) {
+		if (j->remove[i].keep && kept++ == SPOOL_BAD_MAX) { /* the oldest makes way, for one at a time */
+			j->forget = i == 0 ? s->bad.first_seq[0] : 0;
+			j->n_remove = i == 0 ? 1 : i;
 		}
+	}
+	if (s->job_doomed > j->n_remove)
+		s->job_doomed = j->n_remove;
 }
 
 /* Everything that was there is gone; what was synced and not sent yet, too. */
@@ -258,7 +265,7 @@ static void write_done_segment(struct spool *s, const struct spool_job *j)
 }
 
 /* The directory is there again, perhaps with something in it. */
-static void write_done_reopen(struct spool *s, const struct spool_job *j)
+static void write_done_reopen(struct spool *s)
 {
 	struct spool_segments *g = &s->segments;
 
@@ -266,13 +273,13 @@ static void write_done_reopen(struct spool *s, const struct spool_job *j)
 		return;
 	s->reopen = s->abandon = false;
 	s->durable_pos = (struct spool_pos){0};
+	spool_segments_deinit(g);
 	if (spool_dir_list(s->disk.dirfd, g, &s->bad, false))
 		return;
 	while (g->n && g->list[g->n - 1].first_seq >= s->written.seq)
 		spool_segments_remove(g, g->n - 1);
 	for (size_t i = 0; i < g->n; i++)
 		g->list[i].last_ms = (int64_t)s->now_ms;
-	(void)j;
 }
 
 static void write_done_removals(struct spool *s, const struct spool_job *j)
@@ -332,7 +339,7 @@ void spool_write_done(struct spool *s)
 
 	s->out = false;
 	if (j->reopen)
-		write_done_reopen(s, j);
+		write_done_reopen(s);
 	write_done_removals(s, j);
 	if (j->rotated)
 		write_done_segment(s, j);
@@ -392,7 +399,7 @@ int spool_write_wait(const struct spool *s)
 		due = 0;
 	if (write_pos_differs(s))
 		due = write_sooner(due, write_until(s, s->pos_ms + SPOOL_POS_MS));
-	if (s->n_doomed)
+	if (s->n_doomed || write_removable(s, 0))
 		due = write_sooner(due, write_until(s, s->remove_ms));
 	return due;
 }

@@ -402,11 +402,13 @@ struct rig_content {
 
 static void content_write(struct rig_content *c, uint64_t at, const uint8_t *data, size_t len)
 {
-	if (at + len > c->cap) {
+	if (len && at + len > c->cap) {
 		c->cap = (size_t)(at + len) * 2;
 		c->data = realloc(c->data, c->cap);
 		rig_check(c->data, "no memory");
 	}
+	if (!len)
+		return;
 	if (at > c->len)
 		memset(c->data + c->len, 0, (size_t)at - c->len);
 	if (data)
@@ -569,7 +571,7 @@ static uint8_t batch_octet(uint32_t seed, uint32_t i)
 
 int rig_put(struct spool *s, struct rig_batch *batches, uint32_t seed, size_t len, uint64_t *seq)
 {
-	static uint8_t octets[SPOOL_LEN_MAX];
+	static uint8_t octets[SPOOL_LEN_MAX + 8];
 	struct rig_batch r = {.seed = seed, .len = (uint32_t)len, .own = seed % 7, .records = seed % 5};
 	struct spool_batch b = {
 		.own = octets, .own_len = r.own, .data = octets + r.own, .len = len, .records = r.records};

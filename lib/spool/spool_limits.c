@@ -94,7 +94,8 @@ void spool_limits_enforce(struct spool *s)
 
 int64_t spool_limits_wait(const struct spool *s)
 {
-	if (!s->config.max_age_ms || s->segments.n < 1 || spool_frontier(s).seq >= s->synced)
+	if (!s->config.max_age_ms || s->segments.n < 1 || s->trouble || s->n_doomed == SPOOL_DOOMED ||
+	    spool_frontier(s).seq >= s->synced)
 		return -1;
 	return s->segments.list[0].last_ms + (int64_t)s->config.max_age_ms + 1;
 }

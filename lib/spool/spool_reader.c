@@ -132,7 +132,7 @@ void spool_rewind(struct spool *s)
 	r->next_record = window_at(s, 0)->first_record;
 	r->reason = NULL;
 	spool_reader_close(s);
-	if (window_at(s, 0)->offset) {
+	if (window_at(s, 0)->offset && !s->reopen && s->disk.dirfd >= 0) {
 		const struct spool_segment *g = spool_segments_find(&s->segments, r->next_seq);
 		int fd = g ? spool_dir_segment(s->disk.dirfd, g->first_seq) : -1;
 
@@ -311,9 +311,10 @@ static int reader_step(struct spool *s, struct spool_segment *g, struct spool_ba
 	}
 }
 
+/* While the directory is opened anew it is the thread's. */
 static bool reader_may_open(const struct spool *s)
 {
-	return s->disk.dirfd >= 0 && !s->reopen && s->now_ms >= s->reader.retry_ms;
+	return !s->reopen && s->disk.dirfd >= 0 && s->now_ms >= s->reader.retry_ms;
 }
 
 int spool_next(struct spool *s, struct spool_batch *b)

@@ -100,13 +100,14 @@ void spool_thread_give(struct spool_thread *t, struct spool_job *j)
 	thread_signal(t->give);
 }
 
+/* The signal may come after the state: what is left of one must not keep the owner awake while the next job is out. */
 bool spool_thread_take(struct spool_thread *t)
 {
 	uint64_t n;
 
-	if (atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_DONE)
+	if (read(t->done, &n, sizeof(n)) < 0 && errno != EAGAIN && errno != EINTR)
 		return false;
-	if (read(t->done, &n, sizeof(n)) < 0 && errno != EAGAIN)
+	if (atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_DONE)
 		return false;
 	atomic_store_explicit(&t->state, THREAD_IDLE, memory_order_relaxed);
 	return true;

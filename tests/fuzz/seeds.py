@@ -129,6 +129,33 @@ def yaml():
     }
 
 
+def spool():
+    def piece(kind, octets):
+        return struct.pack(">BH", kind, len(octets)) + octets
+
+    def segment(seq, record=0, more=b"\x01\x00"):
+        return piece(0, struct.pack(">HH", seq, record) + more)
+
+    def batch(seq, record, payload=b"payload", right=1):
+        return piece(1, struct.pack(">HHBBB", seq, record, 2, 1, right) + payload)
+
+    def some(seq, n, right=1):
+        return segment(seq, 2 * seq) + b"".join(batch(i, 2 * i, b"x" * i, right) for i in range(seq, seq + n))
+
+    def pos(seq):
+        return piece(3, struct.pack(">HH", seq, 2 * seq))
+
+    return {
+        "two": some(1, 3) + some(4, 3) + pos(2), "gap": some(1, 3) + some(9, 3), "doubled": some(1, 6) + some(4, 3),
+        "damaged": some(1, 3, 0) + some(4, 3, 4), "torn": some(1, 3) + piece(2, b"L7RC\x05\0\0\0"), "zeros": some(1, 2) + piece(2, bytes(200)),
+        "cut": some(1, 3) + piece(5, b"\x60"), "no-header": some(1, 2) + piece(5, b"\0") + batch(1, 0), "pos-ahead": some(1, 3) + pos(900),
+        "pos-damaged": some(1, 3) + piece(4, b"L7SPPOS1" + bytes(24)), "pos-alone": pos(7), "empty": b"", "header-alone": segment(5),
+        "other-name": segment(5, 0, b"\x01\x0f") + batch(5, 0), "bad": segment(1, 0, b"\0\0") + some(2, 2),
+        "backwards": segment(1) + batch(3, 9) + batch(2, 5) + batch(1, 0), "far": segment(1) + batch(60000, 1),
+        "magics": segment(1) + piece(2, b"L7RC" * 400) + batch(3, 9) + some(30, 2),
+    }
+
+
 def record_slot():
     def patch(at, octets):
         return struct.pack(">HB", at, len(octets)) + octets
@@ -395,7 +422,8 @@ def main():
     for target, inputs in (("fuzz_ipfix", ipfix()), ("fuzz_yaml", yaml()), ("fuzz_rules", rules()),
                            ("fuzz_record", record_slot()), ("fuzz_decode", decode()), ("fuzz_flow", flow()),
                            ("fuzz_framer", framer()), ("fuzz_profile", profile()), ("fuzz_protocols", protocols()),
-                           ("fuzz_categories", categories()), ("fuzz_uri", uri()), ("fuzz_json", json_lines())):
+                           ("fuzz_categories", categories()), ("fuzz_uri", uri()), ("fuzz_json", json_lines()),
+                           ("fuzz_spool", spool())):
         os.makedirs(os.path.join(folder, target), exist_ok=True)
         for name, octets in inputs.items():
             with open(os.path.join(folder, target, name), "wb") as f:

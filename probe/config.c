@@ -282,7 +282,8 @@ static const struct conf_row config_rows[] = {
 static struct conf config_table(struct config *c)
 {
 	return (struct conf){.program = "l7probe",
-			     .usage = "l7probe (-i IFACE[,IFACE] | -r FILE ...) [-f BPF] [-o OUTPUT ...] [options]",
+			     .usage = "l7probe (-i IFACE[,IFACE] | -r FILE ...) [-f BPF] [-o OUTPUT ...] [options]\n"
+				      "       l7probe spool ls|verify|drain DIR",
 			     .rows = config_rows,
 			     .n_rows = sizeof(config_rows) / sizeof(config_rows[0]),
 			     .target = c,

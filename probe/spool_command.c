@@ -77,7 +77,7 @@ static void command_close(struct command_spool *c)
 static void command_hole(struct command_spool *c, const struct spool_record *r, const char *name)
 {
 	if (c->known && r->seq > c->next_seq) {
-		log_warn("%s/%s: before batch %" PRIu64 ": %" PRIu64 " batches are missing, with %" PRIu64 " records",
+		log_warn("%s/%s: before batch %" PRIu64 " there are missing %" PRIu64 ", of %" PRIu64 " records",
 			 c->path, name, r->seq, r->seq - c->next_seq,
 			 r->first_record > c->next_record ? r->first_record - c->next_record : 0);
 		c->places++;
@@ -258,7 +258,7 @@ static int command_verify(struct command_spool *c)
 	quantity_octets(octets, c->segments.octets);
 	printf("%zu segments, %s batches, %s records, %s: ", c->segments.n, batches, records, octets);
 	if (c->places)
-		printf("damaged in %" PRIu64 " places\n", c->places);
+		printf("%" PRIu64 " damaged, see above\n", c->places);
 	else
 		printf("nothing is damaged\n");
 	return c->places ? 2 : 0;

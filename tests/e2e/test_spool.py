@@ -88,10 +88,10 @@ class Spool(unittest.TestCase):
         place = HEADER + 2 * size
         for said in (f"0000000000000001.seg: octet {place}: batch 3 of 3 records is damaged",
                      f"0000000000000001.seg: octet {place + 3 * size}: {size} octets are no batch",
-                     "0000000000000001.seg: before batch 7: 1 batches are missing, with 3 records",
+                     "0000000000000001.seg: before batch 7 there are missing 1, of 3 records",
                      "000000000000000b.seg: octet ", "/pos: damaged"):
             self.assertIn(said, done.err)
-        self.assertIn("2 segments, 17 batches, 51 records", done.out)
+        self.assertRegex(done.out, "^2 segments, 17 batches, 51 records, .*: 5 damaged, see above\n$")
 
     def test_what_is_being_written_is_not_damaged(self):
         os.truncate(self.path("000000000000000b.seg"), os.path.getsize(self.path("000000000000000b.seg")) - 1)
@@ -103,7 +103,7 @@ class Spool(unittest.TestCase):
         spoolfile.segment(self.folder, 31, 100, [line(31)])
         done = self.run_on("verify")
         self.assertEqual(2, done.status)
-        self.assertIn("before batch 31: 10 batches are missing, with 40 records", done.err)
+        self.assertIn("before batch 31 there are missing 10, of 40 records", done.err)
 
     def test_drain(self):
         spoolfile.pos(self.folder, 7, 21)

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -37,7 +38,12 @@ struct rig_name {
 	int file;
 };
 
+/* The spool's thread calls, too. */
+#define RIG_LOCKED __attribute__((cleanup(rig_unlock), unused)) int rig_locked = pthread_mutex_lock(&rig_mutex)
+
 enum spool_fault spool_fault_now;
+static pthread_mutex_t rig_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t rig_disk = PTHREAD_MUTEX_INITIALIZER; /* who has it holds up every sync */
 
 static struct {
 	char path[64], other[64];
@@ -50,8 +56,15 @@ static struct {
 	size_t reached, fail_from, fail_to, die_at;
 	int error;
 	unsigned fail_syncs;
+	int not_in_memory;
 	bool sealed; /* another directory is in use: nothing is written down */
 } rig;
+
+static void rig_unlock(const int *locked)
+{
+	(void)locked;
+	pthread_mutex_unlock(&rig_mutex);
+}
 
 uint32_t rig_random(uint32_t *state)
 {
@@ -163,16 +176,21 @@ int __wrap_unlinkat(int dirfd, const char *path, int flags);
 
 int __wrap_open(const char *path, int flags, ...)
 {
+	RIG_LOCKED;
+
 	return call_fails() && rig.error ? -1 : __real_open(path, flags, 0);
 }
 
 int __wrap_mkdir(const char *path, mode_t mode)
 {
+	RIG_LOCKED;
+
 	return call_fails() && rig.error ? -1 : __real_mkdir(path, mode);
 }
 
 int __wrap_openat(int dirfd, const char *path, int flags, ...)
 {
+	RIG_LOCKED;
 	const struct rig_name *known = name_find(rig.names, rig.n_names, path);
 	int fd;
 
@@ -198,6 +216,7 @@ int __wrap_openat(int dirfd, const char *path, int flags, ...)
 
 ssize_t __wrap_pwritev(int fd, const struct iovec *v, int n, off_t at)
 {
+	RIG_LOCKED;
 	struct iovec half = {.iov_base = v[0].iov_base, .iov_len = (v[0].iov_len + 1) / 2};
 	struct rig_call *c;
 	ssize_t done;
@@ -224,16 +243,25 @@ ssize_t __wrap_pwritev(int fd, const struct iovec *v, int n, off_t at)
 
 ssize_t __wrap_preadv2(int fd, const struct iovec *v, int n, off_t at, int flags)
 {
+	RIG_LOCKED;
+
+	if ((flags & RWF_NOWAIT) && rig.not_in_memory) {
+		errno = rig.not_in_memory;
+		return -1;
+	}
 	return call_fails() && rig.error ? -1 : __real_preadv2(fd, v, n, at, flags);
 }
 
 ssize_t __wrap_pread(int fd, void *to, size_t n, off_t at)
 {
+	RIG_LOCKED;
+
 	return call_fails() && rig.error ? -1 : __real_pread(fd, to, n, at);
 }
 
 int __wrap_ftruncate(int fd, off_t len)
 {
+	RIG_LOCKED;
 	int rc = call_fails() && rig.error ? -1 : __real_ftruncate(fd, len);
 
 	if (rc == 0 && !rig.sealed)
@@ -242,8 +270,9 @@ int __wrap_ftruncate(int fd, off_t len)
 }
 
 /* It need not be done: what would be on a disk is decided by what is written down. */
-int __wrap_fdatasync(int fd)
+static int rig_sync(int fd)
 {
+	RIG_LOCKED;
 	bool fails = call_fails() && rig.error;
 
 	if (rig.fail_syncs) {
@@ -256,8 +285,17 @@ int __wrap_fdatasync(int fd)
 	return fails ? -1 : 0;
 }
 
+int __wrap_fdatasync(int fd)
+{
+	pthread_mutex_lock(&rig_disk);
+	pthread_mutex_unlock(&rig_disk);
+	return rig_sync(fd);
+}
+
 int __wrap_fsync(int fd)
 {
+	RIG_LOCKED;
+
 	(void)fd;
 	if (call_fails() && rig.error)
 		return -1;
@@ -268,6 +306,7 @@ int __wrap_fsync(int fd)
 
 int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to)
 {
+	RIG_LOCKED;
 	int rc = call_fails() && rig.error ? -1 : __real_renameat(from_dir, from, to_dir, to);
 	struct rig_call *c;
 
@@ -282,6 +321,7 @@ int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to)
 
 int __wrap_unlinkat(int dirfd, const char *path, int flags)
 {
+	RIG_LOCKED;
 	int rc = call_fails() && rig.error ? -1 : __real_unlinkat(dirfd, path, flags);
 	struct rig_call *c;
 
@@ -291,6 +331,19 @@ int __wrap_unlinkat(int dirfd, const char *path, int flags)
 	snprintf(c->name, SPOOL_NAME, "%s", path);
 	name_apply(rig.names, &rig.n_names, c);
 	return 0;
+}
+
+void rig_hold_disk(bool hold)
+{
+	if (hold)
+		pthread_mutex_lock(&rig_disk);
+	else
+		pthread_mutex_unlock(&rig_disk);
+}
+
+void rig_not_in_memory(int error)
+{
+	rig.not_in_memory = error;
 }
 
 size_t rig_calls(void)

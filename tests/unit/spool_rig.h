@@ -41,6 +41,10 @@ size_t rig_reached(void);
 void rig_die(size_t n);
 /* Syncs of files fail so many times from now on. */
 void rig_fail_syncs(unsigned n);
+/* As long as it is held, no sync comes to an end. */
+void rig_hold_disk(bool hold);
+/* Reads that may not wait fail with this error; 0: they do not. */
+void rig_not_in_memory(int error);
 /* Makes another directory as it is if the process dies at call k: all before it is done, and half of it if it writes. */
 const char *rig_after_kill(size_t k);
 /* As it may be if the machine dies then. */

@@ -522,6 +522,70 @@ static void test_thread(void **state)
 	spool_close(s);
 }
 
+/* A disk that takes for ever holds up nothing but what is to become durable. */
+static void test_slow_disk(void **state)
+{
+	struct spool_config c;
+	struct spool *s;
+	uint64_t seq, last = 0, began = clock_mono_ms();
+	int n = 0;
+
+	(void)state;
+	rig_config(&c, rig_disk_new());
+	c.no_thread = false;
+	c.sync = SPOOL_SYNC_ALWAYS;
+	s = open_with(&c);
+	rig_hold_disk(true);
+	for (; rig_put(s, batches, (uint32_t)n, 20000, &seq) == 0; n++)
+		spool_step(s, clock_mono_ms());
+	assert_in_range(n, 150, 250); /* 4 MiB */
+	assert_int_equal(rig_put(s, batches, 1, 20000, &seq), -EAGAIN);
+	assert_int_equal(spool_synced(s), 0);
+	assert_true(clock_mono_ms() - began < 5000);
+	rig_hold_disk(false);
+	while (last < (uint64_t)n && clock_mono_ms() - began < 60000) {
+		struct pollfd p;
+		uint64_t took;
+		int due;
+
+		spool_step(s, clock_mono_ms());
+		took = take(s, -1);
+		last = took ? took : last;
+		due = spool_wait(s, clock_mono_ms(), &p);
+		assert_true(poll(&p, 1, due < 0 || due > 100 ? 100 : due) >= 0);
+	}
+	assert_int_equal(last, n);
+	spool_close(s);
+}
+
+/* What the kernel does not have in memory is asked for, and read in the end whatever comes. */
+static void test_not_in_memory(void **state)
+{
+	struct spool *s = open_at(rig_disk_new());
+	struct spool_batch b;
+	struct pollfd p;
+
+	(void)state;
+	put(s, 3, 1000);
+	s->config.no_thread = false; /* as if somebody waited for us */
+	rig_not_in_memory(EAGAIN);
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(spool_next(s, &b), -EAGAIN);
+		assert_in_range(spool_wait(s, now, &p), 1, SPOOL_LOOK_MS);
+		spool_step(s, now += 900);
+	}
+	spool_step(s, now += 1100);
+	assert_int_equal(spool_next(s, &b), 0);
+	assert_int_equal(b.seq, 1);
+	rig_not_in_memory(0);
+	assert_int_equal(spool_next(s, &b), 0);
+	spool_rewind(s);
+	rig_not_in_memory(EOPNOTSUPP); /* a file system that cannot say */
+	assert_int_equal(take(s, -1), 3);
+	rig_not_in_memory(0);
+	spool_close(s);
+}
+
 /* Waiting leads to the end of all there is to do, and then there is nothing to wait for. */
 static void test_waits_end(void **state)
 {
@@ -571,6 +635,7 @@ int main(void)
 		cmocka_unit_test(test_clock),          cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_read_only),      cmocka_unit_test(test_directory_removed),
 		cmocka_unit_test(test_low_disk),       cmocka_unit_test(test_thread),
+		cmocka_unit_test(test_slow_disk),      cmocka_unit_test(test_not_in_memory),
 		cmocka_unit_test(test_waits_end),
 	};
 

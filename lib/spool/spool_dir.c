@@ -90,7 +90,7 @@ static uint64_t dir_number(const char *name, const char *suffix)
 		else
 			return 0;
 	}
-	return strcmp(name, suffix) == 0 && n <= SPOOL_NUMBER_MAX ? n : 0;
+	return strcmp(name, suffix) == 0 && n <= SPOOL_FOUND_MAX ? n : 0;
 }
 
 int spool_dir_open(const char *path, bool make)

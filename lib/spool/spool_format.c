@@ -61,7 +61,7 @@ int spool_header_get(struct spool_header *h, const uint8_t from[SPOOL_HEADER])
 	h->first_seq = get64(from + 16);
 	h->first_record = get64(from + 24);
 	h->made_ms = get64(from + 32);
-	return h->first_seq > SPOOL_NUMBER_MAX || h->first_record > SPOOL_NUMBER_MAX ? -EBADMSG : 0;
+	return h->first_seq > SPOOL_FOUND_MAX || h->first_record > SPOOL_FOUND_MAX ? -EBADMSG : 0;
 }
 
 void spool_record_put(uint8_t to[SPOOL_RECORD], struct spool_record *r, const uint8_t *payload)
@@ -115,5 +115,5 @@ bool spool_pos_get(struct spool_pos *p, const uint8_t from[SPOOL_POS])
 	p->record = get64(from + 16);
 	if (spool_fault(SPOOL_FAULT_TRUST_POS))
 		return true;
-	return ok && p->seq <= SPOOL_NUMBER_MAX && p->record <= SPOOL_NUMBER_MAX;
+	return ok && p->seq <= SPOOL_FOUND_MAX && p->record <= SPOOL_FOUND_MAX;
 }

@@ -48,6 +48,8 @@
 #define SPOOL_PAYLOAD_MAX (1u << 20)
 #define SPOOL_BATCH_MAX (1u << 20)           /* records in a batch */
 #define SPOOL_NUMBER_MAX (UINT64_C(1) << 62) /* of a sequence number or a number of records: more is damage */
+#define SPOOL_FOUND_MAX                                                                                                \
+	(SPOOL_NUMBER_MAX / 2) /* of numbers to go on from: what others have made must not use them up */
 
 extern const uint8_t spool_magic[4]; /* of a batch */
 

@@ -26,7 +26,7 @@ struct spool_place {
 struct spool_out {
 	uint64_t seq;
 	uint64_t first_record;
-	uint32_t offset; /* in its segment; 0: it came from memory */
+	uint32_t offset; /* in its segment; 0: from memory, or too far to be noted */
 	uint32_t records : 31;
 	uint32_t acked : 1;
 };

@@ -292,7 +292,8 @@ static int reader_step(struct spool *s, struct spool_segment *g, struct spool_ba
 	case SPOOL_FOUND_BATCH:
 		if (scan->record.seq < r->next_seq)
 			return 0; /* on the way to it */
-		reader_hand_out(s, &scan->record, scan->payload, (uint32_t)scan->place, b);
+		reader_hand_out(s, &scan->record, scan->payload, scan->place <= UINT32_MAX ? (uint32_t)scan->place : 0,
+				b);
 		return 1;
 	case SPOOL_FOUND_DAMAGED:
 		reader_damaged(s, g);

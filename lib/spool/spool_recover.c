@@ -75,45 +75,50 @@ static void recover_cut(const struct spool *s, struct spool_segment *segment, ui
 	segment->octets = end; /* it is read no further in any case */
 }
 
-/* Takes the last segment out of the list: `keep`: as .bad. */
-static void recover_remove(struct spool *s, bool keep)
+/* Takes a segment in which there is no batch out of the list: `keep`: as .bad. */
+static void recover_remove(struct spool *s, size_t i, bool keep)
 {
-	s->doomed[s->n_doomed++] =
-		(struct spool_remove){.first_seq = s->segments.list[s->segments.n - 1].first_seq, .keep = keep};
-	spool_segments_remove(&s->segments, s->segments.n - 1);
+	s->doomed[s->n_doomed++] = (struct spool_remove){.first_seq = s->segments.list[i].first_seq, .keep = keep};
+	spool_segments_remove(&s->segments, i);
+}
+
+/* One of the last segments; true if it has batches. */
+static bool recover_one(struct spool *s, size_t i, struct recover *out)
+{
+	struct spool_segment *g = &s->segments.list[i];
+	struct recover r;
+	int rc = recover_scan(s, g, &r);
+
+	if (rc) { /* unreadable for now, or of a later version: the reader will see. Numbers go on beyond all that it can hold */
+		log_warn("%s: %s: segment %016llx: %s", s->config.name, s->config.path,
+			 (unsigned long long)g->first_seq, strerror(-rc));
+		r = (struct recover){.next_seq = g->first_seq + g->octets / SPOOL_RECORD + 1};
+	}
+	if (r.next_seq > out->next_seq)
+		out->next_seq = r.next_seq;
+	if (r.known && !out->known && r.next_record <= SPOOL_FOUND_MAX) {
+		out->next_record = r.next_record;
+		out->known = true;
+	}
+	if (r.batches && r.end < r.size) {
+		s->segments.octets -= r.size - r.end;
+		s->counters.torn++;
+		recover_cut(s, g, r.end);
+	}
+	if (!r.batches && !rc) {
+		s->counters.torn += r.known && r.size > SPOOL_HEADER;
+		recover_remove(s, i, !r.known);
+	}
+	return r.batches;
 }
 
 /* The last segment with something in it says where numbers go on. */
 static void recover_end(struct spool *s, struct recover *out)
 {
 	*out = (struct recover){.next_seq = 1};
-	for (int i = 0; s->segments.n && i < RECOVER_BACK; i++) {
-		struct spool_segment *last = &s->segments.list[s->segments.n - 1];
-		struct recover r;
-		int rc = recover_scan(s, last, &r);
-
-		if (rc) { /* unreadable, or of a later version: numbers go on beyond all that it can hold */
-			log_warn("%s: %s: segment %016llx: %s; left out", s->config.name, s->config.path,
-				 (unsigned long long)last->first_seq, strerror(-rc));
-			r = (struct recover){.next_seq = last->first_seq + last->octets / SPOOL_RECORD + 1};
-			s->counters.damaged++;
-		}
-		if (r.next_seq > out->next_seq)
-			out->next_seq = r.next_seq;
-		if (r.known && !out->known) {
-			out->next_record = r.next_record;
-			out->known = true;
-		}
-		if (r.batches && r.end < r.size) {
-			s->segments.octets -= r.size - r.end;
-			s->counters.torn++;
-			recover_cut(s, last, r.end);
-		}
-		if (r.batches)
+	for (size_t i = s->segments.n, tries = 0; i-- > 0 && tries < RECOVER_BACK; tries++)
+		if (recover_one(s, i, out))
 			return;
-		s->counters.torn += !rc && r.known && r.size > SPOOL_HEADER;
-		recover_remove(s, rc || !r.known);
-	}
 }
 
 static void recover_ages(struct spool *s)

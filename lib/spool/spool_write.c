@@ -315,8 +315,11 @@ static void write_done_sync(struct spool *s, const struct spool_job *j, uint64_t
 {
 	bool none = s->config.sync == SPOOL_SYNC_NONE;
 
-	if (j->rotate && !j->abandon && j->old_synced)
+	if (j->rotate && !j->abandon && j->old_synced) {
+		if (!j->rotated && s->active) /* there is no other yet */
+			s->active_durable = write_last(s)->octets;
 		spool_write_release(s, before - 1);
+	}
 	if (j->synced || (none && j->written)) {
 		s->active_durable = write_last(s)->octets;
 		spool_write_release(s, s->written.seq - 1);

@@ -56,7 +56,7 @@ static struct {
 	size_t reached, fail_from, fail_to, die_at;
 	int error;
 	unsigned fail_syncs;
-	int not_in_memory;
+	int not_in_memory, not_made, not_opened;
 	bool sealed; /* another directory is in use: nothing is written down */
 } rig;
 
@@ -194,6 +194,14 @@ int __wrap_openat(int dirfd, const char *path, int flags, ...)
 	const struct rig_name *known = name_find(rig.names, rig.n_names, path);
 	int fd;
 
+	if (rig.not_made && (flags & O_CREAT) && strstr(path, ".tmp")) {
+		errno = rig.not_made;
+		return -1;
+	}
+	if (rig.not_opened && strstr(path, ".seg")) {
+		errno = rig.not_opened;
+		return -1;
+	}
 	if (call_fails() && rig.error)
 		return -1;
 	fd = __real_openat(dirfd, path, flags, 0600);
@@ -344,6 +352,16 @@ void rig_hold_disk(bool hold)
 void rig_not_in_memory(int error)
 {
 	rig.not_in_memory = error;
+}
+
+void rig_not_opened(int error)
+{
+	rig.not_opened = error;
+}
+
+void rig_not_made(int error)
+{
+	rig.not_made = error;
 }
 
 size_t rig_calls(void)

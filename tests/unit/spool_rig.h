@@ -45,6 +45,10 @@ void rig_fail_syncs(unsigned n);
 void rig_hold_disk(bool hold);
 /* Reads that may not wait fail with this error; 0: they do not. */
 void rig_not_in_memory(int error);
+/* No segment can be opened; 0: it can. */
+void rig_not_opened(int error);
+/* No new file can be made; 0: it can. */
+void rig_not_made(int error);
 /* Makes another directory as it is if the process dies at call k: all before it is done, and half of it if it writes. */
 const char *rig_after_kill(size_t k);
 /* As it may be if the machine dies then. */

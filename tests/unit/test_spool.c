@@ -435,6 +435,40 @@ static void test_read_only(void **state)
 	spool_close(s);
 }
 
+/* The next segment cannot be made: what is durable in the one before is read all the same. */
+static void test_no_next_segment(void **state)
+{
+	static const int errors[] = {EMFILE, ENOSPC, EIO};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct spool *s = open_at(rig_disk_new());
+		uint64_t seq;
+
+		for (int n = 0; n < 16; n++) {
+			assert_int_equal(rig_put(s, batches, 1, 4000, &seq), 0);
+			spool_step(s, ++now);
+		}
+		assert_int_equal(spool_synced(s), 0);
+		rig_not_made(errors[i]);
+		assert_int_equal(rig_put(s, batches, 1, 4000, &seq), 0);
+		spool_step(s, ++now);
+		assert_int_equal(spool_synced(s), 16);
+		assert_int_equal(take(s, -1), 16);
+		spool_step(s, ++now);
+		assert_true(spool_counters(s)->memory);
+		assert_int_equal(take(s, -1), 17);
+		rig_not_made(0);
+		spool_rewind(s);
+		assert_int_equal(take(s, 1), 1);
+		assert_int_equal(take(s, -1), 17);
+		assert_int_equal(spool_counters(s)->lost_missing + spool_counters(s)->lost_damaged, 0);
+		spool_step(s, now += 2000);
+		assert_int_equal(spool_synced(s), 17);
+		spool_close(s);
+	}
+}
+
 static void test_directory_removed(void **state)
 {
 	struct spool *s = open_at(rig_disk_new());
@@ -626,16 +660,27 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),          cmocka_unit_test(test_durable_first),
-		cmocka_unit_test(test_early),          cmocka_unit_test(test_acknowledged_out_of_order),
-		cmocka_unit_test(test_window),         cmocka_unit_test(test_rewind_in_segments),
-		cmocka_unit_test(test_refused),        cmocka_unit_test(test_lock),
-		cmocka_unit_test(test_oldest_dropped), cmocka_unit_test(test_dropped_while_out),
-		cmocka_unit_test(test_newest_refused), cmocka_unit_test(test_age),
-		cmocka_unit_test(test_clock),          cmocka_unit_test(test_full_disk),
-		cmocka_unit_test(test_read_only),      cmocka_unit_test(test_directory_removed),
-		cmocka_unit_test(test_low_disk),       cmocka_unit_test(test_thread),
-		cmocka_unit_test(test_slow_disk),      cmocka_unit_test(test_not_in_memory),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_durable_first),
+		cmocka_unit_test(test_early),
+		cmocka_unit_test(test_acknowledged_out_of_order),
+		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_rewind_in_segments),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_lock),
+		cmocka_unit_test(test_oldest_dropped),
+		cmocka_unit_test(test_dropped_while_out),
+		cmocka_unit_test(test_newest_refused),
+		cmocka_unit_test(test_age),
+		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_read_only),
+		cmocka_unit_test(test_no_next_segment),
+		cmocka_unit_test(test_directory_removed),
+		cmocka_unit_test(test_low_disk),
+		cmocka_unit_test(test_thread),
+		cmocka_unit_test(test_slow_disk),
+		cmocka_unit_test(test_not_in_memory),
 		cmocka_unit_test(test_waits_end),
 	};
 

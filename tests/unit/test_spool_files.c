@@ -495,6 +495,8 @@ static void test_foreign_files(void **state)
 	}
 	snprintf(file, sizeof(file), "%s/0000000000000003.seg", path);
 	assert_int_equal(symlink("0000000000000001.seg", file), 0);
+	snprintf(file, sizeof(file), "%s/4000000000000000.seg", path); /* no number is left after that one */
+	close(openat(AT_FDCWD, file, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
 	snprintf(file, sizeof(file), "%s/0000000000000100.seg", path);
 	assert_int_equal(mkfifo(file, 0600), 0);
 	seen = look(path, true);
@@ -506,6 +508,33 @@ static void test_foreign_files(void **state)
 	assert_int_equal(symlink("/etc/passwd", file), 0);
 	assert_int_equal(look(path, true).n, 0);
 	assert_false(there(path, ".pos.tmp"));
+}
+
+/* A last segment that cannot be read for now is not lost: it is read when it can be, and what is put meanwhile comes after it. */
+static void test_unreadable_at_start(void **state)
+{
+	struct spool_batch b;
+	const char *path;
+	struct spool *s;
+	uint64_t seq;
+	unsigned n = 0;
+
+	(void)state;
+	make();
+	path = copy();
+	rig_not_opened(EIO);
+	s = open_at(path);
+	rig_not_opened(0);
+	assert_int_equal(rig_put(s, batches, 5, 100, &seq), 0);
+	assert_true(seq > FILES_ALL);
+	spool_flush(s);
+	spool_step(s, 1000);
+	while (spool_next(s, &b) == 0) {
+		assert_true(rig_same(&b, batches));
+		n++;
+	}
+	assert_int_equal(n, FILES_ALL + 1);
+	spool_close(s);
 }
 
 /* A start reads the last segment, however many there are. */
@@ -558,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_quarantine),
 		cmocka_unit_test(test_later_version),
 		cmocka_unit_test(test_foreign_files),
+		cmocka_unit_test(test_unreadable_at_start),
 		cmocka_unit_test(test_start_is_short),
 	};
 

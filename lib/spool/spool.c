@@ -201,7 +201,7 @@ void spool_step(struct spool *s, uint64_t now_ms)
 		spool_write_done(s);
 	if (s->out)
 		return;
-	if (s->trouble)
+	if (s->trouble) /* what is acknowledged need not become durable any more */
 		spool_write_release(s, spool_frontier(s).seq);
 	if (!s->reopen)
 		spool_limits_enforce(s);

@@ -73,8 +73,7 @@ struct spool {
 	uint64_t active_durable; /* octets of it */
 	struct spool_remove doomed[SPOOL_DOOMED];
 	size_t n_doomed;
-	uint64_t dropped_seq;     /* batches before this one were dropped */
-	uint64_t *dropped_reason; /* counter */
+	uint64_t *dropped_reason; /* counter, of the last drop; NULL none */
 	uint64_t low_octets;      /* the file system is nearly full: not more than this; 0 it is not */
 
 	/* In memory. */

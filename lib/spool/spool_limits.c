@@ -38,7 +38,6 @@ bool spool_limits_drop(struct spool *s, uint64_t *counter)
 		return false;
 	end = s->segments.list[1].first_seq;
 	record = limits_first_record(s, 1);
-	s->dropped_seq = end;
 	s->dropped_reason = counter;
 	spool_reader_skip(s, end, record, counter);
 	if (s->reader.segment == oldest->first_seq)
@@ -55,7 +54,6 @@ static void limits_drop_last(struct spool *s)
 
 	if (s->n_doomed == SPOOL_DOOMED || !limits_may_drop(s) || spool_frontier(s).seq >= s->synced)
 		return;
-	s->dropped_seq = end;
 	s->dropped_reason = &s->counters.dropped_age;
 	spool_reader_skip(s, end, s->buffer.head_seq == end ? s->next_record : UINT64_MAX, &s->counters.dropped_age);
 	spool_reader_close(s);

@@ -47,9 +47,6 @@ static void window_advance(struct spool *s)
 		s->window.head = (s->window.head + 1) & (s->window.size - 1);
 		s->window.n--;
 	}
-	/* What is acknowledged need not become durable; what is being written is left to it. */
-	if (!s->out && s->trouble)
-		spool_write_release(s, spool_frontier(s).seq);
 }
 
 int spool_ack(struct spool *s, uint64_t seq)
@@ -107,8 +104,6 @@ void spool_reader_skip(struct spool *s, uint64_t seq, uint64_t record, uint64_t 
 /* To the first batch that there can be at or after seq. */
 static void reader_jump(struct spool *s, uint64_t seq, uint64_t *counter)
 {
-	if (s->reader.next_seq < s->dropped_seq)
-		counter = s->dropped_reason;
 	if (s->reader.next_seq < seq && !s->reader.reason)
 		s->reader.reason = counter;
 	if (s->reader.next_seq < seq)

@@ -353,8 +353,7 @@ void spool_write_done(struct spool *s)
 		last->last_ms = (int64_t)s->now_ms;
 		s->segments.octets += j->octets;
 		s->unsynced_octets += j->octets;
-		if (s->written.seq == before) /* else what was acknowledged meanwhile moved it on */
-			s->written = s->job_end;
+		s->written = s->job_end;
 	}
 	write_done_sync(s, j, before);
 	if (j->rc || j->sync_rc)

@@ -56,7 +56,7 @@ static struct {
 	size_t reached, fail_from, fail_to, die_at;
 	int error;
 	unsigned fail_syncs;
-	int not_in_memory, not_made, not_opened;
+	int not_in_memory, not_made, not_opened, not_removed;
 	bool sealed; /* another directory is in use: nothing is written down */
 } rig;
 
@@ -330,9 +330,11 @@ int __wrap_renameat(int from_dir, const char *from, int to_dir, const char *to)
 int __wrap_unlinkat(int dirfd, const char *path, int flags)
 {
 	RIG_LOCKED;
-	int rc = call_fails() && rig.error ? -1 : __real_unlinkat(dirfd, path, flags);
+	int rc = call_fails() && rig.error ? -1 : rig.not_removed ? -1 : __real_unlinkat(dirfd, path, flags);
 	struct rig_call *c;
 
+	if (rig.not_removed)
+		errno = rig.not_removed;
 	if (rc || rig.sealed)
 		return rc;
 	c = call_note(RIG_UNLINK, -1);
@@ -357,6 +359,11 @@ void rig_not_in_memory(int error)
 void rig_not_opened(int error)
 {
 	rig.not_opened = error;
+}
+
+void rig_not_removed(int error)
+{
+	rig.not_removed = error;
 }
 
 void rig_not_made(int error)

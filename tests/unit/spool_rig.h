@@ -47,6 +47,8 @@ void rig_hold_disk(bool hold);
 void rig_not_in_memory(int error);
 /* No segment can be opened; 0: it can. */
 void rig_not_opened(int error);
+/* No file can be removed; 0: it can. */
+void rig_not_removed(int error);
 /* No new file can be made; 0: it can. */
 void rig_not_made(int error);
 /* Makes another directory as it is if the process dies at call k: all before it is done, and half of it if it writes. */

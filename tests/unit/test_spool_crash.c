@@ -186,6 +186,8 @@ static const char *story_recovers(const struct story *t, const char *path, struc
 	}
 	if (!wrong && need <= known.synced)
 		wrong = "the last that was durable is missing";
+	if (!wrong && spool_counters(s)->lost_missing)
+		wrong = "something is said to be missing";
 	for (int i = 0; i < 8 && !wrong; i++) {
 		if (rig_put(s, batches, (uint32_t)i + 77, 3000, &seq) || seq <= known.acked || seq <= known.synced)
 			wrong = "a number is given twice";
@@ -416,6 +418,8 @@ static void errors_check(struct errors *t, struct spool *s, size_t times, int er
 	/* What cannot be read for ten seconds is passed over; what is short is waited for. */
 	else if (lost && error != ENOSPC && (times < 60 || error == EMFILE || error == EINTR))
 		t->wrong = "records are lost";
+	else if (k->damaged && times < 60)
+		t->wrong = "a file is damaged";
 	else if (!spool_settled(s) || k->memory)
 		t->wrong = "it has not come back";
 }

@@ -18,24 +18,11 @@
 #include "base/log.h"
 #include "spool/spool_internal.h"
 #include "spool_rig.h"
+#include "spool_play.h"
 
 #define FILES_EACH 10 /* batches in a segment */
 #define FILES 3       /* segments */
 #define FILES_ALL (FILES * FILES_EACH)
-
-static struct rig_batch batches[RIG_BATCHES];
-
-static struct spool *open_at(const char *path)
-{
-	struct spool_config c;
-	struct spool *s = NULL;
-	char err[256] = "";
-
-	rig_config(&c, path);
-	if (spool_open(&s, &c, 0, err, sizeof(err)))
-		fail_msg("%s", err);
-	return s;
-}
 
 /* Small segments, one for each start: what rig_after_kill() copies. */
 static void make(void)
@@ -88,8 +75,8 @@ static struct seen look(const char *path, bool ack)
 	seen.counters = *spool_counters(s);
 	seen.lost = seen.counters.lost_damaged + seen.counters.lost_missing;
 	if (ack)
-		for (uint64_t now = 0; now < 3000; now += 300)
-			spool_step(s, now);
+		for (uint64_t ms = 0; ms < 3000; ms += 300)
+			spool_step(s, ms);
 	seen.counters = *spool_counters(s);
 	spool_close(s);
 	return seen;
@@ -182,6 +169,30 @@ static void test_cuts(void **state)
 		assert_int_equal(seen.lost, 0);
 		assert_int_equal(look(path, true).n, 0);
 	}
+}
+
+/* What a crash has left at the end is no damage later, when other segments have come after it. */
+static void test_torn_is_cut(void **state)
+{
+	char file[160];
+	const char *path;
+	struct spool *s;
+	struct seen seen;
+	uint64_t seq;
+
+	(void)state;
+	make();
+	path = copy();
+	snprintf(file, sizeof(file), "%s/0000000000000015.seg", path);
+	assert_int_equal(truncate(file, (off_t)rig_size(path, "0000000000000015.seg") - 1), 0);
+	s = open_at(path);
+	assert_int_equal(spool_counters(s)->torn, 1);
+	assert_int_equal(rig_put(s, batches, 1, 10, &seq), 0);
+	assert_int_equal(seq, FILES_ALL);
+	spool_close(s);
+	seen = look(path, false);
+	assert_int_equal(seen.n, FILES_ALL);
+	assert_int_equal(seen.counters.torn + seen.counters.damaged, 0);
 }
 
 static void test_zeros(void **state)
@@ -667,6 +678,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flips),
 		cmocka_unit_test(test_cuts),
+		cmocka_unit_test(test_torn_is_cut),
 		cmocka_unit_test(test_zeros),
 		cmocka_unit_test(test_segment_missing),
 		cmocka_unit_test(test_damage_after_rewind),

@@ -79,7 +79,7 @@ struct spool_counters {
 	uint64_t dropped_disk; /* the file system was full */
 	uint64_t lost_damaged; /* in a segment, and not as they were written */
 	uint64_t lost_missing; /* in segments that are not there, or end too early */
-	uint64_t damaged;      /* places in files */
+	uint64_t damaged;      /* places in files, each time that they are met */
 	uint64_t torn;         /* segments cut at their end when the spool was opened: what a crash leaves */
 	uint64_t quarantined;  /* files kept as .bad */
 	uint64_t sync_errors;

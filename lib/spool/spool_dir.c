@@ -131,12 +131,18 @@ bool spool_dir_locked(int dirfd)
 	return locked;
 }
 
-/* O_NONBLOCK: a pipe that somebody has put there must not hold us; nothing but files is read. */
+/*
+ * O_NONBLOCK: a pipe that somebody has put there must not hold us; nothing but files is read. O_NOATIME: to note when a file was read
+ * would wait for the file system's journal; only the owner may leave it out.
+ */
 static int dir_file(int dirfd, const char *name)
 {
-	int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	const int flags = O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+	int fd = openat(dirfd, name, flags | O_NOATIME);
 	struct stat st;
 
+	if (fd < 0 && errno == EPERM)
+		fd = openat(dirfd, name, flags);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))

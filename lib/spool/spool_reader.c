@@ -126,6 +126,7 @@ void spool_rewind(struct spool *s)
 	r->next_seq = window_at(s, 0)->seq;
 	r->next_record = window_at(s, 0)->first_record;
 	r->reason = NULL;
+	r->asked_ms = r->failed_ms = 0;
 	spool_reader_close(s);
 	if (window_at(s, 0)->offset && !s->reopen && s->disk.dirfd >= 0) {
 		const struct spool_segment *g = spool_segments_find(&s->segments, r->next_seq);
@@ -181,12 +182,14 @@ static void reader_from_memory(struct spool *s, struct spool_batch *b)
 	reader_hand_out(s, &rec, payload, 0, b);
 }
 
+/* Said once of a segment; `l7probe spool verify` has all places. */
 static void reader_damaged(struct spool *s, struct spool_segment *g)
 {
+	if (!g->damaged)
+		log_warn("%s: %s/%016llx.seg: damaged at octet %llu", s->config.name, s->config.path,
+			 (unsigned long long)g->first_seq, (unsigned long long)s->reader.scan.place);
 	g->damaged = true;
 	s->counters.damaged++;
-	log_warn("%s: %s/%016llx.seg: damaged at octet %llu", s->config.name, s->config.path,
-		 (unsigned long long)g->first_seq, (unsigned long long)s->reader.scan.place);
 }
 
 /* After the last batch of a segment that can be read. */

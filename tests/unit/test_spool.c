@@ -65,11 +65,28 @@ static void test_durable_first(void **state)
 	spool_step(s, now += 1);
 	assert_int_equal(spool_synced(s), 1);
 	assert_int_equal(spool_next(s, &b), 0);
-	for (int i = 0; i < 262; i++) /* 1 MiB: time enough or not */
+	spool_close(s);
+}
+
+/* A MiB is synced whatever the time. */
+static void test_durable_by_size(void **state)
+{
+	struct spool_config c;
+	struct spool *s;
+	uint64_t seq;
+
+	(void)state;
+	rig_config(&c, rig_disk_new());
+	c.segment_octets = (uint64_t)16 << 20;
+	s = open_with(&c);
+	for (int i = 0; i < 250; i++)
 		assert_int_equal(rig_put(s, batches, 1, 4000, &seq), 0);
-	for (int i = 0; i < 30; i++)
-		spool_step(s, now);
-	assert_in_range(spool_synced(s), 200, seq);
+	spool_step(s, now);
+	assert_int_equal(spool_synced(s), 0);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(rig_put(s, batches, 1, 4000, &seq), 0);
+	spool_step(s, now);
+	assert_int_equal(spool_synced(s), seq);
 	spool_close(s);
 }
 
@@ -473,14 +490,23 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order),          cmocka_unit_test(test_durable_first),
-		cmocka_unit_test(test_early),          cmocka_unit_test(test_acknowledged_out_of_order),
-		cmocka_unit_test(test_window),         cmocka_unit_test(test_rewind_in_segments),
-		cmocka_unit_test(test_refused),        cmocka_unit_test(test_lock),
-		cmocka_unit_test(test_oldest_dropped), cmocka_unit_test(test_dropped_while_out),
-		cmocka_unit_test(test_newest_refused), cmocka_unit_test(test_age),
-		cmocka_unit_test(test_clock),          cmocka_unit_test(test_thread),
-		cmocka_unit_test(test_slow_disk),      cmocka_unit_test(test_not_in_memory),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_durable_first),
+		cmocka_unit_test(test_durable_by_size),
+		cmocka_unit_test(test_early),
+		cmocka_unit_test(test_acknowledged_out_of_order),
+		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_rewind_in_segments),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_lock),
+		cmocka_unit_test(test_oldest_dropped),
+		cmocka_unit_test(test_dropped_while_out),
+		cmocka_unit_test(test_newest_refused),
+		cmocka_unit_test(test_age),
+		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_thread),
+		cmocka_unit_test(test_slow_disk),
+		cmocka_unit_test(test_not_in_memory),
 		cmocka_unit_test(test_waits_end),
 	};
 

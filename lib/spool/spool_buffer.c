@@ -107,8 +107,6 @@ void spool_buffer_release(struct spool_buffer *b, uint64_t seq)
 
 		b->octets -= SPOOL_RECORD + r.len;
 		b->tail_seq++;
-		if (next < b->tail)
-			b->end = b->size;
 		b->tail = next;
 	}
 }

@@ -40,6 +40,7 @@ static void test_headers(void **state)
 	struct spool_record r, rs = {.seq = 9, .first_record = 3, .len = 4, .records = 2, .own = 1};
 	struct spool_pos p, ps = {12, 13};
 	uint8_t header[SPOOL_HEADER], record[SPOOL_RECORD], pos[SPOOL_POS];
+	static uint8_t payload[SPOOL_PAYLOAD_MAX + 1];
 
 	(void)state;
 	spool_header_put(header, &hs);
@@ -48,6 +49,11 @@ static void test_headers(void **state)
 	spool_record_put(record, &rs, (const uint8_t *)"abcd");
 	assert_true(spool_record_get(&r, record));
 	assert_memory_equal(&r, &rs, sizeof(r));
+	for (uint32_t more = 0; more < 2; more++) { /* no more memory than that is taken for what a file says */
+		spool_record_put(record, &(struct spool_record){.seq = 1, .len = SPOOL_PAYLOAD_MAX + more}, payload);
+		assert_int_equal(spool_record_get(&r, record), !more);
+	}
+	spool_record_put(record, &rs, (const uint8_t *)"abcd");
 	spool_pos_put(pos, &ps);
 	assert_true(spool_pos_get(&p, pos));
 	assert_memory_equal(&p, &ps, sizeof(p));

@@ -347,6 +347,27 @@ static void test_clock(void **state)
 	}
 }
 
+/* A start reads the last segment, however many there are. */
+static void test_start_is_short(void **state)
+{
+	const char *path = rig_disk_new();
+	size_t reached[2];
+
+	(void)state;
+	for (uint32_t i = 0; i < 42; i++) {
+		struct spool *s;
+		uint64_t seq;
+		size_t before = rig_reached();
+
+		s = open_at(path);
+		if (i == 2 || i == 41)
+			reached[i == 41] = rig_reached() - before;
+		assert_int_equal(rig_put(s, batches, i, 2000, &seq), 0);
+		spool_close(s);
+	}
+	assert_int_equal(reached[0], reached[1]);
+}
+
 /* ---- a thread ---- */
 
 static void test_thread(void **state)
@@ -504,6 +525,7 @@ int main(void)
 		cmocka_unit_test(test_newest_refused),
 		cmocka_unit_test(test_age),
 		cmocka_unit_test(test_clock),
+		cmocka_unit_test(test_start_is_short),
 		cmocka_unit_test(test_thread),
 		cmocka_unit_test(test_slow_disk),
 		cmocka_unit_test(test_not_in_memory),

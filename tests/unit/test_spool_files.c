@@ -642,27 +642,6 @@ static void test_unreadable_at_start(void **state)
 	spool_close(s);
 }
 
-/* A start reads the last segment, however many there are. */
-static void test_start_is_short(void **state)
-{
-	const char *path = rig_disk_new();
-	size_t reached[2];
-
-	(void)state;
-	for (uint32_t i = 0; i < 42; i++) {
-		struct spool *s;
-		uint64_t seq;
-		size_t before = rig_reached();
-
-		s = open_at(path);
-		if (i == 2 || i == 41)
-			reached[i == 41] = rig_reached() - before;
-		assert_int_equal(rig_put(s, batches, i, 2000, &seq), 0);
-		spool_close(s);
-	}
-	assert_int_equal(reached[0], reached[1]);
-}
-
 static int setup(void **state)
 {
 	(void)state;
@@ -697,7 +676,6 @@ int main(void)
 		cmocka_unit_test(test_later_version),
 		cmocka_unit_test(test_foreign_files),
 		cmocka_unit_test(test_unreadable_at_start),
-		cmocka_unit_test(test_start_is_short),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -379,7 +379,7 @@ int spool_command(int argc, char **argv)
 		fputs(command_help, stdout);
 		return 0;
 	}
-	if (strcmp(word, "ls") && strcmp(word, "verify") && strcmp(word, "drain")) {
+	if (strcmp(word, "ls") != 0 && strcmp(word, "verify") != 0 && strcmp(word, "drain") != 0) {
 		log_error("spool: \"%s\" is not ls, verify or drain", word);
 		return 1;
 	}

@@ -54,7 +54,7 @@ void spool_header_put(uint8_t to[SPOOL_HEADER], const struct spool_header *h)
 
 int spool_header_get(struct spool_header *h, const uint8_t from[SPOOL_HEADER])
 {
-	if (memcmp(from, header_magic, 8) || get32(from + 44) != crc32c(0, from, 44))
+	if (memcmp(from, header_magic, 8) != 0 || get32(from + 44) != crc32c(0, from, 44))
 		return -EBADMSG;
 	if (get32(from + 8) != SPOOL_VERSION || get32(from + 12) != SPOOL_HEADER)
 		return -EPROTONOSUPPORT;
@@ -79,7 +79,7 @@ void spool_record_put(uint8_t to[SPOOL_RECORD], struct spool_record *r, const ui
 
 bool spool_record_get(struct spool_record *r, const uint8_t from[SPOOL_RECORD])
 {
-	if (memcmp(from, spool_magic, 4) || get32(from + 36) != crc32c(0, from, 36))
+	if (memcmp(from, spool_magic, 4) != 0 || get32(from + 36) != crc32c(0, from, 36))
 		return false;
 	r->len = get32(from + 4);
 	r->seq = get64(from + 8);

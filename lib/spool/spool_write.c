@@ -384,21 +384,27 @@ static int write_sooner(int a, int b)
 	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
+/* Until something can be written or synced, -1 if there is nothing. */
+static int write_wait_batches(const struct spool *s)
+{
+	bool unwritten = s->written.seq < s->buffer.head_seq, unsynced = write_unsynced(s);
+
+	if (!unwritten && !unsynced && !s->reopen)
+		return -1;
+	if (s->trouble)
+		return write_until(s, s->retry_ms);
+	if (unwritten || s->flush || s->reopen || s->config.sync == SPOOL_SYNC_ALWAYS)
+		return 0;
+	return s->config.sync == SPOOL_SYNC_INTERVAL ? write_until(s, s->unsynced_ms + s->config.sync_ms) : -1;
+}
+
 int spool_write_wait(const struct spool *s)
 {
-	bool unwritten = s->written.seq < s->buffer.head_seq;
-	int due = -1;
+	int due;
 
 	if (s->out)
 		return -1;
-	if (s->trouble && (unwritten || write_unsynced(s) || s->reopen))
-		due = write_until(s, s->retry_ms);
-	else if (!s->trouble && (unwritten || (s->flush && write_unsynced(s))))
-		due = 0;
-	else if (write_unsynced(s) && s->config.sync == SPOOL_SYNC_INTERVAL)
-		due = write_until(s, s->unsynced_ms + s->config.sync_ms);
-	else if (write_unsynced(s) && s->config.sync == SPOOL_SYNC_ALWAYS)
-		due = 0;
+	due = write_wait_batches(s);
 	if (write_pos_differs(s))
 		due = write_sooner(due, write_until(s, s->pos_ms + SPOOL_POS_MS));
 	if (s->n_doomed || write_removable(s, 0))

@@ -54,7 +54,7 @@ struct spool_config {
 	size_t window;    /* batches that may be out without being acknowledged */
 	unsigned reserve; /* per cent of the file system that are left to others (1 GiB at most); 0 none */
 	bool drop_new;    /* at a limit new batches are refused; else the oldest segment goes */
-	bool early; /* batches are handed out before they are durable: no delay, and none of the limits on what a crash repeats */
+	bool early; /* handed out before they are durable: no delay, and the other side may have what a power cut takes from here */
 	bool no_thread; /* everything in spool_step(), for tests and commands */
 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "spool/spool_internal.h"
 
 _Static_assert(SPOOL_LEN_MAX == SPOOL_PAYLOAD_MAX && SPOOL_RECORDS_MAX == SPOOL_BATCH_MAX, "what callers are told");
@@ -88,12 +89,6 @@ int spool_open(struct spool **out, const struct spool_config *c, uint64_t now_ms
 		rc = spool_disk_open(&s->disk, err, err_size);
 	if (!rc)
 		rc = spool_recover(s, err, err_size);
-	if (!rc && !c->no_thread) {
-		s->thread = spool_thread_new(&s->disk);
-		rc = s->thread ? 0 : -EAGAIN;
-		if (rc)
-			snprintf(err, err_size, "%s: %s: no thread", c->name, c->path);
-	}
 	if (rc) {
 		spool_free(s);
 		return rc;
@@ -102,12 +97,27 @@ int spool_open(struct spool **out, const struct spool_config *c, uint64_t now_ms
 	return 0;
 }
 
-void spool_close(struct spool *s)
+static uint64_t spool_undurable(const struct spool *s)
+{
+	uint64_t from = spool_frontier(s).record;
+	struct spool_record r;
+	const uint8_t *payload;
+
+	if (s->synced + 1 == s->buffer.head_seq)
+		return 0;
+	(void)spool_buffer_get(&s->buffer, s->buffer.tail, &r, &payload);
+	if (r.first_record > from)
+		from = r.first_record;
+	return s->next_record > from ? s->next_record - from : 0;
+}
+
+uint64_t spool_close(struct spool *s)
 {
 	unsigned failures;
+	uint64_t lost;
 
 	if (!s)
-		return;
+		return 0;
 	if (s->out) {
 		spool_thread_wait(s->thread);
 		(void)spool_thread_take(s->thread);
@@ -122,7 +132,9 @@ void spool_close(struct spool *s)
 		s->flush = true;
 		spool_write_plan(s);
 	}
+	lost = spool_undurable(s);
 	spool_free(s);
+	return lost;
 }
 
 static int spool_check(const struct spool_batch *b)
@@ -194,8 +206,21 @@ uint64_t spool_pending(const struct spool *s)
 	return s->next_record > p.record ? s->next_record - p.record : 0;
 }
 
+/* With the first step, not before: an owner that gives up capabilities after spool_open() does so for all its threads then. */
+static void spool_start(struct spool *s)
+{
+	s->started = true;
+	if (s->config.no_thread)
+		return;
+	s->thread = spool_thread_new(&s->disk);
+	if (!s->thread)
+		log_warn("%s: %s: no thread; the disk is waited for", s->config.name, s->config.path);
+}
+
 void spool_step(struct spool *s, uint64_t now_ms)
 {
+	if (!s->started)
+		spool_start(s);
 	s->now_ms = SPOOL_CLOCK + now_ms;
 	if (s->out && spool_thread_take(s->thread))
 		spool_write_done(s);

@@ -94,8 +94,11 @@ struct spool;
 void spool_config_init(struct spool_config *c, const char *path, const char *name);
 /* Makes or opens the directory and takes its lock. Returns 0, or a negative errno with a sentence. */
 int spool_open(struct spool **s, const struct spool_config *c, uint64_t now_ms, char *err, size_t err_size);
-/* Writes and syncs what there is; waits for the disk. NULL is fine. */
-void spool_close(struct spool *s);
+/*
+ * Writes and syncs what there is; waits for the disk. NULL is fine. Returns the records that are neither acknowledged nor durable: they
+ * are lost with this process.
+ */
+uint64_t spool_close(struct spool *s);
 
 /*
  * Takes a copy. Returns 0 with the batch's number, or

@@ -61,6 +61,7 @@ struct spool {
 	struct spool_disk disk;
 	struct spool_job job;
 	struct spool_thread *thread; /* NULL: jobs are done in spool_step() */
+	bool started;                /* spool_step() was called */
 	bool out;
 	struct spool_place job_end; /* written, once the job is done */
 	size_t job_doomed;          /* of its removals, how many are of `doomed` */

@@ -45,6 +45,19 @@ static bool exporter_same_file(const char *a, const char *b)
 	return S_ISREG(x.st_mode) && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
+/* Whether both have the same directory for what waits. */
+static bool exporter_same_spool(const struct uri *a, const struct uri *b)
+{
+	const char *one = uri_option(a, "spool"), *other = uri_option(b, "spool");
+	struct stat x, y;
+
+	if (!one || !other)
+		return false;
+	if (stat(one, &x) || stat(other, &y)) /* not there yet */
+		return strcmp(one, other) == 0;
+	return x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 int exporter_check_file(const struct uri *outputs, size_t n, const char *path, char *err, size_t err_size)
 {
 	for (size_t i = 0; i < n; i++)
@@ -67,6 +80,11 @@ int exporter_check(const struct uri *outputs, size_t n, const char *template_nam
 		snprintf(err, err_size, "%s: another output writes to standard output already", last->text);
 		rc = -EINVAL;
 	}
+	for (size_t i = 0; !rc && i < n - 1; i++)
+		if (exporter_same_spool(last, &outputs[i])) {
+			snprintf(err, err_size, "%s: another output has this spool already", last->text);
+			rc = -EINVAL;
+		}
 	return rc ? rc : exporter_check_file(outputs, n - 1, last->path, err, err_size);
 }
 
@@ -245,7 +263,7 @@ static void exporter_step(struct exporter *e)
 /* Waits for the outputs and, if asked, for the rings; at most `limit` milliseconds, -1 for no limit of ours. */
 static void exporter_poll(struct exporter *e, bool rings, int limit)
 {
-	struct pollfd p[SHARED_OUTPUTS_MAX + SHARED_WORKERS_MAX];
+	struct pollfd p[OUTPUT_FDS * SHARED_OUTPUTS_MAX + SHARED_WORKERS_MAX];
 	nfds_t n = 0, first_ring;
 	uint64_t count;
 
@@ -255,7 +273,9 @@ static void exporter_poll(struct exporter *e, bool rings, int limit)
 
 		if (o->dead)
 			continue;
-		due = o->ops->wait(o, e->now_ms, &p[n++]);
+		p[n] = p[n + 1] = (struct pollfd){.fd = -1};
+		due = o->ops->wait(o, e->now_ms, &p[n]);
+		n += OUTPUT_FDS;
 		if (due >= 0 && (limit < 0 || due < limit))
 			limit = due;
 	}

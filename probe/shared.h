@@ -137,7 +137,9 @@ struct shared_output {
 	shared_counter messages;
 	shared_counter octets;
 	shared_counter reconnects;
-	shared_counter failed; /* the output has failed for good (a file that cannot be written) */
+	shared_counter spooled;   /* with a spool: on disk, to be sent */
+	shared_counter recovered; /* likewise: found there at the start, beside `records` */
+	shared_counter failed;    /* the output has failed for good (a file that cannot be written) */
 };
 
 /* An interface that is captured from. Written by the supervisor only. */

@@ -87,6 +87,8 @@ static void stats_outputs(struct buf *b, const struct config *config, const stru
 		stats_key(b, "messages", shared_get(&o->messages));
 		stats_key(b, "octets", shared_get(&o->octets));
 		stats_key(b, "reconnects", shared_get(&o->reconnects));
+		stats_key(b, "spooled", shared_get(&o->spooled));
+		stats_key(b, "recovered", shared_get(&o->recovered));
 		stats_key(b, "failed", shared_get(&o->failed));
 		buf_char(b, '}');
 	}

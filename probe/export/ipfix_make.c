@@ -17,7 +17,9 @@ static void make_data(void *arg, uint8_t *data, size_t len, uint32_t records)
 {
 	struct ipfix_make *m = arg;
 
-	if (!message_queue_put(&m->data, data, len, records, records))
+	if (m->store.message)
+		m->store.message(m->store.arg, data, len, records);
+	else if (!message_queue_put(&m->data, data, len, records, records))
 		shared_add(&m->output->counters->dropped, records);
 }
 
@@ -239,7 +241,8 @@ void ipfix_make_statistics(struct ipfix_make *m, bool finish, uint64_t now_ms)
 		return;
 	m->statistics_ms = now_ms + MAKE_STATISTICS_MS;
 	ipfix_writer_flush(m->writer);
-	s = make_statistics(m, shared_get(&c->records) - shared_get(&c->dropped));
+	s = make_statistics(m, shared_get(&c->records) + shared_get(&c->recovered) - shared_get(&c->dropped) -
+				       shared_get(&c->spooled));
 	if (ipfix_writer_statistics(m->writer, &s, (struct ipfix_sink){make_options, m}))
 		log_error("%s: statistics do not fit a message", m->output->name);
 }

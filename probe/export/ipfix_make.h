@@ -11,6 +11,7 @@ struct ipfix_make {
 	struct ipfix_writer *writer;
 	struct profile profile;
 	struct message_queue data; /* flow records, and statistics between them, from the oldest */
+	struct ipfix_sink store;   /* takes flow records instead of `data`; NULL: none does */
 	struct message_queue head; /* templates and options records: sent before what is in `data` */
 	size_t message_max;
 	uint64_t start_ms;      /* when the output was opened, since the epoch */

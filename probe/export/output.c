@@ -10,6 +10,7 @@
 #include "kafka/kafka_producer.h"
 #include "net/net_tls.h"
 #include "record/profile.h"
+#include "spool/spool.h"
 
 #define OUTPUT_QUEUE (16u << 20)
 #define OUTPUT_QUEUE_KAFKA (128u << 20) /* a message per record, and what librdkafka needs for it */
@@ -17,6 +18,8 @@
 #define OUTPUT_MTU 1400
 #define OUTPUT_MTU_MIN 560
 #define OUTPUT_REFRESH_S 60
+#define OUTPUT_SPOOL_MIN (1u << 20)   /* several segments */
+#define OUTPUT_SPOOL_AGE_S 315360000u /* ten years */
 
 enum output_place { OUTPUT_STDOUT, OUTPUT_FILE, OUTPUT_HOST, OUTPUT_TOPIC };
 
@@ -30,11 +33,13 @@ struct output_scheme {
 
 static const char *const options_text[] = {"early", "anonymize", "anonymize_key", NULL};
 static const char *const options_json[] = {"early", "queue", "anonymize", "anonymize_key", NULL};
-/* Of IPFIX over TCP and in files. */
-static const char *const options_tcp[] = {"early", "template",  "domain",        "app_name",
-					  "queue", "anonymize", "anonymize_key", NULL};
-static const char *const options_tls[] = {"early", "template",  "domain",        "app_name",      "queue",
-					  "name",  "anonymize", "anonymize_key", NET_TLS_OPTIONS, NULL};
+static const char *const options_file[] = {"early", "template",  "domain",        "app_name",
+					   "queue", "anonymize", "anonymize_key", NULL};
+static const char *const options_tcp[] = {"early",         "template", "domain",     "app_name",  "queue", "anonymize",
+					  "anonymize_key", "spool",    "spool_size", "spool_age", NULL};
+static const char *const options_tls[] = {
+	"early",         "template", "domain",     "app_name",  "queue",         "name", "anonymize",
+	"anonymize_key", "spool",    "spool_size", "spool_age", NET_TLS_OPTIONS, NULL};
 static const char *const options_udp[] = {"early",   "template", "domain",    "app_name",      "queue", "mtu",
 					  "refresh", "rate",     "anonymize", "anonymize_key", NULL};
 /* And all of librdkafka's. */
@@ -45,7 +50,7 @@ static const struct output_scheme output_schemes[] = {
 	{"text", OUTPUT_STDOUT, OUTPUT_TEXT, &output_stream_ops, options_text},
 	{"json", OUTPUT_STDOUT, OUTPUT_JSON, &output_stream_ops, options_json},
 	{"json+file", OUTPUT_FILE, OUTPUT_JSON, &output_stream_ops, options_json},
-	{"ipfix+file", OUTPUT_FILE, OUTPUT_IPFIX, &output_file_ops, options_tcp},
+	{"ipfix+file", OUTPUT_FILE, OUTPUT_IPFIX, &output_file_ops, options_file},
 	{"ipfix+tcp", OUTPUT_HOST, OUTPUT_IPFIX, &output_tcp_ops, options_tcp},
 	{"ipfix+tls", OUTPUT_HOST, OUTPUT_IPFIX, &output_tcp_ops, options_tls},
 	{"ipfix+udp", OUTPUT_HOST, OUTPUT_IPFIX, &output_udp_ops, options_udp},
@@ -173,8 +178,37 @@ static int output_words(const struct uri *u, struct output_options *o, char *err
 	return 0;
 }
 
+/* Where what waits is kept; of librdkafka's options none has such a name. */
+static int output_spool(const struct uri *u, struct output_options *o, char *err, size_t err_size)
+{
+	const char *const more[] = {"spool_size", "spool_age"};
+
+	o->spool = uri_option(u, "spool");
+	if (o->spool && (o->spool[0] != '/' || !o->spool[1])) {
+		snprintf(err, err_size, "%s: option spool is \"%s\", not the whole path of a directory", u->text,
+			 o->spool);
+		return -EINVAL;
+	}
+	for (size_t i = 0; !o->spool && i < sizeof(more) / sizeof(more[0]); i++) {
+		if (!uri_option(u, more[i]))
+			continue;
+		snprintf(err, err_size, "%s: option %s needs the option spool", u->text, more[i]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static struct spool_config output_spool_defaults(void)
+{
+	struct spool_config c;
+
+	spool_config_init(&c, NULL, NULL);
+	return c;
+}
+
 static int output_numbers(const struct uri *u, struct output_options *o, uint32_t domain, char *err, size_t err_size)
 {
+	struct spool_config c = output_spool_defaults();
 	bool kafka = strcmp(u->scheme, "kafka") == 0;
 	const struct {
 		const char *name;
@@ -186,6 +220,8 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 		{"rate", {0, 100000000, 0}, &o->rate},
 		{"domain", {0, UINT32_MAX, domain}, &o->domain},
 		{"queue", {OUTPUT_QUEUE_MIN, UINT64_C(1) << 34, kafka ? OUTPUT_QUEUE_KAFKA : OUTPUT_QUEUE}, &o->queue},
+		{"spool_size", {OUTPUT_SPOOL_MIN, UINT64_C(1) << 50, c.max_octets}, &o->spool_size},
+		{"spool_age", {0, OUTPUT_SPOOL_AGE_S, c.max_age_ms / 1000}, &o->spool_age_ms},
 	};
 	struct uri_range flag = {0, 1, 0};
 	uint64_t early;
@@ -195,6 +231,7 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 		rc = uri_number(u, numbers[i].name, numbers[i].range, numbers[i].to, err, err_size);
 	o->early = early != 0;
 	o->refresh_ms *= 1000;
+	o->spool_age_ms *= 1000;
 	return rc;
 }
 
@@ -211,6 +248,8 @@ static int output_parse(const struct uri *u, struct output_options *o, uint32_t 
 		rc = output_kafka_words(u, o, err, err_size);
 	if (!rc)
 		rc = output_words(u, o, err, err_size);
+	if (!rc)
+		rc = output_spool(u, o, err, err_size);
 	if (!rc)
 		rc = output_numbers(u, o, domain, err, err_size);
 	return rc;

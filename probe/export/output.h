@@ -16,6 +16,8 @@
 #include "exporter.h"
 #include "l7/record.h"
 
+#define OUTPUT_FDS 2 /* that one may wait for */
+
 struct output;
 
 struct output_ops {
@@ -27,7 +29,7 @@ struct output_ops {
 	void (*flush)(struct output *o, uint64_t now_ms);
 	/* Sockets and timers: called whenever the exporter comes round. */
 	void (*step)(struct output *o, uint64_t now_ms);
-	/* Fills *p (fd -1 for nothing) and returns milliseconds until the next step is due, -1 for no limit. */
+	/* Fills p[0], and p[1] if it needs two (fd -1 for nothing, as they come), and returns milliseconds until the next step is due, -1 for no limit. */
 	int (*wait)(const struct output *o, uint64_t now_ms, struct pollfd *p);
 	/* No room for another record: it would be dropped. */
 	bool (*full)(const struct output *o);
@@ -56,7 +58,10 @@ struct output_options {
 	uint64_t rate;        /* UDP: records per second, 0 unlimited */
 	uint64_t domain;      /* observation domain in the message headers */
 	uint64_t queue;       /* octets of messages kept in memory */
-	uint8_t key;          /* Kafka: enum output_key */
+	const char *spool;    /* directory; NULL: none */
+	uint64_t spool_size;  /* octets on disk */
+	uint64_t spool_age_ms;
+	uint8_t key; /* Kafka: enum output_key */
 	struct anonymize_rules anonymize;
 };
 

@@ -6,6 +6,10 @@
  * reconnect come the templates and the application table, then what was not acknowledged once more, under the new
  * connection's sequence numbers (RFC 7011 section 10.4.3), then what is new. A receiver that had read some of it knows
  * doubles by streamId and recordSequence. With TLS, a message is acknowledged with the record that has its last octet.
+ *
+ * With a spool flow records wait there, not in memory, and only what is said besides (names, statistics) is in `make`. What an
+ * earlier probe has left may need other templates than those of now: then a connection is told only those, and ended in order
+ * before the others' turn comes.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,9 +19,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "export/ipfix_make.h"
+#include "export/message_spool.h"
 #include "net/net_tcp.h"
+#include "spool/spool.h"
 
 #define TCP_MESSAGE 16384 /* octets: a hundred records per system call or record of TLS, and still early on the wire */
+#define TCP_LINGER_MS 200 /* with a spool: a message waits so long for records, as its batch would for the disk */
 #define TCP_SAY_MS 60000
 #define TCP_SAY_OTHER_MS 10000 /* that it does not come up for another reason than the one that was said */
 
@@ -34,6 +41,12 @@ struct tcp {
 	uint64_t say_ms;          /* a loss is not said before */
 	uint64_t say_other_ms;    /* nor another reason */
 	bool finished;
+	struct message_spool *spool; /* NULL: none */
+	uint64_t told;               /* hash of the data templates that the connection has; 0 none yet */
+	uint64_t waits_ms;           /* since when records wait for others, 0 none do */
+	bool of_spool;               /* the message in hand is the spool's batch */
+	bool turning;                /* this connection ends, one with other templates follows */
+	bool summed;                 /* the last statistics are made */
 };
 
 /* Who answers has a certificate for the host, unless name= says otherwise. */
@@ -63,6 +76,11 @@ static int tcp_open(struct output *o, char *err, size_t err_size)
 	}
 	if (!rc)
 		rc = ipfix_make_init(&t->make, o, TCP_MESSAGE, err, err_size);
+	if (!rc && o->options.spool) {
+		rc = message_spool_new(&t->spool, &t->make, err, err_size);
+		if (rc)
+			ipfix_make_deinit(&t->make);
+	}
 	if (rc) {
 		if (t)
 			net_tls_free(t->tls);
@@ -82,17 +100,32 @@ static void tcp_connected(struct output *o, struct tcp *t)
 	if (t->said)
 		log_info("%s: connected", o->name);
 	t->said = false;
-	ipfix_make_templates(&t->make);
 	t->last = NULL;
 	t->partial = 0;
 	t->sequence = 0;
+	if (!t->spool) {
+		ipfix_make_templates(&t->make);
+		return;
+	}
+	message_queue_clear(&t->make.head);
+	message_spool_rewind(t->spool);
+	t->told = 0;
+	t->of_spool = t->turning = false;
 }
 
-/* The message in hand: of the templates first. NULL if all is written. */
+/* Whether what goes by the templates of now may be sent on this connection. */
+static bool tcp_speaks(const struct tcp *t)
+{
+	return !t->spool || t->told == t->spool->hash;
+}
+
+/* The message in hand that is not of the spool: of the templates first. NULL if all is written. */
 static struct message *tcp_current(const struct tcp *t)
 {
 	if (t->make.head.head)
 		return t->make.head.head;
+	if (!tcp_speaks(t))
+		return NULL;
 	return t->last ? t->last->next : t->make.data.head;
 }
 
@@ -129,26 +162,135 @@ static void tcp_failed(struct output *o, struct tcp *t, uint64_t now_ms)
 	t->said = true;
 }
 
-static void tcp_write(struct output *o, struct tcp *t, uint64_t now_ms)
+/* The rest of the message in hand. True if all of it is written. */
+static bool tcp_push(struct output *o, struct tcp *t, const uint8_t *data, size_t len, uint64_t now_ms)
 {
-	struct message *m;
+	while (t->partial < len) {
+		ssize_t n = net_tcp_write(&t->net, data + t->partial, len - t->partial, now_ms);
 
-	while (t->net.state == NET_TCP_UP && (m = tcp_current(t))) {
-		ssize_t n;
-
-		if (!t->partial)
-			ipfix_message_stamp(m->data, t->sequence, (uint32_t)(clock_wall_ms() / 1000));
-		n = net_tcp_write(&t->net, m->data + t->partial, m->len - t->partial, now_ms);
 		if (n < 0) {
 			net_tcp_drop(&t->net, net_tcp_why(&t->net, (int)n), now_ms);
 			tcp_lost(o, t, now_ms);
 		}
 		if (n <= 0)
-			return;
+			return false;
 		t->partial += (size_t)n;
-		if (t->partial == m->len)
-			tcp_written(t, m);
 	}
+	return true;
+}
+
+static void tcp_write_queue(struct output *o, struct tcp *t, uint64_t now_ms)
+{
+	struct message *m;
+
+	while (t->net.state == NET_TCP_UP && (m = tcp_current(t))) {
+		if (!t->partial)
+			ipfix_message_stamp(m->data, t->sequence, (uint32_t)(clock_wall_ms() / 1000));
+		if (!tcp_push(o, t, m->data, m->len, now_ms))
+			return;
+		tcp_written(t, m);
+	}
+}
+
+/*
+ * Between two messages: may the next be sent on this connection? One that was told nothing is told what the next batch needs; of
+ * its own templates if they are not those of now, for which names and statistics make sense, too.
+ */
+static bool tcp_agrees(struct tcp *t)
+{
+	struct message_spool *s = t->spool;
+	bool held = message_spool_take(s);
+	uint64_t wanted = held ? s->batch.hash : s->hash;
+
+	if (t->turning || (!held && !t->told && spool_pending(s->spool)))
+		return false; /* what comes next is not known yet */
+	if (t->told && held && t->told != wanted) {
+		t->turning = true;
+		return false;
+	}
+	if (!t->told && wanted == s->hash) {
+		ipfix_make_templates(&t->make);
+		t->told = wanted;
+	}
+	return true;
+}
+
+/* Of the batch in hand what the connection has not been told. */
+static size_t tcp_batch_from(const struct tcp *t)
+{
+	return t->told == t->spool->batch.hash ? t->spool->batch.templates : 0;
+}
+
+static void tcp_write_spool(struct output *o, struct tcp *t, uint64_t now_ms)
+{
+	struct message_spool *s = t->spool;
+
+	while (t->net.state == NET_TCP_UP) {
+		size_t from;
+
+		if (!t->of_spool) {
+			if (!t->partial && !tcp_agrees(t))
+				return;
+			tcp_write_queue(o, t, now_ms);
+			if (t->net.state != NET_TCP_UP || tcp_current(t) || !s->batch.held)
+				return;
+			t->of_spool = true;
+			message_spool_stamp(s, tcp_batch_from(t), t->sequence);
+		}
+		from = tcp_batch_from(t);
+		if (!tcp_push(o, t, s->batch.data + from, s->batch.len - from, now_ms))
+			return;
+		t->of_spool = false;
+		t->partial = 0;
+		t->sequence += s->batch.records;
+		t->told = s->batch.hash;
+		message_spool_written(s, t->net.written);
+	}
+}
+
+static void tcp_write(struct output *o, struct tcp *t, uint64_t now_ms)
+{
+	if (t->spool)
+		tcp_write_spool(o, t, now_ms);
+	else
+		tcp_write_queue(o, t, now_ms);
+}
+
+/* All that was written has to have arrived before the connection ends. */
+static void tcp_turn(struct output *o, struct tcp *t, uint64_t now_ms)
+{
+	if (!t->turning || t->net.state != NET_TCP_UP)
+		return;
+	net_tcp_shutdown(&t->net);
+	if (!t->net.shut || t->net.acknowledged != t->net.written)
+		return;
+	log_info("%s: what comes next has other templates, and goes over another connection", o->name);
+	net_tcp_drop(&t->net, "other templates follow", now_ms);
+}
+
+/* Records on disk that have not arrived. */
+static uint64_t tcp_spooled(const struct tcp *t)
+{
+	return t->spool ? spool_pending(t->spool->spool) : 0;
+}
+
+/* With a spool the last statistics are made when all before them has arrived; of another's templates they are not. */
+static void tcp_statistics(struct tcp *t, uint64_t now_ms)
+{
+	if (!t->finished && tcp_speaks(t))
+		ipfix_make_statistics(&t->make, false, now_ms);
+	else if (t->spool && t->finished && !t->summed && tcp_speaks(t) && !tcp_spooled(t)) {
+		ipfix_make_statistics(&t->make, true, now_ms);
+		t->summed = true;
+	}
+}
+
+/* All is said, and has arrived but for what is not worth it. */
+static bool tcp_done(const struct tcp *t)
+{
+	if (t->spool && (tcp_spooled(t) || t->spool->batch.held || (tcp_speaks(t) && !t->summed)))
+		return false;
+	return !tcp_current(t);
 }
 
 /* Frees what the peer's TCP has acknowledged. */
@@ -161,7 +303,9 @@ static void tcp_release(struct tcp *t, uint64_t now_ms)
 			t->last = NULL;
 		ipfix_make_sent(&t->make, now_ms);
 	}
-	if (!q->head)
+	if (t->spool && message_spool_acknowledged(t->spool, t->net.acknowledged))
+		t->make.output->progress_ms = now_ms;
+	if (!q->head && !tcp_spooled(t))
 		t->make.output->progress_ms = now_ms;
 }
 
@@ -169,6 +313,8 @@ static void tcp_step(struct output *o, uint64_t now_ms)
 {
 	struct tcp *t = o->state;
 
+	if (t->spool)
+		message_spool_step(t->spool, now_ms);
 	switch (net_tcp_step(&t->net, now_ms)) {
 	case NET_TCP_CONNECTED:
 		tcp_connected(o, t);
@@ -185,10 +331,11 @@ static void tcp_step(struct output *o, uint64_t now_ms)
 	if (t->net.state != NET_TCP_UP)
 		return;
 	tcp_release(t, now_ms);
-	if (!t->finished)
-		ipfix_make_statistics(&t->make, false, now_ms);
+	tcp_statistics(t, now_ms);
 	tcp_write(o, t, now_ms);
-	if (t->finished && t->net.state == NET_TCP_UP && !tcp_current(t))
+	if (t->spool)
+		tcp_turn(o, t, now_ms);
+	if (t->finished && t->net.state == NET_TCP_UP && tcp_done(t))
 		net_tcp_shutdown(&t->net);
 }
 
@@ -203,27 +350,47 @@ static void tcp_flush(struct output *o, uint64_t now_ms)
 {
 	struct tcp *t = o->state;
 
-	if (!ipfix_writer_pending(t->make.writer))
+	if (!ipfix_writer_pending(t->make.writer)) {
+		t->waits_ms = 0;
 		return;
+	}
+	if (t->spool && !t->waits_ms)
+		t->waits_ms = now_ms;
+	if (t->spool && now_ms - t->waits_ms < TCP_LINGER_MS)
+		return;
+	t->waits_ms = 0;
 	ipfix_writer_flush(t->make.writer);
 	tcp_write(o, t, now_ms);
+}
+
+/* Of two times in milliseconds, -1 for never. */
+static int tcp_sooner(int a, int b)
+{
+	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
 static int tcp_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 {
 	const struct tcp *t = o->state;
 
-	int due = net_tcp_wait(&t->net, tcp_current(t) != NULL, now_ms, p);
-	int statistics = ipfix_make_wait(&t->make, now_ms);
+	bool batch = t->spool && t->spool->batch.held && !t->turning;
+	int due = net_tcp_wait(&t->net, batch || tcp_current(t), now_ms, p);
 
-	return t->net.state == NET_TCP_UP && (due < 0 || statistics < due) ? statistics : due;
+	if (t->net.state == NET_TCP_UP && tcp_speaks(t))
+		due = tcp_sooner(due, ipfix_make_wait(&t->make, now_ms));
+	if (t->spool)
+		due = tcp_sooner(due, spool_wait(t->spool->spool, now_ms, &p[1]));
+	if (t->waits_ms)
+		due = tcp_sooner(due, now_ms - t->waits_ms < TCP_LINGER_MS ? (int)(t->waits_ms + TCP_LINGER_MS - now_ms)
+									   : 0);
+	return due;
 }
 
 static bool tcp_full(const struct output *o)
 {
 	const struct tcp *t = o->state;
 
-	return ipfix_make_full(&t->make);
+	return t->spool ? !message_spool_room(t->spool) : ipfix_make_full(&t->make);
 }
 
 static void tcp_finish(struct output *o, uint64_t now_ms)
@@ -231,8 +398,27 @@ static void tcp_finish(struct output *o, uint64_t now_ms)
 	struct tcp *t = o->state;
 
 	t->finished = true;
-	ipfix_make_statistics(&t->make, true, now_ms);
+	if (t->spool) {
+		ipfix_writer_flush(t->make.writer);
+		t->waits_ms = 0;
+		spool_flush(t->spool->spool);
+	} else {
+		ipfix_make_statistics(&t->make, true, now_ms);
+	}
 	tcp_step(o, now_ms);
+}
+
+/*
+ * With a spool nothing is lost when a collector is away: what there is has to be on disk. Whether it is away is not known before the
+ * first try has failed.
+ */
+static bool tcp_spool_idle(const struct tcp *t)
+{
+	if (ipfix_writer_pending(t->make.writer))
+		return false;
+	if (t->net.state != NET_TCP_UP)
+		return !tcp_spooled(t) || (t->said && spool_settled(t->spool->spool));
+	return tcp_done(t) && !t->make.data.head;
 }
 
 /* Templates and statistics alone are not worth waiting for a collector that is away. */
@@ -240,6 +426,8 @@ static bool tcp_idle(const struct output *o)
 {
 	const struct tcp *t = o->state;
 
+	if (t->spool)
+		return tcp_spool_idle(t);
 	if (t->net.state != NET_TCP_UP)
 		return !t->make.data.flows && !ipfix_writer_pending(t->make.writer);
 	return !t->make.data.head && !ipfix_writer_pending(t->make.writer);
@@ -266,7 +454,8 @@ static void tcp_close(struct output *o)
 
 	net_tcp_deinit(&t->net);
 	net_tls_free(t->tls);
-	ipfix_make_deinit(&t->make);
+	ipfix_make_deinit(&t->make); /* what it holds still goes into the spool */
+	message_spool_free(t->spool);
 	free(t);
 }
 

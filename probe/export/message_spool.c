@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "export/message_spool.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/wire.h"
+#include "spool/spool.h"
+
+#define SPOOLED_OUT 16384       /* batches that may be out */
+#define SPOOLED_MAX (128 << 10) /* octets of a batch: a message of 64 KiB, and as much of templates */
+#define SPOOLED_SET_TEMPLATES 2
+
+struct message_own {
+	uint64_t hash;
+	uint32_t templates;
+} __attribute__((packed));
+
+/* ---- the templates of now ---- */
+
+struct spooled_templates {
+	struct message_spool *spool;
+	bool failed;
+};
+
+/* Of a message those sets that have data templates, as a message of its own. */
+static void spooled_add_templates(void *arg, uint8_t *data, size_t len, uint32_t records)
+{
+	struct spooled_templates *t = arg;
+	struct message_spool *s = t->spool;
+	size_t at = IPFIX_HEADER, size = IPFIX_HEADER;
+	uint8_t *to = s->next + s->templates_len;
+
+	(void)records;
+	if (len + s->message_max > SPOOLED_MAX - s->templates_len) {
+		t->failed = true;
+		return;
+	}
+	memcpy(to, data, IPFIX_HEADER);
+	while (at + 4 <= len) {
+		size_t set = wire_be16(data + at + 2);
+
+		if (set < 4 || set > len - at)
+			break;
+		if (wire_be16(data + at) == SPOOLED_SET_TEMPLATES) {
+			memcpy(to + size, data + at, set);
+			size += set;
+		}
+		at += set;
+	}
+	if (size == IPFIX_HEADER)
+		return;
+	to[2] = (uint8_t)(size >> 8);
+	to[3] = (uint8_t)size;
+	ipfix_message_stamp(to, 0, 0);
+	s->templates_len += size;
+}
+
+/* FNV-1a. */
+static uint64_t spooled_hash(const uint8_t *data, size_t len)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ data[i]) * UINT64_C(0x100000001b3);
+	return hash ? hash : 1;
+}
+
+static int spooled_templates(struct message_spool *s, struct ipfix_make *m)
+{
+	struct spooled_templates t = {.spool = s};
+	struct ipfix_tables none = {0};
+	int rc = ipfix_writer_templates(m->writer, &none, (struct ipfix_sink){spooled_add_templates, &t});
+
+	if (rc || t.failed)
+		return rc ? rc : -EMSGSIZE;
+	s->hash = spooled_hash(s->next, s->templates_len);
+	return 0;
+}
+
+/* ---- in ---- */
+
+/* A data message that is finished. Its number and time are those of a file, for who reads it there. */
+static void spooled_put(void *arg, uint8_t *data, size_t len, uint32_t records)
+{
+	struct message_spool *s = arg;
+	uint32_t now = (uint32_t)(clock_wall_ms() / 1000);
+	struct message_own own = {htole64(s->hash), htole32((uint32_t)s->templates_len)};
+	struct spool_batch b = {.data = s->next, .own = &own, .own_len = sizeof(own), .records = records};
+	uint64_t seq;
+
+	memcpy(s->next + s->templates_len, data, len);
+	b.len = s->templates_len + len;
+	for (size_t at = 0; at < b.len; at += wire_be16(s->next + at + 2))
+		ipfix_message_stamp(s->next + at, (uint32_t)s->put, now);
+	if (spool_put(s->spool, &b, &seq))
+		shared_add(&s->output->counters->dropped, records);
+	else
+		s->put += records;
+}
+
+bool message_spool_room(const struct message_spool *s)
+{
+	/* As in ipfix_make_full(): three messages. */
+	return spool_room(s->spool, 3 * (s->templates_len + s->message_max + 256));
+}
+
+/* ---- opening and closing ---- */
+
+int message_spool_new(struct message_spool **out, struct ipfix_make *m, char *err, size_t err_size)
+{
+	struct message_spool *s = calloc(1, sizeof(*s));
+	struct output *o = m->output;
+	struct spool_config c;
+	int rc = -ENOMEM;
+
+	if (s) {
+		s->output = o;
+		s->message_max = m->message_max;
+		s->out = calloc(SPOOLED_OUT, sizeof(*s->out));
+		s->batch.data = malloc(SPOOLED_MAX);
+		s->next = malloc(SPOOLED_MAX);
+		rc = s->out && s->batch.data && s->next ? spooled_templates(s, m) : -ENOMEM;
+	}
+	if (rc) {
+		snprintf(err, err_size, "%s: spool: %s", o->name, strerror(-rc));
+	} else {
+		spool_config_init(&c, o->options.spool, o->name);
+		c.max_octets = o->options.spool_size;
+		c.max_age_ms = o->options.spool_age_ms;
+		c.window = SPOOLED_OUT;
+		c.drop_new = o->config->lossless; /* a file can wait for room */
+		rc = spool_open(&s->spool, &c, clock_mono_ms(), err, err_size);
+	}
+	if (rc) {
+		message_spool_free(s);
+		return rc;
+	}
+	s->recovered = spool_pending(s->spool);
+	if (s->recovered)
+		log_info("%s: %llu records are in the spool from before", o->name, (unsigned long long)s->recovered);
+	shared_set(&o->counters->recovered, s->recovered);
+	m->store = (struct ipfix_sink){spooled_put, s};
+	*out = s;
+	return 0;
+}
+
+/*
+ * Of all that the spool had, what is neither acknowledged nor there is gone: dropped by a limit, or lost on the disk. So the sum
+ * holds whatever it was.
+ */
+static void spooled_count(struct message_spool *s)
+{
+	const struct spool_counters *c = spool_counters(s->spool);
+	struct shared_output *o = s->output->counters;
+	uint64_t had = s->recovered + s->put, there = c->acknowledged + c->kept;
+
+	shared_set(&o->spooled, c->kept);
+	shared_set(&o->sent, c->acknowledged > s->foreign ? c->acknowledged - s->foreign : 0);
+	if (had > there && had - there > s->gone) {
+		shared_add(&o->dropped, had - there - s->gone);
+		s->gone = had - there;
+	}
+}
+
+void message_spool_free(struct message_spool *s)
+{
+	if (!s)
+		return;
+	if (s->spool) {
+		struct shared_output *o = s->output->counters;
+		uint64_t lost;
+
+		spooled_count(s);
+		lost = spool_close(s->spool);
+		shared_set(&o->spooled, shared_get(&o->spooled) - lost);
+		shared_add(&o->dropped, lost);
+	}
+	free(s->next);
+	free(s->batch.data);
+	free(s->out);
+	free(s);
+}
+
+/* ---- out ---- */
+
+/* Whole messages, the templates' and then one. What is on a disk may be anybody's. */
+static bool spooled_well_formed(const struct spool_batch *b, const struct message_own *own)
+{
+	const uint8_t *data = b->data;
+	size_t at = 0, len, messages = 0;
+	bool parted = own->templates == 0;
+
+	if (b->own_len != sizeof(*own) || b->len > SPOOLED_MAX)
+		return false;
+	for (; b->len - at >= IPFIX_HEADER; at += len) {
+		len = wire_be16(data + at + 2);
+		if (wire_be16(data + at) != 10 || len < IPFIX_HEADER || len > b->len - at)
+			return false;
+		parted = parted || at == own->templates;
+		messages += at >= own->templates;
+	}
+	return at == b->len && parted && messages == 1;
+}
+
+static void spooled_foreign(struct message_spool *s, const struct spool_batch *b)
+{
+	if (!s->foreign)
+		log_error("%s: %s: batch %llu is no message of IPFIX; dropped, as others like it", s->output->name,
+			  s->output->options.spool, (unsigned long long)b->seq);
+	s->foreign += b->records;
+	shared_add(&s->output->counters->dropped, b->records);
+	(void)spool_ack(s->spool, b->seq);
+}
+
+bool message_spool_take(struct message_spool *s)
+{
+	struct message_batch *to = &s->batch;
+	struct spool_batch b;
+
+	while (!to->held && s->n < SPOOLED_OUT && spool_next(s->spool, &b) == 0) {
+		struct message_own own = {0};
+
+		if (b.own_len == sizeof(own))
+			memcpy(&own, b.own, sizeof(own));
+		own.hash = le64toh(own.hash);
+		own.templates = le32toh(own.templates);
+		if (!spooled_well_formed(&b, &own)) {
+			spooled_foreign(s, &b);
+			continue;
+		}
+		memcpy(to->data, b.data, b.len);
+		to->seq = b.seq;
+		to->hash = own.hash;
+		to->templates = own.templates;
+		to->len = b.len;
+		to->records = b.records;
+		to->held = true;
+	}
+	return to->held;
+}
+
+void message_spool_stamp(struct message_spool *s, size_t from, uint32_t sequence)
+{
+	uint32_t now = (uint32_t)(clock_wall_ms() / 1000);
+
+	for (size_t at = from; at < s->batch.len; at += wire_be16(s->batch.data + at + 2))
+		ipfix_message_stamp(s->batch.data + at, sequence, now);
+}
+
+void message_spool_written(struct message_spool *s, uint64_t end)
+{
+	struct message_spool_out *o = &s->out[(s->first + s->n++) % SPOOLED_OUT];
+
+	*o = (struct message_spool_out){
+		.end = end, .seq = s->batch.seq, .len = (uint32_t)(s->batch.len - s->batch.templates)};
+	s->batch.held = false;
+}
+
+bool message_spool_acknowledged(struct message_spool *s, uint64_t octets)
+{
+	struct shared_output *c = s->output->counters;
+	uint64_t seq = 0;
+
+	while (s->n && s->out[s->first].end <= octets) {
+		seq = s->out[s->first].seq;
+		shared_add(&c->messages, 1);
+		shared_add(&c->octets, s->out[s->first].len);
+		s->first = (s->first + 1) % SPOOLED_OUT;
+		s->n--;
+	}
+	if (!seq)
+		return false;
+	spool_ack_through(s->spool, seq);
+	spooled_count(s);
+	return true;
+}
+
+void message_spool_rewind(struct message_spool *s)
+{
+	if (s->n || s->batch.held)
+		spool_rewind(s->spool);
+	s->n = 0;
+	s->batch.held = false;
+}
+
+void message_spool_step(struct message_spool *s, uint64_t now_ms)
+{
+	spool_step(s->spool, now_ms);
+	spooled_count(s);
+}

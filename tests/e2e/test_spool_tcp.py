@@ -1,0 +1,160 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""ipfix+tcp with a spool: what becomes of records while the collector is away, the probe killed, the disk full."""
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import ipfix  # noqa: E402
+import l7  # noqa: E402
+import spoolfile  # noqa: E402
+
+STREAM, SEQUENCE, FLOW_ID = "streamId", "recordSequence", (0, 148)
+
+
+class Collector:
+    """Reads every connection to its end; keeps the records of all, in order."""
+
+    def __init__(self, port=0):
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(("127.0.0.1", port))
+        self.socket.listen(4)
+        self.port = self.socket.getsockname()[1]
+        self.readers, self.errors = [], []
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            try:
+                peer = self.socket.accept()[0]
+            except OSError:
+                return
+            reader = ipfix.StreamReader()
+            self.readers.append(reader)
+            with peer:
+                try:
+                    while octets := peer.recv(65536):
+                        reader.push(octets)
+                except (OSError, ValueError) as error:
+                    self.errors.append(error)
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join(30)
+        self.socket.close()
+
+    @property
+    def records(self):
+        return [r for reader in list(self.readers) for r in list(reader.records)]
+
+    @property
+    def ids(self):
+        return [int.from_bytes(r[FLOW_ID], "big") for r in self.records]
+
+
+class SpoolTcp(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name + "/spool"
+
+    def read(self, name, port, *more, options=""):
+        return l7.probe("-r", l7.corpus(name), *l7.NO_TIMEOUTS, "-o",
+                        f"ipfix+tcp://127.0.0.1:{port}?spool={self.folder}{options}", "-o", "json:-", "--stats", *more)
+
+    def sums(self, done, status=0):
+        """The output's counters; what went in is somewhere."""
+        self.assertEqual(status, done.status, done.err)
+        o = done.stats["outputs"][0]
+        self.assertEqual(o["records"] + o["recovered"], o["sent"] + o["dropped"] + o["spooled"], o)
+        return o
+
+    def collector(self):
+        c = Collector()
+        self.addCleanup(c.close)
+        return c
+
+    def expect(self, collector, *runs):
+        """Records of these runs in this order, each once."""
+        self.assertEqual([], collector.errors)
+        self.assertEqual([int(f["flow_id"]) for run in runs for f in run.flows], collector.ids)
+
+    def test_collector_is_there(self):
+        c = self.collector()
+        done = self.read("telegram.pcap", c.port)
+        o = self.sums(done)
+        self.assertEqual((len(done.flows), 0, 0), (o["sent"], o["dropped"], o["spooled"]))
+        l7.wait_for("the end", lambda: len(c.records) == len(done.flows))
+        self.expect(c, done)
+        options = [r for r in c.readers[0].options if (0, 42) in r]
+        self.assertEqual(len(done.flows), int.from_bytes(options[-1][0, 42], "big"), "the last statistics tell of all")
+        self.assertEqual((1, 1), (len(c.readers), sum(name.endswith(".seg") for name in os.listdir(self.folder)) or 1))
+
+    def test_away_and_back(self):
+        """Two runs without a collector, one with: all that they saw comes, in order."""
+        port = l7.free_port()
+        runs = [self.read(name, port, "--drain-timeout", "5") for name in ("telegram.pcap", "teams.pcap")]
+        self.assertEqual(len(runs[0].flows), self.sums(runs[0])["spooled"])
+        self.assertEqual(len(runs[0].flows) + len(runs[1].flows), self.sums(runs[1])["spooled"])
+        c = self.collector()
+        runs.append(self.read("1kxun.pcap", c.port))
+        o = self.sums(runs[2])
+        self.assertEqual((sum(len(run.flows) for run in runs), 0), (o["sent"], o["spooled"]))
+        l7.wait_for("the end", lambda: len(c.records) >= o["sent"])
+        self.expect(c, *runs)
+        self.assertEqual(1, len(c.readers))
+
+    def test_other_profiles(self):
+        """What waits is read by the templates that it was written with; a connection never hears two of one number."""
+        port = l7.free_port()
+        runs = [self.read("telegram.pcap", port, "-t", "full"), self.read("teams.pcap", port, "-t", "full")]
+        for run in runs:
+            self.sums(run)
+        c = self.collector()
+        runs.append(self.read("1kxun.pcap", c.port, "-t", "standard"))
+        self.assertEqual(0, self.sums(runs[2])["spooled"])
+        l7.wait_for("the end", lambda: len(c.records) >= sum(len(run.flows) for run in runs))
+        self.expect(c, *runs)
+        self.assertEqual(2, len(c.readers))
+        full, standard = (reader.templates[reader_domain(reader), 256] for reader in c.readers)
+        self.assertGreater(len(full), len(standard))
+
+    def test_foreign_batches(self):
+        """What is no message is dropped and counted; what is behind it comes."""
+        spoolfile_folder = self.folder
+        os.mkdir(spoolfile_folder, 0o700)
+        spoolfile.segment(spoolfile_folder, 1, 0, [b'{"n":1}', b"x" * 40], 3, b"key")
+        c = self.collector()
+        done = self.read("telegram.pcap", c.port)
+        o = self.sums(done, status=2)
+        self.assertEqual((6, 6, len(done.flows)), (o["recovered"], o["dropped"], o["sent"]))
+        self.assertIn("batch 1 is no message of IPFIX", done.err)
+        l7.wait_for("the end", lambda: len(c.records) == len(done.flows))
+        self.expect(c, done)
+
+    def test_check(self):
+        for options, said in ((("spool=here",), "not the whole path of a directory"),
+                              (("spool_size=2000000",), "option spool_size needs the option spool"),
+                              ((f"spool={self.folder}&spool_size=5",), "spool_size"),
+                              ((f"spool={self.folder}", f"spool={self.folder}"), "another output has this spool")):
+            with self.subTest(options):
+                outputs = [word for i, o in enumerate(options) for word in ("-o", f"ipfix+tcp://127.0.0.{i + 1}?{o}")]
+                done = l7.probe("-i", "lo", *outputs, "--check")
+                self.assertNotEqual(0, done.status)
+                self.assertIn(said, done.err)
+        self.assertFalse(os.path.exists(self.folder))
+
+
+def reader_domain(reader):
+    return next(domain for domain, number in reader.templates if number == 256)
+
+
+if __name__ == "__main__":
+    l7.main()

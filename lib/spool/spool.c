@@ -144,9 +144,20 @@ static int spool_check(const struct spool_batch *b)
 	return fits && b->records <= SPOOL_RECORDS_MAX ? 0 : -EMSGSIZE;
 }
 
+/* Octets in memory that no segment has yet. Those that are written, and not durable, are in both. */
+static size_t spool_unwritten(const struct spool *s)
+{
+	const struct spool_buffer *b = &s->buffer;
+	size_t at = s->written.at, done = 0;
+
+	if (s->written.seq > b->tail_seq)
+		done = at >= b->tail ? at - b->tail : b->end - b->tail + at;
+	return done < b->octets ? b->octets - done : 0;
+}
+
 static bool spool_limited(const struct spool *s, size_t octets)
 {
-	return s->config.drop_new && s->segments.octets + s->buffer.octets + octets > spool_limits_octets(s);
+	return s->config.drop_new && s->segments.octets + spool_unwritten(s) + octets > spool_limits_octets(s);
 }
 
 int spool_put(struct spool *s, const struct spool_batch *b, uint64_t *seq)

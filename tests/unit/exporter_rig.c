@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporter_rig.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,6 +106,7 @@ void rig_fork(struct rig *g, int ready)
 	g->child = fork();
 	if (g->child)
 		return;
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
 	if (g->stdout_fd >= 0)
 		dup2(g->stdout_fd, STDOUT_FILENO);
 	for (int fd = 3; fd < 64; fd++)

@@ -230,6 +230,38 @@ static void test_cut_connections(void **state)
 	place_deinit(&p);
 }
 
+/* The collector reads nothing and resets the connection: gone is what its own TCP had taken, not what was on the way. */
+static void test_reset(void **state)
+{
+	struct linger reset = {1, 0};
+	int status, fd, small = 32768;
+	struct place p;
+	struct rig g;
+
+	(void)state;
+	place_init(&p, "");
+	setsockopt(p.server, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	assert_int_equal(listen(p.server, 4), 0);
+	live(&g, &p, 0, 0);
+	rig_fork(&g, -1);
+	fd = accept(p.server, NULL, NULL);
+	produce(&g, 50000);
+	WAIT_FOR(COUNTER(&g, 0, sent) > 0);
+	usleep(300000); /* all is durable, and the socket full */
+	assert_true(COUNTER(&g, 0, sent) > 0 && COUNTER(&g, 0, sent) < 1500);
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	close(fd);
+	fd = accept(p.server, NULL, NULL);
+	ring_close(&g.producer);
+	sink_connection(fd, p.got, UINT32_MAX);
+	assert_int_equal(waitpid(g.child, &status, 0), g.child);
+	check_sums(&g);
+	assert_int_equal(COUNTER(&g, 0, sent), 50000);
+	assert_true(p.got->distinct[0] > 48500);
+	rig_deinit(&g);
+	place_deinit(&p);
+}
+
 /* kill -9 without a collector; the next one sends what was left, then its own. */
 static void test_killed(void **state)
 {
@@ -325,9 +357,13 @@ static void test_ends_without_collector(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_late_collector), cmocka_unit_test(test_cut_connections),
-		cmocka_unit_test(test_killed),         cmocka_unit_test(test_full),
-		cmocka_unit_test(test_full_of_a_file), cmocka_unit_test(test_ends_without_collector),
+		cmocka_unit_test(test_late_collector),
+		cmocka_unit_test(test_cut_connections),
+		cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_killed),
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_full_of_a_file),
+		cmocka_unit_test(test_ends_without_collector),
 	};
 
 	alarm(300); /* a collector that nobody connects to */

@@ -515,6 +515,11 @@ int kafka_producer_wait(const struct kafka_producer *p, uint64_t now_ms, struct 
 	return p->retry_ms > now_ms ? (int)(p->retry_ms - now_ms) : 0;
 }
 
+bool kafka_producer_away(const struct kafka_producer *p)
+{
+	return p->said && !producer_hopeless(p->said_err);
+}
+
 uint64_t kafka_producer_pending(const struct kafka_producer *p)
 {
 	return p->n_waiting + p->n_lent;

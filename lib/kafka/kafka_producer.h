@@ -84,6 +84,9 @@ void kafka_producer_step(struct kafka_producer *p, uint64_t now_ms);
 /* Fills *fd, and returns milliseconds until the next step is due, -1 for no limit. */
 int kafka_producer_wait(const struct kafka_producer *p, uint64_t now_ms, struct pollfd *fd);
 
+/* Something has failed that may go away, has been said, and no message was acknowledged since. */
+bool kafka_producer_away(const struct kafka_producer *p);
+
 /* What was put in and has no answer yet. */
 uint64_t kafka_producer_pending(const struct kafka_producer *p);
 

@@ -131,6 +131,8 @@ void spool_rewind(struct spool *s);
 int spool_ack(struct spool *s, uint64_t seq);
 /* The same of all up to this number: of a stream. */
 void spool_ack_through(struct spool *s, uint64_t seq);
+/* Records of a batch that is out; 0 if it is not. */
+uint32_t spool_out_records(const struct spool *s, uint64_t seq);
 /* Records that are not acknowledged. */
 uint64_t spool_pending(const struct spool *s);
 

@@ -67,6 +67,13 @@ void spool_ack_through(struct spool *s, uint64_t seq)
 	window_advance(s);
 }
 
+uint32_t spool_out_records(const struct spool *s, uint64_t seq)
+{
+	const struct spool_out *o = window_find(s, seq);
+
+	return o ? o->records : 0;
+}
+
 /* ---- places ---- */
 
 void spool_reader_close(struct spool *s)

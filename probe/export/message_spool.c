@@ -92,22 +92,18 @@ static void spooled_put(void *arg, uint8_t *data, size_t len, uint32_t records)
 	uint32_t now = (uint32_t)(clock_wall_ms() / 1000);
 	struct message_own own = {htole64(s->hash), htole32((uint32_t)s->templates_len)};
 	struct spool_batch b = {.data = s->next, .own = &own, .own_len = sizeof(own), .records = records};
-	uint64_t seq;
 
 	memcpy(s->next + s->templates_len, data, len);
 	b.len = s->templates_len + len;
 	for (size_t at = 0; at < b.len; at += wire_be16(s->next + at + 2))
-		ipfix_message_stamp(s->next + at, (uint32_t)s->put, now);
-	if (spool_put(s->spool, &b, &seq))
-		shared_add(&s->output->counters->dropped, records);
-	else
-		s->put += records;
+		ipfix_message_stamp(s->next + at, (uint32_t)s->store.put, now);
+	output_spool_put(&s->store, &b);
 }
 
 bool message_spool_room(const struct message_spool *s)
 {
 	/* As in ipfix_make_full(): three messages. */
-	return spool_room(s->spool, 3 * (s->templates_len + s->message_max + 256));
+	return spool_room(s->store.spool, 3 * (s->templates_len + s->message_max + 256));
 }
 
 /* ---- opening and closing ---- */
@@ -116,71 +112,33 @@ int message_spool_new(struct message_spool **out, struct ipfix_make *m, char *er
 {
 	struct message_spool *s = calloc(1, sizeof(*s));
 	struct output *o = m->output;
-	struct spool_config c;
 	int rc = -ENOMEM;
 
 	if (s) {
-		s->output = o;
 		s->message_max = m->message_max;
 		s->out = calloc(SPOOLED_OUT, sizeof(*s->out));
 		s->batch.data = malloc(SPOOLED_MAX);
 		s->next = malloc(SPOOLED_MAX);
 		rc = s->out && s->batch.data && s->next ? spooled_templates(s, m) : -ENOMEM;
 	}
-	if (rc) {
+	if (rc)
 		snprintf(err, err_size, "%s: spool: %s", o->name, strerror(-rc));
-	} else {
-		spool_config_init(&c, o->options.spool, o->name);
-		c.max_octets = o->options.spool_size;
-		c.max_age_ms = o->options.spool_age_ms;
-		c.window = SPOOLED_OUT;
-		c.drop_new = o->config->lossless; /* a file can wait for room */
-		rc = spool_open(&s->spool, &c, clock_mono_ms(), err, err_size);
-	}
+	else
+		rc = output_spool_open(&s->store, o, SPOOLED_OUT, 0, err, err_size);
 	if (rc) {
 		message_spool_free(s);
 		return rc;
 	}
-	s->recovered = spool_pending(s->spool);
-	if (s->recovered)
-		log_info("%s: %llu records are in the spool from before", o->name, (unsigned long long)s->recovered);
-	shared_set(&o->counters->recovered, s->recovered);
 	m->store = (struct ipfix_sink){spooled_put, s};
 	*out = s;
 	return 0;
-}
-
-/*
- * Of all that the spool had, what is neither acknowledged nor there is gone: dropped by a limit, or lost on the disk. So the sum
- * holds whatever it was.
- */
-static void spooled_count(struct message_spool *s)
-{
-	const struct spool_counters *c = spool_counters(s->spool);
-	struct shared_output *o = s->output->counters;
-	uint64_t had = s->recovered + s->put, there = c->acknowledged + c->kept;
-
-	shared_set(&o->spooled, c->kept);
-	shared_set(&o->sent, c->acknowledged > s->foreign ? c->acknowledged - s->foreign : 0);
-	if (had > there && had - there > s->gone) {
-		shared_add(&o->dropped, had - there - s->gone);
-		s->gone = had - there;
-	}
 }
 
 void message_spool_free(struct message_spool *s)
 {
 	if (!s)
 		return;
-	if (s->spool) {
-		struct shared_output *o = s->output->counters;
-		uint64_t lost;
-
-		spooled_count(s);
-		lost = spool_close(s->spool);
-		shared_set(&o->spooled, shared_get(&o->spooled) - lost);
-		shared_add(&o->dropped, lost);
-	}
+	output_spool_close(&s->store);
 	free(s->next);
 	free(s->batch.data);
 	free(s->out);
@@ -210,12 +168,12 @@ static bool spooled_well_formed(const struct spool_batch *b, const struct messag
 
 static void spooled_foreign(struct message_spool *s, const struct spool_batch *b)
 {
-	if (!s->foreign)
-		log_error("%s: %s: batch %llu is no message of IPFIX; dropped, as others like it", s->output->name,
-			  s->output->options.spool, (unsigned long long)b->seq);
-	s->foreign += b->records;
-	shared_add(&s->output->counters->dropped, b->records);
-	(void)spool_ack(s->spool, b->seq);
+	const struct output *o = s->store.output;
+
+	if (!s->store.refused)
+		log_error("%s: %s: batch %llu is no message of IPFIX; dropped, as others like it", o->name,
+			  o->options.spool, (unsigned long long)b->seq);
+	output_spool_refuse(&s->store, b->seq);
 }
 
 bool message_spool_take(struct message_spool *s)
@@ -223,7 +181,7 @@ bool message_spool_take(struct message_spool *s)
 	struct message_batch *to = &s->batch;
 	struct spool_batch b;
 
-	while (!to->held && s->n < SPOOLED_OUT && spool_next(s->spool, &b) == 0) {
+	while (!to->held && s->n < SPOOLED_OUT && spool_next(s->store.spool, &b) == 0) {
 		struct message_own own = {0};
 
 		if (b.own_len == sizeof(own))
@@ -264,7 +222,7 @@ void message_spool_written(struct message_spool *s, uint64_t end)
 
 bool message_spool_acknowledged(struct message_spool *s, uint64_t octets)
 {
-	struct shared_output *c = s->output->counters;
+	struct shared_output *c = s->store.output->counters;
 	uint64_t seq = 0;
 
 	while (s->n && s->out[s->first].end <= octets) {
@@ -276,21 +234,21 @@ bool message_spool_acknowledged(struct message_spool *s, uint64_t octets)
 	}
 	if (!seq)
 		return false;
-	spool_ack_through(s->spool, seq);
-	spooled_count(s);
+	spool_ack_through(s->store.spool, seq);
+	output_spool_count(&s->store);
 	return true;
 }
 
 void message_spool_rewind(struct message_spool *s)
 {
 	if (s->n || s->batch.held)
-		spool_rewind(s->spool);
+		spool_rewind(s->store.spool);
 	s->n = 0;
 	s->batch.held = false;
 }
 
 void message_spool_step(struct message_spool *s, uint64_t now_ms)
 {
-	spool_step(s->spool, now_ms);
-	spooled_count(s);
+	spool_step(s->store.spool, now_ms);
+	output_spool_count(&s->store);
 }

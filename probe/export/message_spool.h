@@ -13,6 +13,7 @@
 #include <poll.h>
 
 #include "export/ipfix_make.h"
+#include "export/output_spool.h"
 
 struct message_spool_out {
 	uint64_t end; /* place in the stream after its last octet */
@@ -32,8 +33,7 @@ struct message_batch {
 };
 
 struct message_spool {
-	struct spool *spool;
-	struct output *output;
+	struct output_spool store;
 	uint8_t *next; /* batch in the making: data templates as they are now, then the message; owned */
 	size_t templates_len;
 	uint64_t hash; /* of them; never 0 */
@@ -42,10 +42,6 @@ struct message_spool {
 	size_t first;
 	size_t n;
 	size_t message_max;
-	uint64_t recovered; /* records found when it was opened */
-	uint64_t put;       /* records */
-	uint64_t foreign;   /* records of batches that are not messages: acknowledged unsent */
-	uint64_t gone;      /* records of those that the spool had and lost, counted as dropped */
 };
 
 /* Of an output with option spool; all flow records of `m` go here from now on. Returns 0, or a negative errno with a sentence. */

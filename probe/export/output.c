@@ -13,8 +13,9 @@
 #include "spool/spool.h"
 
 #define OUTPUT_QUEUE (16u << 20)
-#define OUTPUT_QUEUE_KAFKA (128u << 20) /* a message per record, and what librdkafka needs for it */
-#define OUTPUT_QUEUE_MIN (256u << 10)   /* several of the longest messages */
+#define OUTPUT_QUEUE_KAFKA                                                                                             \
+	(128u << 20) /* a message per record, and what librdkafka needs for it; with a spool the other is enough */
+#define OUTPUT_QUEUE_MIN (256u << 10) /* several of the longest messages */
 #define OUTPUT_MTU 1400
 #define OUTPUT_MTU_MIN 560
 #define OUTPUT_REFRESH_S 60
@@ -43,8 +44,9 @@ static const char *const options_tls[] = {
 static const char *const options_udp[] = {"early",   "template", "domain",    "app_name",      "queue", "mtu",
 					  "refresh", "rate",     "anonymize", "anonymize_key", NULL};
 /* And all of librdkafka's. */
-static const char *const options_kafka[] = {"format",   "key",   "early",     "template",      "domain",
-					    "app_name", "queue", "anonymize", "anonymize_key", NULL};
+static const char *const options_kafka[] = {"format",     "key",       "early",     "template",      "domain",
+					    "app_name",   "queue",     "anonymize", "anonymize_key", "spool",
+					    "spool_size", "spool_age", NULL};
 
 static const struct output_scheme output_schemes[] = {
 	{"text", OUTPUT_STDOUT, OUTPUT_TEXT, &output_stream_ops, options_text},
@@ -178,8 +180,8 @@ static int output_words(const struct uri *u, struct output_options *o, char *err
 	return 0;
 }
 
-/* Where what waits is kept; of librdkafka's options none has such a name. */
-static int output_spool(const struct uri *u, struct output_options *o, char *err, size_t err_size)
+/* Where what waits is kept. */
+static int output_spool_words(const struct uri *u, struct output_options *o, char *err, size_t err_size)
 {
 	const char *const more[] = {"spool_size", "spool_age"};
 
@@ -209,7 +211,7 @@ static struct spool_config output_spool_defaults(void)
 static int output_numbers(const struct uri *u, struct output_options *o, uint32_t domain, char *err, size_t err_size)
 {
 	struct spool_config c = output_spool_defaults();
-	bool kafka = strcmp(u->scheme, "kafka") == 0;
+	uint64_t queue = strcmp(u->scheme, "kafka") || o->spool ? OUTPUT_QUEUE : OUTPUT_QUEUE_KAFKA;
 	const struct {
 		const char *name;
 		struct uri_range range;
@@ -219,7 +221,7 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 		{"refresh", {1, 86400, OUTPUT_REFRESH_S}, &o->refresh_ms},
 		{"rate", {0, 100000000, 0}, &o->rate},
 		{"domain", {0, UINT32_MAX, domain}, &o->domain},
-		{"queue", {OUTPUT_QUEUE_MIN, UINT64_C(1) << 34, kafka ? OUTPUT_QUEUE_KAFKA : OUTPUT_QUEUE}, &o->queue},
+		{"queue", {OUTPUT_QUEUE_MIN, UINT64_C(1) << 34, queue}, &o->queue},
 		{"spool_size", {OUTPUT_SPOOL_MIN, UINT64_C(1) << 50, c.max_octets}, &o->spool_size},
 		{"spool_age", {0, OUTPUT_SPOOL_AGE_S, c.max_age_ms / 1000}, &o->spool_age_ms},
 	};
@@ -249,7 +251,7 @@ static int output_parse(const struct uri *u, struct output_options *o, uint32_t 
 	if (!rc)
 		rc = output_words(u, o, err, err_size);
 	if (!rc)
-		rc = output_spool(u, o, err, err_size);
+		rc = output_spool_words(u, o, err, err_size);
 	if (!rc)
 		rc = output_numbers(u, o, domain, err, err_size);
 	return rc;

@@ -5,6 +5,8 @@
  *
  * A message of IPFIX says all that its records need, so that who reads it needs none before it: templates, the probe's name, the
  * types of elements, and the names of the protocols that it has.
+ *
+ * With a spool messages wait there, and in memory only those that are on their way.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +16,9 @@
 #include "base/addr.h"
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "export/ipfix_make.h"
+#include "export/kafka_spool.h"
 #include "export/output.h"
 #include "kafka/kafka_producer.h"
 #include "l7/kafka.h"
@@ -26,10 +30,13 @@
 #define KAFKA_ROOM 131072        /* octets that the next record can need: several messages of IPFIX, or one of JSON */
 #define KAFKA_KEY_MAX (2 * ADDR_TEXT_MAX + 1)
 #define KAFKA_NUMBER_MAX 24
+#define KAFKA_OUT 16384 /* messages of a spool that may be on their way; the option queue bounds their octets */
 
 struct kafka {
 	struct kafka_producer *producer;
 	struct output *output;
+	struct output_spool store; /* with option spool */
+	bool closing;
 	struct buf value;
 	uint64_t first; /* sequence of the first record that is in no message yet */
 	char stream_id[KAFKA_NUMBER_MAX];
@@ -77,16 +84,23 @@ static size_t kafka_key(const struct output *o, const struct l7_record *r, char 
 
 /* ---- messages ---- */
 
-static void kafka_answered(void *arg, uint64_t records, size_t len, const char *why)
+/* The tag is the number of records, or with a spool the batch's. */
+static void kafka_answered(void *arg, uint64_t tag, size_t len, const char *why)
 {
 	struct kafka *k = arg;
 	struct shared_output *c = k->output->counters;
+	bool spooled = k->store.spool;
 
-	if (why) {
-		shared_add(&c->dropped, records);
+	if (why && !spooled)
+		shared_add(&c->dropped, tag);
+	else if (why && !k->closing) /* at the end it stays in the spool */
+		output_spool_refuse(&k->store, tag);
+	if (why)
 		return;
-	}
-	shared_add(&c->sent, records);
+	if (spooled)
+		(void)spool_ack(k->store.spool, tag);
+	else
+		shared_add(&c->sent, tag);
 	shared_add(&c->messages, 1);
 	shared_add(&c->octets, len);
 	k->output->progress_ms = clock_mono_ms();
@@ -111,8 +125,37 @@ static void kafka_send(struct kafka *k, size_t number, const char *key, size_t k
 		.tag = records,
 	};
 
-	if (kafka_producer_put(k->producer, &m))
+	if (k->store.spool)
+		kafka_spool_put(&k->store, &m);
+	else if (kafka_producer_put(k->producer, &m))
 		shared_add(&o->counters->dropped, records);
+}
+
+/* Records on disk that are not acknowledged. */
+static uint64_t kafka_spooled(const struct kafka *k)
+{
+	return k->store.spool ? spool_pending(k->store.spool) : 0;
+}
+
+/* What waits in the spool is handed on, as far as there is room. */
+static void kafka_send_spooled(struct kafka *k)
+{
+	struct output *o = k->output;
+	struct kafka_message m;
+	struct spool_batch b;
+
+	while (kafka_producer_room(k->producer, KAFKA_ROOM) && spool_next(k->store.spool, &b) == 0) {
+		if (kafka_spool_read(&b, &m)) {
+			if (kafka_producer_put(k->producer, &m))
+				output_spool_refuse(&k->store, b.seq);
+			continue;
+		}
+		if (!k->store.refused)
+			log_error("%s: %s: batch %llu is no message of Kafka; dropped, as others like it", o->name,
+				  o->options.spool, (unsigned long long)b.seq);
+		output_spool_refuse(&k->store, b.seq);
+	}
+	output_spool_count(&k->store);
 }
 
 /* Key and length for the formats and options where all messages have the same; NULL for none. */
@@ -130,7 +173,7 @@ static void kafka_json(struct output *o, const struct l7_record *r)
 	char key[KAFKA_KEY_MAX];
 	size_t len, key_len = same ? strlen(same) : 0;
 
-	if (!kafka_producer_room(k->producer, 0)) { /* it would be made for nothing */
+	if (!k->store.spool && !kafka_producer_room(k->producer, 0)) { /* it would be made for nothing */
 		shared_add(&o->counters->dropped, 1);
 		return;
 	}
@@ -205,6 +248,17 @@ static void kafka_record(struct output *o, const struct l7_record *r)
 		kafka_ipfix(o, r);
 }
 
+static void kafka_free(struct kafka *k)
+{
+	k->closing = true;
+	kafka_producer_free(k->producer);
+	if (k->made)
+		ipfix_make_deinit(&k->make);
+	output_spool_close(&k->store);
+	buf_deinit(&k->value);
+	free(k);
+}
+
 static int kafka_open(struct output *o, char *err, size_t err_size)
 {
 	struct kafka_producer_config c = {.uri = o->uri,
@@ -230,15 +284,13 @@ static int kafka_open(struct output *o, char *err, size_t err_size)
 	}
 	if (!rc)
 		rc = kafka_producer_new(&k->producer, &c, err, err_size);
-	if (rc && k->made)
-		ipfix_make_deinit(&k->make);
-	if (rc) {
-		buf_deinit(&k->value);
-		free(k);
-		return rc;
-	}
-	o->state = k;
-	return 0;
+	if (!rc && o->options.spool)
+		rc = output_spool_open(&k->store, o, KAFKA_OUT, o->options.queue, err, err_size);
+	if (rc)
+		kafka_free(k);
+	else
+		o->state = k;
+	return rc;
 }
 
 static void kafka_flush(struct output *o, uint64_t now_ms)
@@ -257,15 +309,24 @@ static void kafka_step(struct output *o, uint64_t now_ms)
 
 	kafka_producer_step(k->producer, now_ms);
 	kafka_flush(o, now_ms);
-	if (!kafka_producer_pending(k->producer))
+	if (k->store.spool) {
+		spool_step(k->store.spool, now_ms);
+		kafka_send_spooled(k);
+	}
+	if (!kafka_producer_pending(k->producer) && !kafka_spooled(k))
 		o->progress_ms = now_ms;
 }
 
 static int kafka_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 {
 	const struct kafka *k = o->state;
-	int due = kafka_producer_wait(k->producer, now_ms, p);
+	int due = kafka_producer_wait(k->producer, now_ms, p), spool = -1;
 	uint64_t flush = k->flushed_ms + KAFKA_IPFIX_LINGER_MS;
+
+	if (k->store.spool)
+		spool = spool_wait(k->store.spool, now_ms, &p[1]);
+	if (spool >= 0 && (due < 0 || spool < due))
+		due = spool;
 
 	if (!k->made || !ipfix_writer_pending(k->make.writer))
 		return due;
@@ -278,7 +339,7 @@ static bool kafka_full(const struct output *o)
 {
 	const struct kafka *k = o->state;
 
-	return !kafka_producer_room(k->producer, KAFKA_ROOM);
+	return k->store.spool ? !spool_room(k->store.spool, KAFKA_ROOM) : !kafka_producer_room(k->producer, KAFKA_ROOM);
 }
 
 static void kafka_finish(struct output *o, uint64_t now_ms)
@@ -287,25 +348,25 @@ static void kafka_finish(struct output *o, uint64_t now_ms)
 
 	if (k->made && ipfix_writer_pending(k->make.writer))
 		kafka_finish_message(k);
-	kafka_producer_step(k->producer, now_ms);
+	if (k->store.spool)
+		spool_flush(k->store.spool);
+	kafka_step(o, now_ms);
 }
 
 static bool kafka_idle(const struct output *o)
 {
 	const struct kafka *k = o->state;
 
-	return !kafka_producer_pending(k->producer) && !(k->made && ipfix_writer_pending(k->make.writer));
+	if (k->made && ipfix_writer_pending(k->make.writer))
+		return false;
+	if (!k->store.spool)
+		return !kafka_producer_pending(k->producer);
+	return !kafka_spooled(k) || (kafka_producer_away(k->producer) && spool_settled(k->store.spool));
 }
 
 static void kafka_close(struct output *o)
 {
-	struct kafka *k = o->state;
-
-	kafka_producer_free(k->producer);
-	if (k->made)
-		ipfix_make_deinit(&k->make);
-	buf_deinit(&k->value);
-	free(k);
+	kafka_free(o->state);
 }
 
 const struct output_ops output_kafka_ops = {

@@ -202,7 +202,7 @@ static bool tcp_agrees(struct tcp *t)
 	bool held = message_spool_take(s);
 	uint64_t wanted = held ? s->batch.hash : s->hash;
 
-	if (t->turning || (!held && !t->told && spool_pending(s->spool)))
+	if (t->turning || (!held && !t->told && spool_pending(s->store.spool)))
 		return false; /* what comes next is not known yet */
 	if (t->told && held && t->told != wanted) {
 		t->turning = true;
@@ -271,7 +271,7 @@ static void tcp_turn(struct output *o, struct tcp *t, uint64_t now_ms)
 /* Records on disk that have not arrived. */
 static uint64_t tcp_spooled(const struct tcp *t)
 {
-	return t->spool ? spool_pending(t->spool->spool) : 0;
+	return t->spool ? spool_pending(t->spool->store.spool) : 0;
 }
 
 /* With a spool the last statistics are made when all before them has arrived; of another's templates they are not. */
@@ -379,7 +379,7 @@ static int tcp_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 	if (t->net.state == NET_TCP_UP && tcp_speaks(t))
 		due = tcp_sooner(due, ipfix_make_wait(&t->make, now_ms));
 	if (t->spool)
-		due = tcp_sooner(due, spool_wait(t->spool->spool, now_ms, &p[1]));
+		due = tcp_sooner(due, spool_wait(t->spool->store.spool, now_ms, &p[1]));
 	if (t->waits_ms)
 		due = tcp_sooner(due, now_ms - t->waits_ms < TCP_LINGER_MS ? (int)(t->waits_ms + TCP_LINGER_MS - now_ms)
 									   : 0);
@@ -401,7 +401,7 @@ static void tcp_finish(struct output *o, uint64_t now_ms)
 	if (t->spool) {
 		ipfix_writer_flush(t->make.writer);
 		t->waits_ms = 0;
-		spool_flush(t->spool->spool);
+		spool_flush(t->spool->store.spool);
 	} else {
 		ipfix_make_statistics(&t->make, true, now_ms);
 	}
@@ -417,7 +417,7 @@ static bool tcp_spool_idle(const struct tcp *t)
 	if (ipfix_writer_pending(t->make.writer))
 		return false;
 	if (t->net.state != NET_TCP_UP)
-		return !tcp_spooled(t) || (t->said && spool_settled(t->spool->spool));
+		return !tcp_spooled(t) || (t->said && spool_settled(t->spool->store.spool));
 	return tcp_done(t) && !t->make.data.head;
 }
 

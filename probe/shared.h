@@ -15,7 +15,7 @@
 #include "l7/record.h"
 
 #define SHARED_WORKERS_MAX 64
-#define SHARED_PAGE 4096
+#define SHARED_PAGE 65536 /* the largest of a kernel for arm64: no part of a page can be given up or made read only */
 #define SHARED_OUTPUTS_MAX 16
 #define SHARED_INTERFACES_MAX 16
 #define SHARED_RING_SLOTS 4096 /* of L7_RECORD_SLOT octets each */
@@ -115,19 +115,26 @@ struct shared_packet {
 
 /* On pages of its own: who must not see it does not map it. */
 struct shared_worker {
-	_Alignas(SHARED_PAGE) struct shared_worker_counters counters;
-	struct shared_progress progress;
-	struct shared_opened opened;
-	struct shared_packet packet;
-	/* Written by the supervisor: not 0, and no flow is given to nDPI. */
-	_Atomic uint32_t dpi_off;
-	/*
-	 * Written by the supervisor: flows (by hash) which ended a worker and are not classified again. One that did so twice
-	 * is not even guessed.
-	 */
-	_Atomic uint32_t n_quarantine;
-	_Atomic uint64_t quarantine[SHARED_QUARANTINE_MAX];
+	union {
+		struct {
+			struct shared_worker_counters counters;
+			struct shared_progress progress;
+			struct shared_opened opened;
+			struct shared_packet packet;
+			/* Written by the supervisor: not 0, and no flow is given to nDPI. */
+			_Atomic uint32_t dpi_off;
+			/*
+			 * Written by the supervisor: flows (by hash) which ended a worker and are not classified again. One
+			 * that did so twice is not even guessed.
+			 */
+			_Atomic uint32_t n_quarantine;
+			_Atomic uint64_t quarantine[SHARED_QUARANTINE_MAX];
+		};
+		uint8_t pages[SHARED_PAGE];
+	};
 };
+
+_Static_assert(sizeof(struct shared_worker) % SHARED_PAGE == 0, "two workers on one page");
 
 /* Written by the exporter only. */
 struct shared_output {

@@ -103,6 +103,8 @@ def memory(folder):
         pss, tables, flows = memory_at_once(folder, "dns-1m", 1_000_000, "-o", output)
         print(f"memory    {name}, {flows} classified flows at once: {pss / 1e6:.0f} MB PSS in all"
               f" (and {tables / 1e6:.0f} MB of page tables), {pss / flows:.0f} octets a flow")
+    pss, _, flows = memory_at_once(folder, "dns-50k", 50_000, "-w", "1", "-o", "ipfix+file://" + file)
+    print(f"memory    IPFIX, {flows} classified flows at once, as of a branch: {pss / 1e6:.1f} MB PSS in all")
     pss, _, flows = memory_at_once(folder, "mix", 0, "--active-timeout", "0", "--idle-timeout", "0",
                                    "-o", "json+file://" + file)
     print(f"memory    JSON, mix, {flows} flows at once: {pss / 1e6:.1f} MB PSS in all")

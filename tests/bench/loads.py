@@ -39,6 +39,7 @@ LOADS = {
     "mix": mixed(small_captures, 10),
     "long": mixed(long_captures, 6),
     "dns-10k": many("dns", 10_000, 500_000),
+    "dns-50k": many("dns", 50_000, 50_000),
     "dns-100k": many("dns", 100_000, 500_000),
     "dns-2m": many("dns", 2_000_000, 2_000_000),
     "syn-2m": many("syn", 2_000_000, 2_000_000),

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small probe stays small: with one worker, 50 thousand flows at one time and a collector, all its processes have less than 48 MB."""
 import contextlib
+import glob
 import os
 import re
 import socket
@@ -54,23 +55,29 @@ def pss(pid):
         return 1024 * int(re.search(r"^Pss: +(\d+)", f.read(), re.M).group(1))
 
 
+def on_disk(folder):
+    """Octets of the segments of a spool, if there is one."""
+    return sum(os.path.getsize(path) for path in glob.glob(os.path.join(folder, "*.seg")))
+
+
 @unittest.skipUnless(l7.is_root(), "needs root to see the memory of processes that are not dumpable")
 class Small(unittest.TestCase):
-    def hold(self, kind, *options):
-        """(octets of all processes while all flows are open, statistics of the end)."""
+    def hold(self, kind, *options, away=False):
+        """(octets of all processes while all flows are open, statistics of the end). `away`: the collector is, and there is a spool."""
         with tempfile.TemporaryDirectory(prefix="l7test-") as folder, Sink() as sink:
             load = os.path.join(folder, "load.pcap")
             packets = manyload.make(load, kind, FLOWS, FLOWS)
             # A flow that goes on is reported, so that what sends has sent.
-            command = (l7.L7PROBE, "-c", "/dev/null", "-r", "-", "-w", "1", "--active-timeout", "2", "--stats",
-                       "-o", f"ipfix+tcp://127.0.0.1:{sink.port}", *options)
+            spool = os.path.join(folder, "spool")
+            output = f"ipfix+tcp://127.0.0.1:{l7.free_port()}?spool={spool}" if away else f"ipfix+tcp://127.0.0.1:{sink.port}"
+            command = (l7.L7PROBE, "-c", "/dev/null", "-r", "-", "-w", "1", "--active-timeout", "2", "--stats", "-o", output, *options)
             with open(os.path.join(folder, "err"), "w+b") as err, \
                     subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=err) as probe:
                 try:
                     with open(load, "rb") as f:
                         probe.stdin.write(f.read())
                     probe.stdin.flush()
-                    l7.wait_for("records at the collector", lambda: sink.octets > FLOWS)
+                    l7.wait_for("records on their way", lambda: (on_disk(spool) if away else sink.octets) > FLOWS)
                     children = l7.all_children(probe.pid)
                     l7.wait_for("all done and waiting", lambda: all(map(l7.waits, children)))
                     octets = sum(map(pss, [probe.pid, *children]))
@@ -89,6 +96,12 @@ class Small(unittest.TestCase):
         print(f"{FLOWS} classified flows: {octets / 1e6:.1f} MB")
         self.assertLess(octets, MOST)
         self.assertGreater(stats["records"], FLOWS)
+
+    def test_away(self):
+        octets, stats = self.hold("dns", away=True)
+        print(f"{FLOWS} classified flows, the collector away: {octets / 1e6:.1f} MB")
+        self.assertLess(octets, MOST)
+        self.assertEqual(stats["records"], stats["outputs"][0]["spooled"])
 
     def test_undecided(self):
         """The worst that can come: no flow is classified yet. What is held of them is a part of --max-flows, and no more."""

@@ -95,7 +95,7 @@ static enum net_tcp_event tcp_up(struct net_tcp *t, uint64_t now_ms)
 	t->written = t->session ? net_tls_written(t->session) : 0;
 	t->acknowledged = 0;
 	t->progress_ms = t->up_ms = now_ms;
-	t->shut = false;
+	t->shut = t->over = false;
 	return NET_TCP_CONNECTED;
 }
 
@@ -266,7 +266,8 @@ static enum net_tcp_event tcp_step_up(struct net_tcp *t, uint64_t now_ms)
 		tcp_acknowledged(t, now_ms); /* who says goodbye has all by now */
 	if (rc == -EPIPE && t->shut && tcp_closed(t))
 		t->acknowledged = t->written; /* both ends are done, in order: a reset would have been an error */
-	if (rc == -EPIPE && t->shut && t->acknowledged == t->written)
+	t->over = rc == -EPIPE && t->shut && t->acknowledged == t->written;
+	if (t->over)
 		return NET_TCP_NOTHING;
 	if (rc)
 		net_tcp_drop(t, net_tcp_why(t, rc), now_ms);

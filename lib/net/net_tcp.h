@@ -51,6 +51,7 @@ struct net_tcp {
 	uint64_t acknowledged; /* of them, by the peer's TCP */
 	uint64_t progress_ms;  /* when that last grew, or there was nothing to acknowledge */
 	bool shut;             /* our direction is closed */
+	bool over;             /* and so is the peer's, who has all that was written */
 	char reason[NET_TLS_REASON];
 };
 

@@ -241,8 +241,8 @@ void ipfix_make_statistics(struct ipfix_make *m, bool finish, uint64_t now_ms)
 		return;
 	m->statistics_ms = now_ms + MAKE_STATISTICS_MS;
 	ipfix_writer_flush(m->writer);
-	s = make_statistics(m, shared_get(&c->records) + shared_get(&c->recovered) - shared_get(&c->dropped) -
-				       shared_get(&c->spooled));
+	s = make_statistics(m, shared_get(&c->records) + shared_get(&c->recovered) + m->stored_out -
+				       shared_get(&c->dropped) - shared_get(&c->spooled));
 	if (ipfix_writer_statistics(m->writer, &s, (struct ipfix_sink){make_options, m}))
 		log_error("%s: statistics do not fit a message", m->output->name);
 }

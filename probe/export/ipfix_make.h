@@ -12,6 +12,7 @@ struct ipfix_make {
 	struct profile profile;
 	struct message_queue data; /* flow records, and statistics between them, from the oldest */
 	struct ipfix_sink store;   /* takes flow records instead of `data`; NULL: none does */
+	uint64_t stored_out;       /* records of what it has taken that are sent, and may have to be sent again */
 	struct message_queue head; /* templates and options records: sent before what is in `data` */
 	size_t message_max;
 	uint64_t start_ms;      /* when the output was opened, since the epoch */

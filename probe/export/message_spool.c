@@ -216,21 +216,55 @@ void message_spool_written(struct message_spool *s, uint64_t end)
 	struct message_spool_out *o = &s->out[(s->first + s->n++) % SPOOLED_OUT];
 
 	*o = (struct message_spool_out){
-		.end = end, .seq = s->batch.seq, .len = (uint32_t)(s->batch.len - s->batch.templates)};
+		.end = end,
+		.seq = s->batch.seq,
+		.len = (uint32_t)(s->batch.len - s->batch.templates),
+		.records = s->batch.records,
+	};
+	s->out_records += s->batch.records;
 	s->batch.held = false;
 }
 
-bool message_spool_acknowledged(struct message_spool *s, uint64_t octets)
+static struct message_spool_out *spooled_out(const struct message_spool *s, size_t i)
+{
+	return &s->out[(s->first + i) % SPOOLED_OUT];
+}
+
+int message_spool_wait(const struct message_spool *s, uint64_t now_ms)
+{
+	uint32_t held;
+
+	if (!s->arrived)
+		return -1;
+	held = (uint32_t)now_ms - spooled_out(s, 0)->arrived_ms;
+	return held < MESSAGE_SPOOL_HOLD_MS ? (int)(MESSAGE_SPOOL_HOLD_MS - held) : 0;
+}
+
+bool message_spool_arrived(const struct message_spool *s)
+{
+	return !s->batch.held && spool_pending(s->store.spool) == s->held_records;
+}
+
+bool message_spool_acknowledged(struct message_spool *s, uint64_t octets, bool read, uint64_t now_ms)
 {
 	struct shared_output *c = s->store.output->counters;
 	uint64_t seq = 0;
 
-	while (s->n && s->out[s->first].end <= octets) {
-		seq = s->out[s->first].seq;
+	for (; s->arrived < s->n && spooled_out(s, s->arrived)->end <= octets; s->arrived++) {
+		spooled_out(s, s->arrived)->arrived_ms = (uint32_t)now_ms;
+		s->held_records += spooled_out(s, s->arrived)->records;
+	}
+	while (s->arrived && (read || message_spool_wait(s, now_ms) == 0 || s->held_records > MESSAGE_SPOOL_HOLD)) {
+		const struct message_spool_out *o = spooled_out(s, 0);
+
+		seq = o->seq;
+		s->held_records -= o->records;
+		s->out_records -= o->records;
 		shared_add(&c->messages, 1);
-		shared_add(&c->octets, s->out[s->first].len);
+		shared_add(&c->octets, o->len);
 		s->first = (s->first + 1) % SPOOLED_OUT;
 		s->n--;
+		s->arrived--;
 	}
 	if (!seq)
 		return false;
@@ -243,7 +277,8 @@ void message_spool_rewind(struct message_spool *s)
 {
 	if (s->n || s->batch.held)
 		spool_rewind(s->store.spool);
-	s->n = 0;
+	s->n = s->arrived = 0;
+	s->out_records = s->held_records = 0;
 	s->batch.held = false;
 }
 

@@ -7,7 +7,7 @@
  * connection's sequence numbers (RFC 7011 section 10.4.3), then what is new. A receiver that had read some of it knows
  * doubles by streamId and recordSequence. With TLS, a message is acknowledged with the record that has its last octet.
  *
- * With a spool flow records wait there, not in memory, and only what is said besides (names, statistics) is in `make`. What an
+ * With a spool flow records wait there, and a while longer (message_spool.h), not in memory, and only what is said besides (names, statistics) is in `make`. What an
  * earlier probe has left may need other templates than those of now: then a connection is told only those, and ended in order
  * before the others' turn comes.
  */
@@ -262,7 +262,7 @@ static void tcp_turn(struct output *o, struct tcp *t, uint64_t now_ms)
 	if (!t->turning || t->net.state != NET_TCP_UP)
 		return;
 	net_tcp_shutdown(&t->net);
-	if (!t->net.shut || t->net.acknowledged != t->net.written)
+	if (!t->net.shut || t->net.acknowledged != t->net.written || t->spool->n)
 		return;
 	log_info("%s: what comes next has other templates, and goes over another connection", o->name);
 	net_tcp_drop(&t->net, "other templates follow", now_ms);
@@ -277,18 +277,20 @@ static uint64_t tcp_spooled(const struct tcp *t)
 /* With a spool the last statistics are made when all before them has arrived; of another's templates they are not. */
 static void tcp_statistics(struct tcp *t, uint64_t now_ms)
 {
+	if (t->spool)
+		t->make.stored_out = t->spool->out_records;
 	if (!t->finished && tcp_speaks(t))
 		ipfix_make_statistics(&t->make, false, now_ms);
-	else if (t->spool && t->finished && !t->summed && tcp_speaks(t) && !tcp_spooled(t)) {
+	else if (t->spool && t->finished && !t->summed && tcp_speaks(t) && message_spool_arrived(t->spool)) {
 		ipfix_make_statistics(&t->make, true, now_ms);
 		t->summed = true;
 	}
 }
 
-/* All is said, and has arrived but for what is not worth it. */
+/* All is said; of what a spool had, all has arrived. */
 static bool tcp_done(const struct tcp *t)
 {
-	if (t->spool && (tcp_spooled(t) || t->spool->batch.held || (tcp_speaks(t) && !t->summed)))
+	if (t->spool && (!message_spool_arrived(t->spool) || (tcp_speaks(t) && !t->summed)))
 		return false;
 	return !tcp_current(t);
 }
@@ -303,7 +305,7 @@ static void tcp_release(struct tcp *t, uint64_t now_ms)
 			t->last = NULL;
 		ipfix_make_sent(&t->make, now_ms);
 	}
-	if (t->spool && message_spool_acknowledged(t->spool, t->net.acknowledged))
+	if (t->spool && message_spool_acknowledged(t->spool, t->net.acknowledged, t->net.over, now_ms))
 		t->make.output->progress_ms = now_ms;
 	if (!q->head && !tcp_spooled(t))
 		t->make.output->progress_ms = now_ms;
@@ -378,8 +380,10 @@ static int tcp_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 
 	if (t->net.state == NET_TCP_UP && tcp_speaks(t))
 		due = tcp_sooner(due, ipfix_make_wait(&t->make, now_ms));
-	if (t->spool)
+	if (t->spool) {
 		due = tcp_sooner(due, spool_wait(t->spool->store.spool, now_ms, &p[1]));
+		due = tcp_sooner(due, message_spool_wait(t->spool, now_ms));
+	}
 	if (t->waits_ms)
 		due = tcp_sooner(due, now_ms - t->waits_ms < TCP_LINGER_MS ? (int)(t->waits_ms + TCP_LINGER_MS - now_ms)
 									   : 0);
@@ -418,7 +422,7 @@ static bool tcp_spool_idle(const struct tcp *t)
 		return false;
 	if (t->net.state != NET_TCP_UP)
 		return !tcp_spooled(t) || (t->said && spool_settled(t->spool->store.spool));
-	return tcp_done(t) && !t->make.data.head;
+	return tcp_done(t) && !tcp_spooled(t) && !t->make.data.head;
 }
 
 /* Templates and statistics alone are not worth waiting for a collector that is away. */

@@ -104,7 +104,7 @@ static void reason_rule(struct buf *out, const struct rule *rule)
 
 static void reason_allowed(struct buf *out, const struct rules_verdict *v)
 {
-	const struct rules_names *list = v->side == RULES_CLIENT ? &v->rule->allow_client : &v->rule->allow_server;
+	const struct names_list *list = v->side == RULES_CLIENT ? &v->rule->allow_client : &v->rule->allow_server;
 
 	buf_str(out, v->side == RULES_CLIENT ? "; as client it may speak " : "; as server it may offer ");
 	buf_str(out, list->n ? "only " : "nothing");

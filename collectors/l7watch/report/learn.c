@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "base/quantity.h"
 #include "base/utc.h"
-#include "rules/names.h"
+#include "record/names.h"
 #include "rules/rules.h"
 
 #define LEARN_TEXT_MAX (1u << 20)

@@ -14,7 +14,7 @@
 #include "base/buf.h"
 #include "base/conf.h"
 #include "l7/record.h"
-#include "rules/names.h"
+#include "record/names.h"
 
 #define RULES_MAX 1024 /* rules of all files together */
 #define RULES_VERDICTS_MAX 64
@@ -204,7 +204,7 @@ struct rules_match {
 	struct rules_hosts host, client, server, peer;
 	struct rules_macs mac; /* of the host */
 	uint8_t sides;         /* enum rules_side */
-	struct rules_names app, master, category;
+	struct names_list app, master, category;
 	struct rules_ports port, vlan; /* ranges of numbers */
 	bool l4_given;
 	uint64_t l4[4];           /* bit per IP protocol */
@@ -243,7 +243,7 @@ struct rules_beacon {
 
 /* Type server_list: who may serve a protocol. */
 struct rules_servers {
-	struct rules_pattern name;
+	struct names_pattern name;
 	char *text; /* owned; the name as written */
 	struct rules_hosts hosts;
 };
@@ -261,16 +261,16 @@ struct rule {
 	struct rules_match match;
 	struct rules_exception *except;
 	size_t n_except;
-	struct rules_names allow_client, allow_server; /* type allow; not given: that side is not judged */
-	uint64_t unknown_after;                        /* flows of unknown protocol that make an alert, 0: never */
-	struct rules_place allow_place[2];             /* of client and server */
-	uint64_t window_ms;                            /* for unknown_after, threshold, beacon */
-	uint16_t score_min;                            /* type risk */
-	uint32_t keys;                                 /* group_by; first_seen: key; RULES_KEY_ */
-	enum rules_measure measure;                    /* type threshold, as are the next two */
-	uint32_t distinct;                             /* one bit of RULES_KEY_ */
-	uint64_t over;                                 /* more than this is an alert */
-	uint32_t max_keys;                             /* groups at one time, the least recently used goes */
+	struct names_list allow_client, allow_server; /* type allow; not given: that side is not judged */
+	uint64_t unknown_after;                       /* flows of unknown protocol that make an alert, 0: never */
+	struct rules_place allow_place[2];            /* of client and server */
+	uint64_t window_ms;                           /* for unknown_after, threshold, beacon */
+	uint16_t score_min;                           /* type risk */
+	uint32_t keys;                                /* group_by; first_seen: key; RULES_KEY_ */
+	enum rules_measure measure;                   /* type threshold, as are the next two */
+	uint32_t distinct;                            /* one bit of RULES_KEY_ */
+	uint64_t over;                                /* more than this is an alert */
+	uint32_t max_keys;                            /* groups at one time, the least recently used goes */
 	struct rules_learn learn;
 	struct rules_beacon beacon;
 	struct rules_servers *servers;

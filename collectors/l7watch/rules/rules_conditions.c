@@ -152,9 +152,7 @@ static bool rules_names_match(const struct rules_view *v, const struct rules_mat
 		return names_match(&m->app, &trusted, &v->names);
 	if (key == RULES_MATCH_master)
 		return names_match_one(&m->master, trusted.master, v->names.master);
-	if (trusted.service && trusted.dotted) /* the category of the name asked for */
-		trusted.category = NAME_UNKNOWN;
-	return names_match_one(&m->category, trusted.category, v->names.category);
+	return names_match_one(&m->category, names_category(&trusted), v->names.category);
 }
 
 /* ---- texts ---- */
@@ -358,7 +356,7 @@ bool rules_of_server(const struct rule *r)
 }
 
 /* Some name that is asked for is one that it must not be. */
-static bool rules_negates(const struct rules_names *names)
+static bool rules_negates(const struct names_list *names)
 {
 	for (size_t i = 0; i < names->n; i++)
 		if (names->patterns[i].negated)

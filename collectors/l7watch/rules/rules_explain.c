@@ -280,7 +280,7 @@ static void explain_needs(struct explain *x, enum rules_side side)
 	}
 }
 
-static void explain_list(struct buf *out, const struct rules_names *list)
+static void explain_list(struct buf *out, const struct names_list *list)
 {
 	buf_char(out, '[');
 	for (size_t i = 0; i < list->n && i < EXPLAIN_NAMES_MAX; i++)

@@ -40,7 +40,7 @@ static void index_set_all(const struct rule_set *set, uint64_t *masks, size_t ru
 }
 
 /* Whether a name is known or not depends on its confidence: what asks for Unknown is always looked at. */
-static void index_plain(struct rule_set *set, uint64_t *masks, const struct rules_names *list, size_t rule)
+static void index_plain(struct rule_set *set, uint64_t *masks, const struct names_list *list, size_t rule)
 {
 	if (!list->positive)
 		index_set_all(set, masks, rule);
@@ -53,14 +53,14 @@ static void index_plain(struct rule_set *set, uint64_t *masks, const struct rule
 	}
 }
 
-static void index_app(struct rule_set *set, const struct rules_names *list, size_t rule)
+static void index_app(struct rule_set *set, const struct names_list *list, size_t rule)
 {
 	struct rules_index *x = &set->index;
 
 	if (!list->positive)
 		index_set_all(set, x->app_app, rule);
 	for (size_t i = 0; i < list->n; i++) {
-		const struct rules_pattern *p = &list->patterns[i];
+		const struct names_pattern *p = &list->patterns[i];
 
 		if (p->negated)
 			continue;

@@ -178,10 +178,10 @@ int rules_load_home(struct rules_loader *l, const struct conf_list *list);
 /* rules_load_names.c. Names that may be spoken take no negation. */
 enum rules_names_key { RULES_NAMES_APP, RULES_NAMES_ALLOW, RULES_NAMES_MASTER, RULES_NAMES_CATEGORY };
 int rules_load_names(struct rules_loader *l, const struct yaml_node *value, enum rules_names_key key,
-		     struct rules_names *out);
+		     struct names_list *out);
 /* One name such as TLS, TLS.* or TLS.Telegram. */
-int rules_load_name(struct rules_loader *l, const struct yaml_node *key, struct rules_pattern *out);
-void rules_names_deinit(struct rules_names *n);
+int rules_load_name(struct rules_loader *l, const struct yaml_node *key, struct names_pattern *out);
+void rules_names_deinit(struct names_list *n);
 
 /* rules_load_numbers.c */
 int rules_load_ports(struct rules_loader *l, const struct yaml_node *value, struct rules_ports *out);

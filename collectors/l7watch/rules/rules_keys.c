@@ -152,7 +152,7 @@ int rules_load_match(struct rules_loader *l, const struct yaml_node *map, struct
 	int rc = rules_check_keys(l, map, rules_match_keys, "match");
 
 	m->sides = RULES_CLIENT | RULES_SERVER;
-	m->confidence = L7_CONF_CACHE;
+	m->confidence = NAMES_CONFIDENCE;
 	for (size_t i = 0; i < map->n && !rc; i++) {
 		const struct yaml_node *value = map->items[i];
 		enum rules_match_key key = 0;

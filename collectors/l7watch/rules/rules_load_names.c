@@ -54,43 +54,38 @@ static int rules_name(struct rules_loader *l, const struct rules_item *item, con
 }
 
 struct rules_names_into {
-	struct rules_names *names;
+	struct names_list *names;
 	enum rules_names_key key;
 };
 
 static int rules_pattern(struct rules_loader *l, const struct rules_item *item, enum rules_names_key key,
-			 struct rules_pattern *p)
+			 struct names_pattern *p)
 {
-	char master[NAMES_TEXT_MAX];
-	const char *dot = strchr(item->text, '.');
-	size_t len = dot ? (size_t)(dot - item->text) : 0;
-	bool category = key == RULES_NAMES_CATEGORY;
+	bool any = key == RULES_NAMES_APP || key == RULES_NAMES_ALLOW, category = key == RULES_NAMES_CATEGORY;
+	bool dotted = strchr(item->text, '.') != NULL;
+	struct names_written w;
 	int rc;
 
-	if ((key == RULES_NAMES_APP || key == RULES_NAMES_ALLOW) && strncmp(item->text, "category:", 9) == 0) {
-		p->kind = PATTERN_CATEGORY;
-		return rules_name(l, item, item->text + 9, true, &p->app);
-	}
-	if (!dot || category) {
+	if (category || (!dotted && !any)) {
 		p->kind = PATTERN_APP;
 		return rules_name(l, item, item->text, category, &p->app);
 	}
-	if (key == RULES_NAMES_MASTER)
+	if (!any)
 		return rules_item_error(l, item, "master takes one name, not %s; key app takes such", item->text);
-	if (len == 0 || len >= sizeof(master) || strchr(dot + 1, '.'))
+	if (names_read(&w, item->text))
 		return rules_item_error(l, item, "%s is not a name such as TLS, TLS.* or TLS.Telegram", item->text);
-	memcpy(master, item->text, len);
-	master[len] = '\0';
-	rc = rules_name(l, item, master, false, &p->master);
-	p->kind = strcmp(dot + 1, "*") == 0 ? PATTERN_MASTER : PATTERN_BOTH;
-	return rc || p->kind == PATTERN_MASTER ? rc : rules_name(l, item, dot + 1, false, &p->app);
+	p->kind = w.kind;
+	if (w.kind == PATTERN_APP || w.kind == PATTERN_CATEGORY)
+		return rules_name(l, item, w.app, w.kind == PATTERN_CATEGORY, &p->app);
+	rc = rules_name(l, item, w.master, false, &p->master);
+	return rc || w.kind == PATTERN_MASTER ? rc : rules_name(l, item, w.app, false, &p->app);
 }
 
 static int rules_add_name(struct rules_loader *l, const struct rules_item *item, void *arg)
 {
 	const struct rules_names_into *into = arg;
-	struct rules_names *names = into->names;
-	struct rules_pattern p = {.negated = item->negated};
+	struct names_list *names = into->names;
+	struct names_pattern p = {.negated = item->negated};
 	void *patterns, *texts;
 	int rc;
 
@@ -115,7 +110,7 @@ static int rules_add_name(struct rules_loader *l, const struct rules_item *item,
 }
 
 int rules_load_names(struct rules_loader *l, const struct yaml_node *value, enum rules_names_key key,
-		     struct rules_names *out)
+		     struct names_list *out)
 {
 	struct rules_names_into into = {.names = out, .key = key};
 
@@ -123,7 +118,7 @@ int rules_load_names(struct rules_loader *l, const struct yaml_node *value, enum
 	return rules_each(l, value, &out->positive, rules_add_name, &into);
 }
 
-int rules_load_name(struct rules_loader *l, const struct yaml_node *key, struct rules_pattern *out)
+int rules_load_name(struct rules_loader *l, const struct yaml_node *key, struct names_pattern *out)
 {
 	struct rules_item item = {.text = key->value, .where = l->yaml, .at = *key};
 
@@ -132,7 +127,7 @@ int rules_load_name(struct rules_loader *l, const struct yaml_node *key, struct 
 	return rules_pattern(l, &item, RULES_NAMES_ALLOW, out);
 }
 
-void rules_names_deinit(struct rules_names *n)
+void rules_names_deinit(struct names_list *n)
 {
 	for (size_t i = 0; i < n->n; i++)
 		free(n->texts[i]);

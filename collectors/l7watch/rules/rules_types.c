@@ -145,7 +145,7 @@ static int rules_load_unknown(struct rules_loader *l, const struct yaml_node *no
 static int rules_load_allow(struct rules_loader *l, const struct yaml_node *map, struct rule *r)
 {
 	static const char *const names[] = {"client", "server", NULL};
-	struct rules_names *const lists[] = {&r->allow_client, &r->allow_server};
+	struct names_list *const lists[] = {&r->allow_client, &r->allow_server};
 	const struct yaml_node *node, *value;
 	int rc = rules_need(l, map, "a rule", "allow", &node);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "rules/names.h"
+#include "record/names.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -113,12 +113,41 @@ static uint32_t names_of_text(const struct names_table *t, const struct l7_recor
 	return text.len ? names_table_find(t, r->text + text.off, text.len) : NAME_UNKNOWN;
 }
 
+int names_read(struct names_written *w, const char *text)
+{
+	const char *dot = strchr(text, '.');
+	size_t len = dot ? (size_t)(dot - text) : 0;
+
+	w->kind = PATTERN_APP;
+	w->app = text;
+	w->master[0] = '\0';
+	if (strncmp(text, "category:", 9) == 0) {
+		w->kind = PATTERN_CATEGORY;
+		w->app = text + 9;
+		return 0;
+	}
+	if (!dot)
+		return 0;
+	if (len == 0 || len >= sizeof(w->master) || strchr(dot + 1, '.'))
+		return -EINVAL;
+	memcpy(w->master, text, len);
+	w->master[len] = '\0';
+	w->app = dot + 1;
+	w->kind = strcmp(dot + 1, "*") == 0 ? PATTERN_MASTER : PATTERN_BOTH;
+	return 0;
+}
+
 void names_of_record(const struct names_table *t, const struct l7_record *r, struct names_record *out)
 {
 	out->dotted = r->master.len < r->app.len;
 	out->app = names_of_text(t, r, r->application);
 	out->master = out->dotted ? names_of_text(t, r, r->master) : out->app;
 	out->category = names_of_text(t, r, r->category);
+	names_of_numbers(r, out);
+}
+
+void names_of_numbers(const struct l7_record *r, struct names_record *out)
+{
 	out->service = out->master >= NAME_DNS && out->master <= NAME_NETBIOS;
 	/* An exporter that does not say how it knows is believed. */
 	out->confidence = l7_has(r, L7_F_appConfidence) ? r->confidence : L7_CONF_DPI;
@@ -144,28 +173,34 @@ struct names_record names_trusted(const struct names_record *n, uint8_t least)
 	return t;
 }
 
-bool names_pattern_matches(const struct rules_pattern *p, const struct names_record *n)
+/* What a name alone is compared with. */
+static uint32_t names_alone(const struct names_record *n)
+{
+	return n->service && n->app != NAME_UNKNOWN ? n->master : n->app;
+}
+
+bool names_pattern_matches(const struct names_pattern *p, const struct names_record *n)
 {
 	switch (p->kind) {
 	case PATTERN_APP:
-		return (n->service && n->app != NAME_UNKNOWN ? n->master : n->app) == p->app;
+		return names_alone(n) == p->app;
 	case PATTERN_MASTER:
 		return n->master == p->master;
 	case PATTERN_BOTH:
 		return n->dotted && n->master == p->master && n->app == p->app;
 	case PATTERN_CATEGORY:
-		return !(n->service && n->dotted) && n->category == p->app;
+		return names_categorized(n) && n->category == p->app;
 	default:
 		return false;
 	}
 }
 
-bool names_match(const struct rules_names *list, const struct names_record *trusted, const struct names_record *guess)
+bool names_match(const struct names_list *list, const struct names_record *trusted, const struct names_record *guess)
 {
 	bool found = !list->positive && !names_unknown(trusted);
 
 	for (size_t i = 0; i < list->n; i++) {
-		const struct rules_pattern *p = &list->patterns[i];
+		const struct names_pattern *p = &list->patterns[i];
 
 		if (!p->negated)
 			found |= names_pattern_matches(p, trusted);
@@ -175,12 +210,12 @@ bool names_match(const struct rules_names *list, const struct names_record *trus
 	return found;
 }
 
-bool names_match_one(const struct rules_names *list, uint32_t trusted, uint32_t guess)
+bool names_match_one(const struct names_list *list, uint32_t trusted, uint32_t guess)
 {
 	bool found = !list->positive && trusted != NAME_UNKNOWN;
 
 	for (size_t i = 0; i < list->n; i++) {
-		const struct rules_pattern *p = &list->patterns[i];
+		const struct names_pattern *p = &list->patterns[i];
 
 		if (!p->negated)
 			found |= p->app == trusted;
@@ -190,18 +225,96 @@ bool names_match_one(const struct rules_names *list, uint32_t trusted, uint32_t 
 	return found;
 }
 
-static bool names_mentions(const struct rules_pattern *p, uint32_t master)
+/* What a name is in a list: a bit, and the next for the same negated. */
+enum {
+	SET_APP = 1,
+	SET_MASTER = 4,
+	SET_CATEGORY = 16,
+	SET_PAIR = 64, /* master of a PATTERN_BOTH */
+	SET_WANTED = SET_APP | SET_MASTER | SET_CATEGORY,
+	SET_NEGATED = SET_WANTED << 1,
+};
+
+int names_set_init(struct names_set *s, const struct names_list *list, uint32_t names)
+{
+	static const uint8_t flags[] = {[PATTERN_APP] = SET_APP,
+					[PATTERN_MASTER] = SET_MASTER,
+					[PATTERN_BOTH] = SET_PAIR,
+					[PATTERN_CATEGORY] = SET_CATEGORY};
+
+	*s = (struct names_set){.positive = list->positive, .n = names};
+	s->flags = calloc(names, sizeof(*s->flags));
+	s->pairs = calloc(list->n + 1, sizeof(*s->pairs));
+	if (!s->flags || !s->pairs) {
+		names_set_deinit(s);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < list->n; i++) {
+		const struct names_pattern *p = &list->patterns[i];
+		bool by_master = p->kind == PATTERN_MASTER || p->kind == PATTERN_BOTH;
+
+		if (p->kind == PATTERN_BOTH)
+			s->pairs[s->n_pairs++] = *p;
+		s->flags[by_master ? p->master : p->app] |=
+			(uint8_t)(flags[p->kind] << (p->negated && p->kind != PATTERN_BOTH));
+	}
+	return 0;
+}
+
+void names_set_deinit(struct names_set *s)
+{
+	free(s->flags);
+	free(s->pairs);
+	*s = (struct names_set){0};
+}
+
+/* SET_WANTED and SET_NEGATED, of a pattern each that matches. */
+static unsigned names_set_look(const struct names_set *s, const struct names_record *n)
+{
+	unsigned master = s->flags[n->master];
+	unsigned found =
+		(s->flags[names_alone(n)] & (SET_APP | SET_APP << 1)) | (master & (SET_MASTER | SET_MASTER << 1));
+
+	if (names_categorized(n))
+		found |= s->flags[n->category] & (SET_CATEGORY | SET_CATEGORY << 1);
+	for (size_t i = 0; (master & SET_PAIR) && i < s->n_pairs; i++)
+		if (names_pattern_matches(&s->pairs[i], n))
+			found |= s->pairs[i].negated ? SET_APP << 1 : SET_APP;
+	return found;
+}
+
+/* What is wanted of the trusted names, and negated of either. */
+static bool names_set_answer(const struct names_set *s, unsigned trusted, unsigned guess, bool unknown)
+{
+	if ((trusted | guess) & SET_NEGATED)
+		return false;
+	return (trusted & SET_WANTED) || (!s->positive && !unknown);
+}
+
+bool names_set_match(const struct names_set *s, const struct names_record *trusted, const struct names_record *guess)
+{
+	return names_set_answer(s, names_set_look(s, trusted), names_set_look(s, guess), names_unknown(trusted));
+}
+
+bool names_set_match_one(const struct names_set *s, uint32_t trusted, uint32_t guess)
+{
+	const unsigned plain = SET_APP | SET_APP << 1;
+
+	return names_set_answer(s, s->flags[trusted] & plain, s->flags[guess] & plain, trusted == NAME_UNKNOWN);
+}
+
+static bool names_mentions(const struct names_pattern *p, uint32_t master)
 {
 	return p->kind == PATTERN_APP ? p->app == master : p->kind != PATTERN_CATEGORY && p->master == master;
 }
 
-enum names_answer names_allow(const struct rules_names *list, const struct names_record *trusted,
+enum names_answer names_allow(const struct names_list *list, const struct names_record *trusted,
 			      const struct names_record *guess)
 {
 	bool mentioned = false;
 
 	for (size_t i = 0; i < list->n; i++) {
-		const struct rules_pattern *p = &list->patterns[i];
+		const struct names_pattern *p = &list->patterns[i];
 
 		if (names_pattern_matches(p, trusted) || names_pattern_matches(p, guess))
 			return NAMES_ALLOWED;

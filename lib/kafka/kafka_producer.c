@@ -28,6 +28,7 @@
 #define PRODUCER_SAY_MS 60000
 #define PRODUCER_LINGER_MS 2000 /* for what was on its way to librdkafka's threads, at the end */
 #define PRODUCER_EVENTS 256     /* in one step */
+#define PRODUCER_STALL_MS 10000 /* without an answer: as good as away */
 
 /* Value, key, then the names and values of headers stand one after the other in octets[]. */
 struct kept {
@@ -64,6 +65,8 @@ struct kafka_producer {
 	bool more;           /* events were left for the next step */
 	bool closing;        /* nothing is tried again */
 	bool said;           /* that something fails */
+	bool connected;      /* to a broker, as of the last statistics */
+	uint64_t acked_ms;   /* when one was last acknowledged, or the first put */
 	uint64_t retry_ms;   /* nothing waiting is lent before */
 	uint64_t backoff_ms; /* until the next try, if this one fails */
 	uint64_t say_ms;
@@ -86,6 +89,14 @@ static const struct kafka_property producer_fixed[] = {
 	/* Ours says what is kept, in octets. */
 	{"queue.buffering.max.messages", "10000000"},
 	{"queue.buffering.max.kbytes", "2147483647"},
+	{NULL, NULL},
+};
+
+/* And of one that is watched. */
+static const struct kafka_property producer_fixed_watched[] = {
+	{"queue.buffering.max.messages", "10000000"},
+	{"queue.buffering.max.kbytes", "2147483647"},
+	{"statistics.interval.ms", "1000"},
 	{NULL, NULL},
 };
 
@@ -116,9 +127,11 @@ int kafka_producer_new(struct kafka_producer **out, const struct kafka_producer_
 	snprintf(linger, sizeof(linger), "%u", c->linger_ms);
 	if (c->linger_ms)
 		defaults[1].value = linger;
-	rc = kafka_conf_new(&p->client.conf, c->uri, defaults, producer_fixed, err, err_size);
+	rc = kafka_conf_new(&p->client.conf, c->uri, defaults, c->watched ? producer_fixed_watched : producer_fixed,
+			    err, err_size);
 	if (!rc) {
-		rd_kafka_conf_set_events(p->client.conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+		rd_kafka_conf_set_events(p->client.conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG |
+								 (c->watched ? RD_KAFKA_EVENT_STATS : 0));
 		rc = kafka_client_start(&p->client, why, sizeof(why));
 		if (rc)
 			snprintf(err, err_size, "%s: %s", c->name, why);
@@ -368,6 +381,7 @@ static void producer_acknowledged(struct kafka_producer *p, struct kept *k)
 	if (p->said)
 		log_info("%s: messages are taken again", p->config.name);
 	p->said = p->blocked = false;
+	p->acked_ms = clock_mono_ms();
 	p->backoff_ms = PRODUCER_RETRY_MS;
 	kept_answer(p, k, NULL);
 }
@@ -401,6 +415,14 @@ static void producer_error(struct kafka_producer *p, rd_kafka_event_t *event)
 	}
 }
 
+/* Of its statistics, which are JSON, the state of each broker. */
+static void producer_statistics(struct kafka_producer *p, rd_kafka_event_t *event)
+{
+	const char *text = rd_kafka_event_stats(event);
+
+	p->connected = text && strstr(text, "\"state\":\"UP\"");
+}
+
 static void producer_event(struct kafka_producer *p, rd_kafka_event_t *event)
 {
 	switch (rd_kafka_event_type(event)) {
@@ -412,6 +434,9 @@ static void producer_event(struct kafka_producer *p, rd_kafka_event_t *event)
 		break;
 	case RD_KAFKA_EVENT_LOG:
 		kafka_client_log(&p->client, event);
+		break;
+	case RD_KAFKA_EVENT_STATS:
+		producer_statistics(p, event);
 		break;
 	default:
 		break;
@@ -471,6 +496,8 @@ int kafka_producer_put(struct kafka_producer *p, const struct kafka_message *m)
 	k = kept_new(m, octets);
 	if (!k)
 		return -ENOBUFS;
+	if (!kafka_producer_pending(p))
+		p->acked_ms = clock_mono_ms();
 	k->number = p->number++;
 	p->octets += k->cost;
 	if (p->waiting || p->blocked || p->fatal) {
@@ -518,6 +545,13 @@ int kafka_producer_wait(const struct kafka_producer *p, uint64_t now_ms, struct 
 bool kafka_producer_away(const struct kafka_producer *p)
 {
 	return p->said && !producer_hopeless(p->said_err);
+}
+
+bool kafka_producer_up(const struct kafka_producer *p, uint64_t now_ms)
+{
+	bool stalled = kafka_producer_pending(p) && now_ms >= p->acked_ms + PRODUCER_STALL_MS;
+
+	return p->connected && !p->fatal && !p->blocked && !stalled;
 }
 
 uint64_t kafka_producer_pending(const struct kafka_producer *p)

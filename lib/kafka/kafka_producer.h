@@ -53,6 +53,7 @@ struct kafka_producer_config {
 	const char *client;    /* client.id, unless the user sets another */
 	unsigned
 		linger_ms; /* that messages wait for others to share a batch, unless the user sets another; 0: librdkafka's own */
+	bool watched; /* kafka_producer_up() is asked */
 	size_t queue; /* octets that may wait for an answer, about; all that is kept for a message counts */
 	kafka_answer *answer;
 	void *arg;
@@ -86,6 +87,12 @@ int kafka_producer_wait(const struct kafka_producer *p, uint64_t now_ms, struct 
 
 /* Something has failed that may go away, has been said, and no message was acknowledged since. */
 bool kafka_producer_away(const struct kafka_producer *p);
+
+/*
+ * Of one that is watched: librdkafka has a connection to a broker, as of the last second, and brokers take what they are sent. Without
+ * anything to send it is tried to connect, too.
+ */
+bool kafka_producer_up(const struct kafka_producer *p, uint64_t now_ms);
 
 /* What was put in and has no answer yet. */
 uint64_t kafka_producer_pending(const struct kafka_producer *p);

@@ -121,6 +121,22 @@ int net_udp_send(struct net_udp *u, const void *data, size_t len)
 	return -error;
 }
 
+int net_udp_listen(struct net_udp *u)
+{
+	int error = 0;
+	socklen_t len = sizeof(error);
+
+	if (u->fd < 0 || getsockopt(u->fd, SOL_SOCKET, SO_ERROR, &error, &len))
+		return 0;
+	u->refused += error == ECONNREFUSED;
+	return -error;
+}
+
+bool net_udp_unreachable(int rc)
+{
+	return rc == -ECONNREFUSED || rc == -EHOSTUNREACH || rc == -ENETUNREACH || rc == -EHOSTDOWN || rc == -ENETDOWN;
+}
+
 bool net_udp_next_address(struct net_udp *u)
 {
 	if (u->addresses.n < 2)

@@ -44,6 +44,12 @@ int net_udp_wait(const struct net_udp *u, bool more, uint64_t now_ms, struct pol
  */
 int net_udp_send(struct net_udp *u, const void *data, size_t len);
 
+/* What the network reports of earlier datagrams, without sending one: a negative errno, 0 for nothing. What refuses is counted. */
+int net_udp_listen(struct net_udp *u);
+
+/* Whether a negative errno of these says that nothing arrives there. */
+bool net_udp_unreachable(int rc);
+
 /*
  * Of a name with several addresses: goes on to the next, because nobody listens at this one. Returns false if there is only
  * one; else NET_UDP_READY follows from the next step.

@@ -238,13 +238,39 @@ static void test_udp(void **state)
 	net_udp_deinit(&u);
 }
 
+/* What is refused is told without another datagram, once. */
+static void test_udp_listen(void **state)
+{
+	uint64_t until_ms = clock_mono_ms() + 30000;
+	struct net_udp u;
+	char port[8];
+	int server = listen_on(SOCK_DGRAM, port, 0), rc;
+
+	(void)state;
+	net_udp_init(&u, "127.0.0.1", port);
+	assert_int_equal(net_udp_listen(&u), 0);
+	assert_int_equal(net_udp_step(&u, 1), NET_UDP_READY);
+	assert_int_equal(net_udp_send(&u, "hello", 5), 0);
+	assert_int_equal(net_udp_listen(&u), 0);
+	close(server);
+	assert_int_equal(net_udp_send(&u, "hello", 5), 0);
+	while (!(rc = net_udp_listen(&u)) && clock_mono_ms() < until_ms)
+		usleep(1000);
+	assert_int_equal(rc, -ECONNREFUSED);
+	assert_true(net_udp_unreachable(rc));
+	assert_int_equal(u.refused, 1);
+	assert_int_equal(net_udp_listen(&u), 0);
+	assert_false(net_udp_unreachable(0) || net_udp_unreachable(-EAGAIN) || net_udp_unreachable(-EMSGSIZE));
+	net_udp_deinit(&u);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_resolve),     cmocka_unit_test(test_connect_and_acknowledge),
 		cmocka_unit_test(test_peer_leaves), cmocka_unit_test(test_back_off),
 		cmocka_unit_test(test_stall),       cmocka_unit_test(test_back_off_from_who_closes),
-		cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_udp),         cmocka_unit_test(test_udp_listen),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -9,6 +9,7 @@
 
 #include "capture/capture.h"
 #include "cpus.h"
+#include "export/filter.h"
 #include "export/terminal.h"
 #include "exporter.h"
 #include "flow/flow.h"
@@ -542,6 +543,18 @@ static int config_parse_outputs(struct config *c, char *err, size_t err_size)
 		if (exporter_check_file(c->uris, c->outputs.n, c->files.items[i], err, err_size))
 			return config_wrong(c, "read", i, err, err_size);
 	exporter_wants(c->uris, c->outputs.n, c->template_name, c->wanted);
+	return 0;
+}
+
+int config_check_filters(struct config *c, const struct exporter_names *names, char *err, size_t err_size)
+{
+	for (size_t i = 0; i < c->outputs.n; i++) {
+		struct filter *f;
+
+		if (filter_new(&f, &c->uris[i], names, err, err_size))
+			return config_wrong(c, "output", i, err, err_size);
+		filter_free(f);
+	}
 	return 0;
 }
 

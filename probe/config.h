@@ -10,6 +10,7 @@
 #include "base/conf.h"
 #include "base/prefix.h"
 #include "base/uri.h"
+#include "exporter.h"
 
 struct config {
 	struct conf_list interfaces;
@@ -71,6 +72,8 @@ void config_deinit(struct config *c);
  * each other option that differs. What is in `next` then is for config_deinit(). Returns true if something in c is another.
  */
 bool config_take(struct config *c, struct config *next, void (*fixed)(const char *name));
+/* The names in the outputs' filters, with all that there are. Returns 0, or a negative errno with a sentence. */
+int config_check_filters(struct config *c, const struct exporter_names *names, char *err, size_t err_size);
 void config_print(struct config *c, FILE *out);
 void config_help(struct config *c, FILE *out);
 /* For the shell c->completion; -EINVAL if it is none that is known. */

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "export/complete.h"
+#include "export/filter.h"
 #include "export/output.h"
 
 #define EXPORTER_BATCH 512 /* records of one ring before the others have their turn */
@@ -137,6 +138,10 @@ static bool exporter_held(const struct exporter *e)
 
 static void exporter_give(struct output *o, struct l7_record *r)
 {
+	if (o->filter && !filter_wants(o->filter, r)) {
+		shared_add(&o->counters->filtered, 1);
+		return;
+	}
 	r->stream_id = o->stream_id;
 	r->record_sequence = o->sequence++;
 	o->plain = r;
@@ -427,6 +432,7 @@ static int exporter_close(struct exporter *e, int status)
 
 		o->ops->close(o);
 		anonymize_free(o->anonymize);
+		filter_free(o->filter);
 		dropped = o->dead ? 0 : shared_get(&o->counters->dropped);
 		if (dropped)
 			log_warn("%s: %llu records could not be sent", o->name, (unsigned long long)dropped);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -9,15 +11,35 @@
 #include "config.h"
 #include "dpi/dpi.h"
 #include "lists.h"
+#include "names.h"
 #include "sandbox_selftest.h"
 #include "spool_command.h"
 #include "supervisor.h"
 
+/* The names of a module, as the exporter has them, are those that filters may ask for. */
+static int main_check_filters(struct config *c, struct dpi_module *dpi, char *err, size_t err_size)
+{
+	struct shared_names *shared = calloc(1, sizeof(*shared));
+	struct exporter_names names = {0};
+	int rc = shared ? names_number(shared, dpi, err, err_size) : -ENOMEM;
+
+	if (!rc)
+		rc = names_init(&names, shared, dpi);
+	if (rc == -ENOMEM)
+		snprintf(err, err_size, "no memory");
+	if (!rc)
+		rc = config_check_filters(c, &names, err, err_size);
+	names_deinit(&names);
+	free(shared);
+	return rc;
+}
+
 /* --check: what config_load() has not looked at yet. */
-static int main_check(const struct config *c)
+static int main_check(struct config *c)
 {
 	struct dpi_module *dpi;
 	struct capture *file;
+	int rc;
 	char err[512];
 
 	for (size_t i = 0; i < c->files.n; i++) {
@@ -34,8 +56,11 @@ static int main_check(const struct config *c)
 		log_error("%s", err);
 		return 1;
 	}
+	rc = main_check_filters(c, dpi, err, sizeof(err));
 	dpi_module_free(dpi);
-	return 0;
+	if (rc)
+		log_error("%s", err);
+	return rc != 0;
 }
 
 static int main_list_dpi(const struct config *c)

@@ -278,9 +278,11 @@ static int supervisor_init(struct supervisor *s, char *err, size_t err_size)
 	if (rc)
 		return rc;
 	rc = names_init(&s->names, s->shared.names, s->dpi);
-	if (rc)
+	if (rc) {
 		snprintf(err, err_size, "no memory");
-	return rc;
+		return rc;
+	}
+	return config_check_filters(s->config, &s->names, err, err_size);
 }
 
 static void supervisor_deinit(struct supervisor *s)

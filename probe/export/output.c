@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/nearest.h"
+#include "export/filter.h"
 #include "kafka/kafka_producer.h"
 #include "net/net_tls.h"
 #include "record/profile.h"
@@ -32,21 +33,21 @@ struct output_scheme {
 	const char *const *options;
 };
 
-static const char *const options_text[] = {"early", "anonymize", "anonymize_key", NULL};
-static const char *const options_json[] = {"early", "queue", "anonymize", "anonymize_key", NULL};
-static const char *const options_file[] = {"early", "template",  "domain",        "app_name",
-					   "queue", "anonymize", "anonymize_key", NULL};
-static const char *const options_tcp[] = {"early",         "template", "domain",     "app_name",  "queue", "anonymize",
-					  "anonymize_key", "spool",    "spool_size", "spool_age", NULL};
-static const char *const options_tls[] = {
-	"early",         "template", "domain",     "app_name",  "queue",         "name", "anonymize",
-	"anonymize_key", "spool",    "spool_size", "spool_age", NET_TLS_OPTIONS, NULL};
-static const char *const options_udp[] = {"early",   "template", "domain",    "app_name",      "queue", "mtu",
-					  "refresh", "rate",     "anonymize", "anonymize_key", NULL};
+/* Of all. */
+#define OPTIONS_ALL "early", "anonymize", "anonymize_key", "app", "category", "hosts"
+
+static const char *const options_text[] = {OPTIONS_ALL, NULL};
+static const char *const options_json[] = {OPTIONS_ALL, "queue", NULL};
+static const char *const options_file[] = {OPTIONS_ALL, "template", "domain", "app_name", "queue", NULL};
+static const char *const options_tcp[] = {OPTIONS_ALL, "template",   "domain",    "app_name", "queue",
+					  "spool",     "spool_size", "spool_age", NULL};
+static const char *const options_tls[] = {OPTIONS_ALL, "template",   "domain",    "app_name",      "queue", "name",
+					  "spool",     "spool_size", "spool_age", NET_TLS_OPTIONS, NULL};
+static const char *const options_udp[] = {OPTIONS_ALL, "template", "domain", "app_name", "queue",
+					  "mtu",       "refresh",  "rate",   NULL};
 /* And all of librdkafka's. */
-static const char *const options_kafka[] = {"format",     "key",       "early",     "template",      "domain",
-					    "app_name",   "queue",     "anonymize", "anonymize_key", "spool",
-					    "spool_size", "spool_age", NULL};
+static const char *const options_kafka[] = {OPTIONS_ALL, "format", "key",        "template",  "domain", "app_name",
+					    "queue",     "spool",  "spool_size", "spool_age", NULL};
 
 static const struct output_scheme output_schemes[] = {
 	{"text", OUTPUT_STDOUT, OUTPUT_TEXT, &output_stream_ops, options_text},
@@ -265,8 +266,11 @@ bool output_is_tls(const struct uri *u)
 int output_check(const struct uri *u, const char *template_name, char *err, size_t err_size)
 {
 	struct output_options o = {.template = template_name};
+	struct filter *none;
 	int rc = output_parse(u, &o, 0, err, err_size);
 
+	if (!rc)
+		rc = filter_new(&none, u, NULL, err, err_size);
 	return !rc && output_is_tls(u) ? net_tls_check(u, false, err, err_size) : rc;
 }
 
@@ -349,10 +353,14 @@ int output_open(struct output *o, const struct exporter_config *c, size_t index,
 		snprintf(o->name, sizeof(o->name), "%s:%s%s", u->scheme, *u->path == '/' ? "//" : "", u->path);
 	if (anonymize_any(&o->options.anonymize))
 		rc = anonymize_new(&o->anonymize, &o->options.anonymize, c->home, err, err_size);
+	if (!rc && c->names)
+		rc = filter_new(&o->filter, u, c->names, err, err_size);
 	if (!rc)
 		rc = o->ops->open(o, err, err_size);
-	if (rc)
+	if (rc) {
 		anonymize_free(o->anonymize);
+		filter_free(o->filter);
+	}
 	return rc;
 }
 

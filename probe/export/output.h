@@ -83,6 +83,7 @@ struct output {
 	bool dead;                     /* failed for good, or its reader has left: takes nothing more */
 	const struct l7_record *plain; /* while a record is given: as it is, with nothing hidden */
 	struct anonymize *anonymize;   /* owned; NULL: records are told as they are */
+	struct filter *filter;         /* owned; NULL: it wants all records */
 	void *state;                   /* of the ops */
 };
 

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "export/complete.h"
 #include "export/filter.h"
+#include "export/group.h"
 #include "export/output.h"
 
 #define EXPORTER_BATCH 512 /* records of one ring before the others have their turn */
@@ -24,6 +25,7 @@ struct exporter {
 	const struct exporter_config *config;
 	struct output outputs[SHARED_OUTPUTS_MAX];
 	size_t n_outputs;
+	struct groups groups;
 	bool broken[SHARED_WORKERS_MAX]; /* rings that are not read any more */
 	bool quiet;                      /* slept until there was something to do */
 	uint64_t now_ms;
@@ -75,6 +77,8 @@ int exporter_check(const struct uri *outputs, size_t n, const char *template_nam
 	const struct uri *last = &outputs[n - 1];
 	int rc = output_check(last, template_name, err, err_size);
 
+	if (!rc)
+		rc = group_check(outputs, n, err, err_size);
 	for (size_t i = 0; !rc && i < n - 1; i++) {
 		if (strcmp(last->path, "-") != 0 || strcmp(outputs[i].path, "-") != 0)
 			continue;
@@ -122,15 +126,20 @@ static bool exporter_has_time(const struct exporter *e, const struct output *o)
 	return e->now_ms - since < e->config->drain_timeout_ms || e->now_ms < since;
 }
 
-/* Reading files, and at the end: true if a record taken now would be dropped by an output that can be waited for. */
+/*
+ * Reading files, and at the end: true if a record taken now would be dropped by an output that can be waited for, or it is not known
+ * yet who of a group is there.
+ */
 static bool exporter_held(const struct exporter *e)
 {
 	if (!e->config->lossless && !e->stop_ms)
 		return false;
+	if (!e->stop_ms && groups_starting(&e->groups, e->now_ms))
+		return true;
 	for (size_t i = 0; i < e->n_outputs; i++) {
 		const struct output *o = &e->outputs[i];
 
-		if (!o->dead && o->ops->full(o) && exporter_has_time(e, o))
+		if (!o->dead && o->ops->full(o) && group_serves(o) && exporter_has_time(e, o))
 			return true;
 	}
 	return false;
@@ -138,6 +147,8 @@ static bool exporter_held(const struct exporter *e)
 
 static void exporter_give(struct output *o, struct l7_record *r)
 {
+	if (!group_gives(o))
+		return;
 	if (o->filter && !filter_wants(o->filter, r)) {
 		shared_add(&o->counters->filtered, 1);
 		return;
@@ -164,6 +175,7 @@ static void exporter_spread(struct exporter *e)
 	struct l7_record *r = &e->record;
 	bool nothing = exporter_says_nothing(r);
 
+	groups_choose(&e->groups, r);
 	for (size_t i = 0; i < e->n_outputs; i++)
 		if (e->outputs[i].early && !nothing)
 			exporter_give(&e->outputs[i], r);
@@ -263,6 +275,7 @@ static void exporter_step(struct exporter *e)
 		if (!o->dead)
 			exporter_say_dropped(e, o);
 	}
+	groups_step(&e->groups, e->now_ms);
 }
 
 /* Waits for the outputs and, if asked, for the rings; at most `limit` milliseconds, -1 for no limit of ours. */
@@ -271,10 +284,12 @@ static void exporter_poll(struct exporter *e, bool rings, int limit)
 	struct pollfd p[OUTPUT_FDS * SHARED_OUTPUTS_MAX + SHARED_WORKERS_MAX];
 	nfds_t n = 0, first_ring;
 	uint64_t count;
+	int due = groups_wait(&e->groups);
 
+	if (due >= 0 && (limit < 0 || due < limit))
+		limit = due;
 	for (size_t i = 0; i < e->n_outputs; i++) {
 		const struct output *o = &e->outputs[i];
-		int due = -1;
 
 		if (o->dead)
 			continue;
@@ -420,6 +435,7 @@ static int exporter_open(struct exporter *e)
 			return rc;
 		}
 	}
+	groups_init(&e->groups, e->outputs, e->n_outputs, e->now_ms);
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "capture/capture.h"
 #include "config.h"
 #include "dpi/dpi.h"
+#include "export/group.h"
 #include "lists.h"
 #include "names.h"
 #include "sandbox_selftest.h"
@@ -60,6 +61,8 @@ static int main_check(struct config *c)
 	dpi_module_free(dpi);
 	if (rc)
 		log_error("%s", err);
+	else
+		group_warn(c->uris, c->outputs.n);
 	return rc != 0;
 }
 

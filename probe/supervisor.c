@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/leaks.h"
 #include "base/log.h"
+#include "export/group.h"
 #include "flow/flow.h"
 #include "flow/flow_store.h"
 #include "names.h"
@@ -377,6 +378,7 @@ int supervisor_run(struct config *config, int argc, char **argv)
 	}
 	links_warn_offload(&s->links);
 	supervisor_warn_tunnels(config);
+	group_warn(config->uris, config->outputs.n);
 	supervisor_start(s);
 	supervisor_loop(s);
 	mirror_look(&s->mirror, &s->shared);

@@ -20,6 +20,7 @@
 #define OUTPUT_MTU 1400
 #define OUTPUT_MTU_MIN 560
 #define OUTPUT_REFRESH_S 60
+#define OUTPUT_AWAY_S 10
 #define OUTPUT_SPOOL_MIN (1u << 20)   /* several segments */
 #define OUTPUT_SPOOL_AGE_S 315360000u /* ten years */
 
@@ -33,20 +34,21 @@ struct output_scheme {
 	const char *const *options;
 };
 
-/* Of all. */
+/* Of all, and of those that send to a collector. */
 #define OPTIONS_ALL "early", "anonymize", "anonymize_key", "app", "category", "hosts"
+#define OPTIONS_FAR OPTIONS_ALL, "balance", "failover", "away"
 
 static const char *const options_text[] = {OPTIONS_ALL, NULL};
 static const char *const options_json[] = {OPTIONS_ALL, "queue", NULL};
 static const char *const options_file[] = {OPTIONS_ALL, "template", "domain", "app_name", "queue", NULL};
-static const char *const options_tcp[] = {OPTIONS_ALL, "template",   "domain",    "app_name", "queue",
+static const char *const options_tcp[] = {OPTIONS_FAR, "template",   "domain",    "app_name", "queue",
 					  "spool",     "spool_size", "spool_age", NULL};
-static const char *const options_tls[] = {OPTIONS_ALL, "template",   "domain",    "app_name",      "queue", "name",
+static const char *const options_tls[] = {OPTIONS_FAR, "template",   "domain",    "app_name",      "queue", "name",
 					  "spool",     "spool_size", "spool_age", NET_TLS_OPTIONS, NULL};
-static const char *const options_udp[] = {OPTIONS_ALL, "template", "domain", "app_name", "queue",
+static const char *const options_udp[] = {OPTIONS_FAR, "template", "domain", "app_name", "queue",
 					  "mtu",       "refresh",  "rate",   NULL};
 /* And all of librdkafka's. */
-static const char *const options_kafka[] = {OPTIONS_ALL, "format", "key",        "template",  "domain", "app_name",
+static const char *const options_kafka[] = {OPTIONS_FAR, "format", "key",        "template",  "domain", "app_name",
 					    "queue",     "spool",  "spool_size", "spool_age", NULL};
 
 static const struct output_scheme output_schemes[] = {
@@ -94,6 +96,9 @@ static int output_check_place(const struct uri *u, enum output_place place, char
 		wrong = "it takes one host; several outputs may be given";
 	else if (place == OUTPUT_HOST && u->path[0] && strcmp(u->path, "/") != 0)
 		wrong = "a path has no meaning here";
+	else if (place != OUTPUT_HOST && place != OUTPUT_TOPIC &&
+		 (uri_option(u, "balance") || uri_option(u, "failover")))
+		wrong = "a group is of collectors: no file is in one, nor standard output";
 	if (!wrong)
 		return 0;
 	snprintf(err, err_size, "%s: %s", u->text, wrong);
@@ -213,6 +218,7 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 {
 	struct spool_config c = output_spool_defaults();
 	uint64_t queue = strcmp(u->scheme, "kafka") || o->spool ? OUTPUT_QUEUE : OUTPUT_QUEUE_KAFKA;
+	bool udp = strcmp(u->scheme, "ipfix+udp") == 0;
 	const struct {
 		const char *name;
 		struct uri_range range;
@@ -225,6 +231,7 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 		{"queue", {OUTPUT_QUEUE_MIN, UINT64_C(1) << 34, queue}, &o->queue},
 		{"spool_size", {OUTPUT_SPOOL_MIN, UINT64_C(1) << 50, c.max_octets}, &o->spool_size},
 		{"spool_age", {0, OUTPUT_SPOOL_AGE_S, c.max_age_ms / 1000}, &o->spool_age_ms},
+		{"away", {1, 3600, udp ? 0 : OUTPUT_AWAY_S}, &o->away_ms}, /* of UDP nothing is kept meanwhile */
 	};
 	struct uri_range flag = {0, 1, 0};
 	uint64_t early;
@@ -235,6 +242,7 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 	o->early = early != 0;
 	o->refresh_ms *= 1000;
 	o->spool_age_ms *= 1000;
+	o->away_ms *= 1000;
 	return rc;
 }
 

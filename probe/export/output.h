@@ -39,6 +39,8 @@ struct output_ops {
 	void (*reopen)(struct output *o, uint64_t now_ms);
 	/* Everything given to it was sent or dropped. */
 	bool (*idle)(const struct output *o);
+	/* Whether who takes the records is there, as far as that can be known (group.h); NULL: it cannot be in a group. */
+	bool (*up)(const struct output *o, uint64_t now_ms);
 	/* Frees the state; what was not sent is counted as dropped. */
 	void (*close)(struct output *o);
 };
@@ -61,7 +63,8 @@ struct output_options {
 	const char *spool;    /* directory; NULL: none */
 	uint64_t spool_size;  /* octets on disk */
 	uint64_t spool_age_ms;
-	uint8_t key; /* Kafka: enum output_key */
+	uint64_t away_ms; /* of a group: so long may it be away before others have its share */
+	uint8_t key;      /* Kafka: enum output_key */
 	struct anonymize_rules anonymize;
 };
 
@@ -84,6 +87,7 @@ struct output {
 	const struct l7_record *plain; /* while a record is given: as it is, with nothing hidden */
 	struct anonymize *anonymize;   /* owned; NULL: records are told as they are */
 	struct filter *filter;         /* owned; NULL: it wants all records */
+	struct group *group;           /* NULL: it is in none */
 	void *state;                   /* of the ops */
 };
 

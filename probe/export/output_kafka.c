@@ -265,6 +265,7 @@ static int kafka_open(struct output *o, char *err, size_t err_size)
 					  .name = o->name,
 					  .client = "l7probe",
 					  .linger_ms = o->format == OUTPUT_JSON ? KAFKA_JSON_LINGER_MS : 0,
+					  .watched = uri_option(o->uri, "balance") || uri_option(o->uri, "failover"),
 					  .queue = o->options.queue,
 					  .answer = kafka_answered};
 	struct kafka *k = calloc(1, sizeof(*k));
@@ -364,6 +365,13 @@ static bool kafka_idle(const struct output *o)
 	return !kafka_spooled(k) || (kafka_producer_away(k->producer) && spool_settled(k->store.spool));
 }
 
+static bool kafka_up(const struct output *o, uint64_t now_ms)
+{
+	const struct kafka *k = o->state;
+
+	return kafka_producer_up(k->producer, now_ms);
+}
+
 static void kafka_close(struct output *o)
 {
 	kafka_free(o->state);
@@ -378,5 +386,6 @@ const struct output_ops output_kafka_ops = {
 	.full = kafka_full,
 	.finish = kafka_finish,
 	.idle = kafka_idle,
+	.up = kafka_up,
 	.close = kafka_close,
 };

@@ -25,6 +25,7 @@
 
 #define TCP_MESSAGE 16384 /* octets: a hundred records per system call or record of TLS, and still early on the wire */
 #define TCP_LINGER_MS 200 /* with a spool: a message waits so long for records, as its batch would for the disk */
+#define TCP_UP_STALL_MS 5000 /* a peer that acknowledges nothing for so long is as good as away */
 #define TCP_SAY_MS 60000
 #define TCP_SAY_OTHER_MS 10000 /* that it does not come up for another reason than the one that was said */
 
@@ -452,6 +453,14 @@ static void tcp_reopen(struct output *o, uint64_t now_ms)
 		log_info("%s: certificates read again", o->name);
 }
 
+static bool tcp_up(const struct output *o, uint64_t now_ms)
+{
+	const struct tcp *t = o->state;
+
+	return t->net.state == NET_TCP_UP &&
+	       (t->net.acknowledged == t->net.written || now_ms - t->net.progress_ms < TCP_UP_STALL_MS);
+}
+
 static void tcp_close(struct output *o)
 {
 	struct tcp *t = o->state;
@@ -473,5 +482,6 @@ const struct output_ops output_tcp_ops = {
 	.finish = tcp_finish,
 	.reopen = tcp_reopen,
 	.idle = tcp_idle,
+	.up = tcp_up,
 	.close = tcp_close,
 };

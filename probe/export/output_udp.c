@@ -2,6 +2,10 @@
 /*
  * ipfix+udp: a message per datagram. Templates and the application table go first, again every `refresh` seconds, and again
  * after the socket was made anew; data never goes before them.
+ *
+ * Whether anybody takes them is not told, but by a host that has no such port, or a router that knows of no such host (RFC 1122 section
+ * 3.2.2.1). In a group such a receiver counts as away, and is sent templates now and then, until they are not refused any more: then it
+ * has them, too.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,6 +20,8 @@
 #define UDP_HEADERS 48     /* IPv6 and UDP: what of the path's MTU is not ours */
 #define UDP_CREDIT_US 5000 /* pacing catches up at most this much after a pause: bursts stay short */
 #define UDP_SAY_MS 60000
+#define UDP_TRY_MS 3000      /* templates to one that refuses, */
+#define UDP_REFUSED_MS 10000 /* which it does until so long after the last refusal */
 
 struct udp {
 	struct ipfix_make make;
@@ -25,6 +31,8 @@ struct udp {
 	uint64_t due_us;     /* when the rate allows the next message */
 	uint64_t retry_ms;   /* the kernel takes nothing until then */
 	uint64_t refused;    /* of net.refused, acted on */
+	uint64_t refused_ms; /* when it last grew, or the host could not be reached; 0 never */
+	bool failed;         /* no socket could be made */
 	uint64_t say_ms;     /* nothing is said about the receiver before */
 };
 
@@ -83,6 +91,8 @@ static bool udp_send_one(struct output *o, struct udp *u, struct message *m, uin
 		return false;
 	}
 	udp_spend(o, u, m->records, now_ms);
+	if (net_udp_unreachable(rc))
+		u->refused_ms = now_ms;
 	if (rc)
 		udp_say(o, u, strerror(-rc), now_ms);
 	else
@@ -96,6 +106,12 @@ static bool udp_send_one(struct output *o, struct udp *u, struct message *m, uin
 	return true;
 }
 
+/* In a group: it has refused something of late. */
+static bool udp_refuses(const struct output *o, const struct udp *u, uint64_t now_ms)
+{
+	return o->group && u->refused_ms && now_ms - u->refused_ms < UDP_REFUSED_MS;
+}
+
 static void udp_send(struct output *o, struct udp *u, uint64_t now_ms)
 {
 	while (u->net.fd >= 0 && now_ms >= u->retry_ms && udp_due(o, u, now_ms)) {
@@ -104,8 +120,11 @@ static void udp_send(struct output *o, struct udp *u, uint64_t now_ms)
 		if (!m || !udp_send_one(o, u, m, now_ms))
 			break;
 	}
+	if (o->group && net_udp_unreachable(net_udp_listen(&u->net)))
+		u->refused_ms = now_ms;
 	if (u->net.refused > u->refused) {
 		u->refused = u->net.refused;
+		u->refused_ms = now_ms;
 		udp_say(o, u, "nobody listens there", now_ms);
 		net_udp_next_address(&u->net);
 	}
@@ -120,15 +139,19 @@ static void udp_step(struct output *o, uint64_t now_ms)
 	switch (net_udp_step(&u->net, now_ms)) {
 	case NET_UDP_READY:
 		u->refresh_ms = 0;
+		u->failed = false;
 		break;
 	case NET_UDP_FAILED:
 		udp_say(o, u, u->net.reason, now_ms);
+		u->failed = true;
 		break;
 	case NET_UDP_NOTHING:
 		break;
 	}
 	if (u->net.fd < 0)
 		return;
+	if (udp_refuses(o, u, now_ms) && u->refresh_ms > now_ms + UDP_TRY_MS)
+		u->refresh_ms = now_ms + UDP_TRY_MS;
 	if (now_ms >= u->refresh_ms) {
 		ipfix_make_templates(&u->make);
 		u->refresh_ms = now_ms + o->options.refresh_ms;
@@ -195,6 +218,13 @@ static bool udp_idle(const struct output *o)
 	return !u->make.data.head && !ipfix_writer_pending(u->make.writer);
 }
 
+static bool udp_up(const struct output *o, uint64_t now_ms)
+{
+	const struct udp *u = o->state;
+
+	return !u->failed && !udp_refuses(o, u, now_ms);
+}
+
 static void udp_close(struct output *o)
 {
 	struct udp *u = o->state;
@@ -213,5 +243,6 @@ const struct output_ops output_udp_ops = {
 	.full = udp_full,
 	.finish = udp_finish,
 	.idle = udp_idle,
+	.up = udp_up,
 	.close = udp_close,
 };

@@ -66,7 +66,8 @@ struct fixture {
 	struct kafka_producer *p;
 	uint64_t acknowledged, lost;
 	uint8_t seen[ANSWERS_MAX]; /* by tag */
-	char why[128];             /* of the last one that was lost */
+	bool watched;
+	char why[128]; /* of the last one that was lost */
 };
 
 static void answered(void *arg, uint64_t tag, size_t len, const char *why)
@@ -89,6 +90,7 @@ static void producer(struct fixture *f, const char *brokers, const char *options
 	char text[512], err[512] = "";
 
 	c.arg = f;
+	c.watched = f->watched;
 	snprintf(text, sizeof(text), "kafka://%s/flows%s", brokers, options);
 	assert_int_equal(uri_parse(&f->uri, text, err, sizeof(err)), 0);
 	if (kafka_producer_check(&f->uri, own, err, sizeof(err)) || kafka_producer_new(&f->p, &c, err, sizeof(err)))
@@ -258,6 +260,63 @@ static void test_away(void **state)
 	free(c);
 }
 
+static void run_until_up(struct fixture *f, bool up)
+{
+	uint64_t until = clock_mono_ms() + KAFKA_RIG_MS;
+
+	while (kafka_producer_up(f->p, clock_mono_ms()) != up && clock_mono_ms() < until) {
+		struct pollfd p;
+
+		(void)kafka_producer_wait(f->p, clock_mono_ms(), &p);
+		(void)poll(&p, 1, 100);
+		kafka_producer_step(f->p, clock_mono_ms());
+	}
+	assert_int_equal(kafka_producer_up(f->p, clock_mono_ms()), up);
+}
+
+/* Brokers come and go, without and with messages that wait. */
+static void test_up(void **state)
+{
+	struct fixture *f = *state;
+
+	f->watched = true;
+	producer(f, kafka_rig_brokers(&f->rig), "?rdkafka.reconnect.backoff.max.ms=500", 64u << 20);
+	assert_false(kafka_producer_up(f->p, clock_mono_ms()));
+	for (uint64_t round = 0; round < 2; round++) {
+		run_until_up(f, true);
+		assert_int_equal(put(f, 2 * round), 0);
+		run_until(f, 2 * round + 1);
+		for (int b = 1; b <= 3; b++)
+			rd_kafka_mock_broker_set_down(f->rig.cluster, b);
+		run_until_up(f, false);
+		if (round == 1)
+			assert_int_equal(put(f, 2 * round + 1), 0);
+		for (int b = 1; b <= 3; b++)
+			rd_kafka_mock_broker_set_up(f->rig.cluster, b);
+		run_until_up(f, true);
+		if (round == 0)
+			assert_int_equal(put(f, 2 * round + 1), 0);
+		run_until(f, 2 * round + 2);
+	}
+}
+
+/* A message without an answer for long, whatever connections there are. */
+static void test_up_stalled(void **state)
+{
+	struct fixture *f = *state;
+
+	f->watched = true;
+	producer(f, kafka_rig_brokers(&f->rig), "", 64u << 20);
+	run_until_up(f, true);
+	for (int b = 1; b <= 3; b++)
+		rd_kafka_mock_broker_set_rtt(f->rig.cluster, b, 500);
+	assert_int_equal(put(f, 0), 0);
+	assert_true(kafka_producer_up(f->p, clock_mono_ms() + 9000));
+	assert_false(kafka_producer_up(f->p, clock_mono_ms() + 10000));
+	run_until(f, 1);
+	assert_true(kafka_producer_up(f->p, clock_mono_ms() + 10000));
+}
+
 /* The right to write is taken away for some requests: what was refused is in the topic all the same. */
 static void test_refused_for_now(void **state)
 {
@@ -391,6 +450,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_once_in_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_away, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_up, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_up_stalled, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused_for_now, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_refused_to_the_end, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_fatal, set_up, tear_down),

@@ -217,7 +217,8 @@ static struct spool_config output_spool_defaults(void)
 static int output_numbers(const struct uri *u, struct output_options *o, uint32_t domain, char *err, size_t err_size)
 {
 	struct spool_config c = output_spool_defaults();
-	uint64_t queue = strcmp(u->scheme, "kafka") || o->spool ? OUTPUT_QUEUE : OUTPUT_QUEUE_KAFKA;
+	bool kafka = strcmp(u->scheme, "kafka") == 0;
+	uint64_t queue = kafka && !o->spool ? OUTPUT_QUEUE_KAFKA : OUTPUT_QUEUE;
 	bool udp = strcmp(u->scheme, "ipfix+udp") == 0;
 	const struct {
 		const char *name;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "capture/capture.h"
 #include "cpus.h"
 #include "export/filter.h"
@@ -19,6 +20,7 @@
 #define CONFIG_FILE "/etc/l7probe/l7probe.yaml"
 #define PROTOCOLS_FILE "/etc/l7probe/protocols.txt"
 #define CATEGORIES_FILE "/etc/l7probe/categories.txt"
+#define CONFIG_SITE_MAX 64
 #define AT(member) offsetof(struct config, member)
 
 static const struct conf_row config_rows[] = {
@@ -133,6 +135,11 @@ static const struct conf_row config_rows[] = {
 	 .offset = AT(exporter),
 	 .argument = "NAME",
 	 .help = "name of this probe in records; default the host name"},
+	{.name = "site",
+	 .type = CONF_STRING,
+	 .offset = AT(site),
+	 .argument = "NAME",
+	 .help = "where this probe stands, for the list of l7watch status"},
 	{.name = "observation-domain",
 	 .type = CONF_NUMBER,
 	 .offset = AT(observation_domain),
@@ -450,6 +457,20 @@ static int config_check_file(const char *path, char *err, size_t err_size)
 	return -EINVAL;
 }
 
+/* People read it in a list of many. */
+static int config_check_site(const char *site, char *err, size_t err_size)
+{
+	char clean[CONFIG_SITE_MAX + 1];
+	size_t len = site ? strlen(site) : 0;
+
+	if (len <= CONFIG_SITE_MAX && utf8_clean(clean, sizeof(clean), site ? site : "", len) == len &&
+	    memcmp(clean, site ? site : "", len) == 0)
+		return 0;
+	snprintf(err, err_size, "a site is a name of up to %d octets, UTF-8, without control characters",
+		 CONFIG_SITE_MAX);
+	return -EINVAL;
+}
+
 /* The values that are one word or name. */
 static int config_check_words(struct config *c, char *err, size_t err_size)
 {
@@ -459,6 +480,8 @@ static int config_check_words(struct config *c, char *err, size_t err_size)
 		snprintf(err, err_size, "color is \"%s\": not auto, always or never", c->color);
 		return config_wrong(c, "color", 0, err, err_size);
 	}
+	if (config_check_site(c->site, err, err_size))
+		return config_wrong(c, "site", 0, err, err_size);
 	if (config_check_file(c->protocols, err, err_size))
 		return config_wrong(c, "protocols", 0, err, err_size);
 	if (config_check_file(c->categories, err, err_size))
@@ -631,7 +654,7 @@ void config_help(struct config *c, FILE *out)
 	      "  text:-                        a report for people; live and not on a terminal, a line per record\n"
 	      "  json:-                        a JSON object per record and line; option queue\n"
 	      "  json+file:///PATH             the same\n"
-	      "  ipfix+file:///PATH            options early, template, domain, app_name, queue\n"
+	      "  ipfix+file:///PATH            options early, template, domain, app_name, queue, heartbeat\n"
 	      "  ipfix+tcp://HOST:4739         the same\n"
 	      "  ipfix+tls://HOST:4740         the same and ca (needed), cert, key, crl: files; name: in the "
 	      "certificate "
@@ -639,7 +662,7 @@ void config_help(struct config *c, FILE *out)
 	      "  ipfix+udp://HOST:4739         as ipfix+tcp and mtu, refresh, rate\n"
 	      "  kafka://HOST,HOST/TOPIC       options early, queue, format (json, ipfix), key (host, pair, exporter, "
 	      "none),\n"
-	      "                                of ipfix template, domain, app_name; rdkafka.NAME=VALUE, "
+	      "                                of ipfix template, domain, app_name, heartbeat; rdkafka.NAME=VALUE, "
 	      "rdkafka.NAME_file=PATH\n"
 	      "template: a name (--list-templates), a file, or a list of fields (--list-fields) joined by commas.\n"
 	      "  all of them                   options anonymize, anonymize_key, app, category, hosts\n"

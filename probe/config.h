@@ -23,6 +23,7 @@ struct config {
 	char *protocols;
 	char *categories;
 	char *exporter;
+	char *site;      /* NULL: none */
 	char *crash_dir; /* NULL: no packet is kept */
 	uint64_t workers;
 	uint64_t active_timeout; /* s */

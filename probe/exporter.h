@@ -51,6 +51,7 @@ struct exporter_config {
 	struct shared_exporter *shared;
 	const struct shared_worker *workers; /* [n_rings], for statistics; NULL for none */
 	const char *exporter;                /* name of this probe */
+	const char *site;                    /* where it stands; NULL: nobody says */
 	const struct shared_interface *interfaces;
 	size_t n_interfaces; /* 0 when reading files */
 	uint64_t stream_id;  /* output i sends stream_id + i: each is a stream, with a record sequence of its own */

@@ -72,6 +72,7 @@ static int supervisor_exporter_main(struct supervisor *s, int ready)
 				    .shared = s->shared.exporter,
 				    .workers = s->shared.workers,
 				    .exporter = config->exporter,
+				    .site = config->site,
 				    .interfaces = s->shared.exporter->interfaces,
 				    .n_interfaces = config->interfaces.n,
 				    .stream_id = s->stream_id,

@@ -37,6 +37,14 @@ enum l7_type {
 #define L7_PEN_NTOP 35632u
 #define L7_PEN_OWN 32473u       /* documentation number; the `pen` key replaces it in what is sent and read */
 #define L7_PEN_NONE 0xffffffffu /* not in IPFIX: JSON only */
+
+/* Own elements that are no field of a flow: what a probe says of itself, in an options record. */
+enum {
+	L7_IE_PROBE_VERSION = 7,      /* string */
+	L7_IE_PROBE_SITE = 8,         /* string: where it stands */
+	L7_IE_SPOOLED_RECORDS = 9,    /* u64: flow records that wait in the spool of the output */
+	L7_IE_RECOVERED_RECORDS = 10, /* u64: those that an earlier run left in it; they are among the exported ones */
+};
 #define L7_VARLEN 65535u
 
 enum l7_field {

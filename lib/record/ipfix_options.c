@@ -11,6 +11,8 @@
 #define OPTIONS_APP_TEXT 55
 #define OPTIONS_FIELDS_MAX 7
 #define OPTIONS_TEXT_MAX 200 /* octets of a description: a record fits the shortest message */
+#define OPTIONS_PROBE_MAX 64 /* octets of version and site, likewise */
+#define OPTIONS_JOINED 1024  /* octets of a message that is put together */
 
 /* informationElementDataType and informationElementSemantics (RFC 5610 sections 3.1 and 3.6, IANA's registries) */
 enum {
@@ -55,8 +57,34 @@ static const struct options_template {
 	  {"droppedPacketTotalCount", 8},
 	  {"ignoredPacketTotalCount", 8}}},
 	{IPFIX_TEMPLATE_INTERFACES, 1, {{"ingressInterface", 4}, {"interfaceName", L7_VARLEN}}},
+	{IPFIX_TEMPLATE_PROBE,
+	 1,
+	 {{"observationDomainId", 4},
+	  {"observationDomainName", L7_VARLEN},
+	  {"streamId", 8},
+	  {"probeVersion", L7_VARLEN},
+	  {"probeSite", L7_VARLEN},
+	  {"spooledFlowRecordCount", 8},
+	  {"recoveredFlowRecordCount", 8}}},
 };
 #define OPTIONS_TEMPLATES (sizeof(options_templates) / sizeof(options_templates[0]))
+
+/* Own elements of these records: no field of a flow record has them. */
+static const struct options_element {
+	const char *name;
+	uint16_t ie;
+	uint8_t type;
+	uint8_t semantics;
+	const char *text;
+} options_elements[] = {
+	{"probeVersion", L7_IE_PROBE_VERSION, TYPE_STRING, SEMANTICS_DEFAULT, "version of the probe"},
+	{"probeSite", L7_IE_PROBE_SITE, TYPE_STRING, SEMANTICS_DEFAULT, "where the probe stands"},
+	{"spooledFlowRecordCount", L7_IE_SPOOLED_RECORDS, TYPE_UNSIGNED64, SEMANTICS_QUANTITY,
+	 "flow records that wait in the spool"},
+	{"recoveredFlowRecordCount", L7_IE_RECOVERED_RECORDS, TYPE_UNSIGNED64, SEMANTICS_QUANTITY,
+	 "flow records that an earlier run left in the spool; they are among the exported ones"},
+};
+#define OPTIONS_ELEMENTS (sizeof(options_elements) / sizeof(options_elements[0]))
 
 /* The shape of the records, packed as the templates above have it. */
 struct __attribute__((packed)) options_app {
@@ -89,8 +117,34 @@ struct __attribute__((packed)) options_statistics {
 	uint64_t ignored;
 };
 
+struct __attribute__((packed)) options_probe {
+	uint32_t domain;
+	fbVarfield_t exporter;
+	uint64_t stream_id;
+	fbVarfield_t version;
+	fbVarfield_t site;
+	uint64_t spooled;
+	uint64_t recovered;
+};
+
+static void options_add_elements(struct ipfix_writer *w)
+{
+	for (size_t i = 0; i < OPTIONS_ELEMENTS; i++) {
+		const struct options_element *o = &options_elements[i];
+		bool text = o->type == TYPE_STRING;
+		fbInfoElement_t e = FB_IE_INIT_FULL(o->name, 0, o->ie, 0, 0, 0, 0, 0, (char *)NULL);
+
+		e.ent = w->config.pen;
+		e.len = text ? FB_IE_VARLEN : 8;
+		e.type = text ? FB_STRING : FB_UINT_64;
+		e.flags = text ? 0 : FB_IE_F_ENDIAN;
+		fbInfoModelAddElement(w->model, &e);
+	}
+}
+
 bool ipfix_options_add(struct ipfix_writer *w, GError **error)
 {
+	options_add_elements(w);
 	for (size_t i = 0; i < OPTIONS_TEMPLATES; i++) {
 		const struct options_template *o = &options_templates[i];
 		fbTemplate_t *t = fbTemplateAlloc(w->model);
@@ -172,11 +226,38 @@ static bool options_is_private(unsigned row)
 	return l7_fields[row].pen == L7_PEN_NTOP || l7_fields[row].pen == L7_PEN_OWN;
 }
 
+/* Who does not want the fields of enterprises in flow records does not want them here. */
+static bool options_has_private(const struct ipfix_writer *w)
+{
+	const struct profile *p = w->config.profile;
+
+	for (size_t i = 0; i < p->n4; i++)
+		if (options_is_private(p->v4[i]))
+			return true;
+	return false;
+}
+
+static int options_element_types(struct ipfix_writer *w, const struct ipfix_sink *sink)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < OPTIONS_ELEMENTS && !rc && options_has_private(w); i++) {
+		const struct options_element *o = &options_elements[i];
+		struct options_type r = {.pen = w->config.pen, .ie = o->ie, .type = o->type, .semantics = o->semantics};
+
+		w->clean_used = 0;
+		r.name = ipfix_writer_text(w, o->name, strlen(o->name));
+		r.description = ipfix_writer_text(w, o->text, strnlen(o->text, OPTIONS_TEXT_MAX));
+		rc = ipfix_writer_append(&w->about, IPFIX_TEMPLATE_TYPES, &r, sizeof(r), sink);
+	}
+	return rc;
+}
+
 /* Types of the private elements of the profile (RFC 5610). Those of the reverse direction are known by RFC 5103. */
 static int options_types(struct ipfix_writer *w, const struct ipfix_sink *sink)
 {
 	const struct profile *p = w->config.profile;
-	int rc = 0;
+	int rc = options_element_types(w, sink);
 
 	for (size_t i = 0; i < p->n4 && !rc; i++) {
 		const struct l7_field_info *f = &l7_fields[p->v4[i]];
@@ -195,6 +276,29 @@ static int options_types(struct ipfix_writer *w, const struct ipfix_sink *sink)
 		rc = ipfix_writer_append(&w->about, IPFIX_TEMPLATE_TYPES, &r, sizeof(r), sink);
 	}
 	return rc;
+}
+
+static fbVarfield_t options_probe_text(struct ipfix_writer *w, const char *text, size_t max)
+{
+	return ipfix_writer_text(w, text ? text : "", text ? strnlen(text, max) : 0);
+}
+
+static int options_probe(struct ipfix_writer *w, const struct ipfix_probe *p, const struct ipfix_sink *sink)
+{
+	struct options_probe r = {
+		.domain = w->config.domain,
+		.stream_id = p->stream_id,
+		.spooled = p->spooled,
+		.recovered = p->recovered,
+	};
+
+	if (!options_has_private(w))
+		return 0;
+	w->clean_used = 0;
+	r.exporter = options_probe_text(w, p->exporter, L7_STRING_MAX);
+	r.version = options_probe_text(w, p->version, OPTIONS_PROBE_MAX);
+	r.site = options_probe_text(w, p->site, OPTIONS_PROBE_MAX);
+	return ipfix_writer_append(&w->about, IPFIX_TEMPLATE_PROBE, &r, sizeof(r), sink);
 }
 
 static int options_statistics(struct ipfix_writer *w, const struct ipfix_statistics *s, const struct ipfix_sink *sink)
@@ -234,22 +338,17 @@ static int options_tables(struct ipfix_writer *w, const struct ipfix_tables *t, 
 		rc = options_types(w, sink);
 	if (!rc && t->statistics)
 		rc = options_statistics(w, t->statistics, sink);
+	if (!rc && t->probe)
+		rc = options_probe(w, t->probe, sink);
 	return rc ? rc : options_apps(w, t->apps, 0, t->n_apps, sink);
 }
 
 /* A template without a record to come is left out. */
 static bool options_wanted(const struct ipfix_writer *w, uint16_t id, const struct ipfix_tables *t)
 {
-	const struct profile *p = w->config.profile;
-
 	if (id == IPFIX_TEMPLATE_INTERFACES)
 		return t->n_interfaces > 0;
-	if (id != IPFIX_TEMPLATE_TYPES)
-		return true;
-	for (size_t i = 0; i < p->n4; i++)
-		if (options_is_private(p->v4[i]))
-			return true;
-	return false;
+	return (id != IPFIX_TEMPLATE_TYPES && id != IPFIX_TEMPLATE_PROBE) || options_has_private(w);
 }
 
 int ipfix_writer_templates(struct ipfix_writer *w, const struct ipfix_tables *t, struct ipfix_sink sink)
@@ -269,13 +368,62 @@ int ipfix_writer_templates(struct ipfix_writer *w, const struct ipfix_tables *t,
 	return rc;
 }
 
-int ipfix_writer_statistics(struct ipfix_writer *w, const struct ipfix_statistics *s, struct ipfix_sink sink)
+/* libfixbuf has no records in a message with templates: what comes in several short messages is made one. */
+struct options_join {
+	struct ipfix_sink to;
+	size_t max;
+	size_t len;
+	uint32_t records;
+	uint8_t data[OPTIONS_JOINED];
+};
+
+static void options_joined(struct options_join *j)
 {
-	int rc;
+	if (!j->len)
+		return;
+	j->data[2] = (uint8_t)(j->len >> 8);
+	j->data[3] = (uint8_t)j->len;
+	j->to.message(j->to.arg, j->data, j->len, j->records);
+	j->len = j->records = 0;
+}
+
+static void options_join(void *arg, uint8_t *data, size_t len, uint32_t records)
+{
+	struct options_join *j = arg;
+	size_t head = j->len ? IPFIX_HEADER : 0;
+
+	if (j->len + len - head > j->max) {
+		options_joined(j);
+		head = 0;
+	}
+	if (len > j->max) {
+		j->to.message(j->to.arg, data, len, records);
+		return;
+	}
+	memcpy(j->data + j->len, data + head, len - head);
+	j->len += len - head;
+	j->records += records;
+}
+
+int ipfix_writer_statistics(struct ipfix_writer *w, const struct ipfix_tables *t, bool templates,
+			    struct ipfix_sink sink)
+{
+	struct options_join j = {
+		.to = sink, .max = w->config.message_max < OPTIONS_JOINED ? w->config.message_max : OPTIONS_JOINED};
+	struct ipfix_sink to = {options_join, &j};
+	int rc = 0;
 
 	ipfix_writer_flush(w);
-	rc = options_statistics(w, s, &sink);
-	ipfix_writer_emit(&w->about, &sink);
+	if (templates)
+		rc = ipfix_writer_put_template(&w->about, IPFIX_TEMPLATE_STATISTICS, &to);
+	if (!rc && templates && options_has_private(w))
+		rc = ipfix_writer_put_template(&w->about, IPFIX_TEMPLATE_PROBE, &to);
+	if (!rc)
+		rc = options_statistics(w, t->statistics, &to);
+	if (!rc)
+		rc = options_probe(w, t->probe, &to);
+	ipfix_writer_emit(&w->about, &to);
+	options_joined(&j);
 	return rc;
 }
 

@@ -33,6 +33,8 @@ enum ipfix_template_id {
 	IPFIX_TEMPLATE_V4_TUNNEL =
 		263, /* of flows in a tunnel, if the profile says something of it: others have not these fields */
 	IPFIX_TEMPLATE_V6_TUNNEL = 264,
+	IPFIX_TEMPLATE_PROBE =
+		265, /* options: observationDomainId > what the probe is, if the profile has elements of enterprises */
 };
 
 /*
@@ -63,6 +65,16 @@ struct ipfix_statistics {
 	uint64_t ignored;  /* seen, in no flow */
 };
 
+/* Beside the statistics. NULL and "" are the same. */
+struct ipfix_probe {
+	const char *exporter; /* observationDomainName */
+	const char *version;
+	const char *site;
+	uint64_t stream_id;
+	uint64_t spooled;
+	uint64_t recovered;
+};
+
 struct ipfix_interface {
 	uint32_t id;
 	const char *name;
@@ -76,6 +88,7 @@ struct ipfix_tables {
 	const struct ipfix_interface *interfaces;
 	size_t n_interfaces;
 	const struct ipfix_statistics *statistics; /* NULL for none */
+	const struct ipfix_probe *probe;           /* likewise */
 };
 
 struct ipfix_writer;
@@ -102,8 +115,12 @@ uint32_t ipfix_writer_pending(const struct ipfix_writer *w);
  */
 int ipfix_writer_templates(struct ipfix_writer *w, const struct ipfix_tables *t, struct ipfix_sink sink);
 
-/* One statistics record in a message of its own. Pending data goes to its own sink first. Returns 0 or -EIO. */
-int ipfix_writer_statistics(struct ipfix_writer *w, const struct ipfix_statistics *s, struct ipfix_sink sink);
+/*
+ * Statistics and the probe of `t` in a message of their own, with `templates` behind those of both, for who has no others yet. Pending
+ * data goes to its own sink first. Returns 0 or -EIO.
+ */
+int ipfix_writer_statistics(struct ipfix_writer *w, const struct ipfix_tables *t, bool templates,
+			    struct ipfix_sink sink);
 
 /* The interfaces again, likewise: one has another number now. */
 int ipfix_writer_interfaces(struct ipfix_writer *w, const struct ipfix_interface *interfaces, size_t n,

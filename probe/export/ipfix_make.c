@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "capture/interface.h"
 
-#define MAKE_STATISTICS_MS 60000
+#define MAKE_STATISTICS_MS 60000 /* without a heartbeat */
 #define MAKE_HEAD_MAX (4u << 20) /* the application table of 16 million ids it is not: 300 names are 25 kB */
 
 /* A data message that is finished. What does not fit the queue is the newest: it is dropped. */
@@ -39,6 +39,13 @@ static void make_head(void *arg, uint8_t *data, size_t len, uint32_t records)
 		log_warn("%s: no memory for the templates", m->output->name);
 }
 
+static uint64_t make_beat_ms(const struct ipfix_make *m)
+{
+	uint64_t heartbeat = m->output->options.heartbeat_ms;
+
+	return heartbeat ? heartbeat : MAKE_STATISTICS_MS;
+}
+
 int ipfix_make_init(struct ipfix_make *m, struct output *o, size_t message_max, char *err, size_t err_size)
 {
 	struct ipfix_writer_config c = {
@@ -61,7 +68,7 @@ int ipfix_make_init(struct ipfix_make *m, struct output *o, size_t message_max, 
 	m->output = o;
 	m->message_max = message_max;
 	m->start_ms = clock_wall_ms();
-	m->statistics_ms = clock_mono_ms() + MAKE_STATISTICS_MS;
+	m->statistics_ms = clock_mono_ms() + make_beat_ms(m);
 	message_queue_init(&m->data, o->options.queue);
 	message_queue_init(&m->head, MAKE_HEAD_MAX);
 	return 0;
@@ -134,6 +141,21 @@ static struct ipfix_statistics make_statistics(const struct ipfix_make *m, uint6
 	return s;
 }
 
+static struct ipfix_probe make_probe(const struct ipfix_make *m)
+{
+	const struct exporter_config *c = m->output->config;
+	const struct shared_output *counters = m->output->counters;
+
+	return (struct ipfix_probe){
+		.exporter = c->exporter,
+		.version = L7_VERSION,
+		.site = c->site,
+		.stream_id = m->output->stream_id,
+		.spooled = shared_get(&counters->spooled),
+		.recovered = shared_get(&counters->recovered),
+	};
+}
+
 /* Those that had another number before are there twice: a flow keeps the one it was first seen on. */
 static size_t make_interfaces(const struct exporter_config *c, struct ipfix_interface to[2 * SHARED_INTERFACES_MAX])
 {
@@ -196,11 +218,11 @@ static void make_new_apps(struct ipfix_make *m)
 void ipfix_make_name_apps(struct ipfix_make *m, const struct l7_record *r)
 {
 	const struct exporter_config *c = m->output->config;
-	const uint32_t ids[] = {r->app_id, r->master_id};
+	const uint32_t ids[] = {r ? r->app_id : 0, r ? r->master_id : 0};
 
 	if (!m->named)
 		m->named = calloc(SHARED_NAMES_MAX, sizeof(*m->named)); /* without memory all are told */
-	for (size_t i = 0; i < 2 && m->named; i++)
+	for (size_t i = 0; i < 2 && m->named && r; i++)
 		if (ids[i] < make_n_apps(c))
 			m->named[ids[i]] = c->names->apps[ids[i]];
 }
@@ -211,6 +233,7 @@ void ipfix_make_templates(struct ipfix_make *m)
 	const struct exporter_names *names = c->names;
 	struct ipfix_interface interfaces[2 * SHARED_INTERFACES_MAX];
 	struct ipfix_statistics statistics = make_statistics(m, shared_get(&m->output->counters->sent));
+	struct ipfix_probe probe = make_probe(m);
 	const char **apps = m->named ? m->named : names ? names->apps : NULL;
 	struct ipfix_tables tables = {
 		.apps = (const char *const *)apps,
@@ -219,6 +242,7 @@ void ipfix_make_templates(struct ipfix_make *m)
 		.interfaces = interfaces,
 		.n_interfaces = make_interfaces(c, interfaces),
 		.statistics = &statistics,
+		.probe = &probe,
 	};
 
 	m->interfaces = make_interfaces_hash(interfaces, tables.n_interfaces);
@@ -233,17 +257,19 @@ void ipfix_make_templates(struct ipfix_make *m)
 void ipfix_make_statistics(struct ipfix_make *m, bool finish, uint64_t now_ms)
 {
 	const struct shared_output *c = m->output->counters;
+	struct ipfix_probe probe = make_probe(m);
 	struct ipfix_statistics s;
+	struct ipfix_tables t = {.statistics = &s, .probe = &probe};
 
 	make_new_interfaces(m);
 	make_new_apps(m);
 	if (!finish && now_ms < m->statistics_ms)
 		return;
-	m->statistics_ms = now_ms + MAKE_STATISTICS_MS;
+	m->statistics_ms = now_ms + make_beat_ms(m);
 	ipfix_writer_flush(m->writer);
 	s = make_statistics(m, shared_get(&c->records) + shared_get(&c->recovered) + m->stored_out -
 				       shared_get(&c->dropped) - shared_get(&c->spooled));
-	if (ipfix_writer_statistics(m->writer, &s, (struct ipfix_sink){make_options, m}))
+	if (ipfix_writer_statistics(m->writer, &t, m->datagrams, (struct ipfix_sink){make_options, m}))
 		log_error("%s: statistics do not fit a message", m->output->name);
 }
 

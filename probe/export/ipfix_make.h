@@ -17,6 +17,7 @@ struct ipfix_make {
 	size_t message_max;
 	uint64_t start_ms;      /* when the output was opened, since the epoch */
 	uint64_t statistics_ms; /* when statistics are due again */
+	bool datagrams;         /* set by the owner after init: who hears them may have missed the templates */
 	uint64_t interfaces;    /* hash of their numbers as last sent */
 	uint32_t apps;          /* names of protocols sent */
 	const char **named;     /* owned; by id, those to be told with the next templates; NULL: all are */
@@ -32,11 +33,11 @@ void ipfix_make_deinit(struct ipfix_make *m);
 void ipfix_make_discard(struct ipfix_make *m);
 
 void ipfix_make_record(struct ipfix_make *m, const struct l7_record *r);
-/* The next templates come with the names of this record's protocols, and of others that were named so since the last ones; no more. */
+/* The next templates come with the names of this record's protocols (NULL: none), and of others that were named so since the last ones; no more. */
 void ipfix_make_name_apps(struct ipfix_make *m, const struct l7_record *r);
 /* Puts templates and all options records into `head`, in place of what is there. Pending records go behind the data. */
 void ipfix_make_templates(struct ipfix_make *m);
-/* Statistics go behind the data, once a minute; `finish`: now, for the last time. */
+/* Statistics go behind the data, at each heartbeat or once a minute; `finish`: now, for the last time. */
 void ipfix_make_statistics(struct ipfix_make *m, bool finish, uint64_t now_ms);
 /* Milliseconds until they are due. */
 int ipfix_make_wait(const struct ipfix_make *m, uint64_t now_ms);

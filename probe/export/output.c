@@ -21,6 +21,8 @@
 #define OUTPUT_MTU_MIN 560
 #define OUTPUT_REFRESH_S 60
 #define OUTPUT_AWAY_S 10
+#define OUTPUT_HEARTBEAT_S 10
+#define OUTPUT_HEARTBEAT_MAX_S 3600
 #define OUTPUT_SPOOL_MIN (1u << 20)   /* several segments */
 #define OUTPUT_SPOOL_AGE_S 315360000u /* ten years */
 
@@ -40,16 +42,16 @@ struct output_scheme {
 
 static const char *const options_text[] = {OPTIONS_ALL, NULL};
 static const char *const options_json[] = {OPTIONS_ALL, "queue", NULL};
-static const char *const options_file[] = {OPTIONS_ALL, "template", "domain", "app_name", "queue", NULL};
-static const char *const options_tcp[] = {OPTIONS_FAR, "template",   "domain",    "app_name", "queue",
-					  "spool",     "spool_size", "spool_age", NULL};
-static const char *const options_tls[] = {OPTIONS_FAR, "template",   "domain",    "app_name",      "queue", "name",
-					  "spool",     "spool_size", "spool_age", NET_TLS_OPTIONS, NULL};
-static const char *const options_udp[] = {OPTIONS_FAR, "template", "domain", "app_name", "queue",
-					  "mtu",       "refresh",  "rate",   NULL};
+static const char *const options_file[] = {OPTIONS_ALL, "template", "domain", "app_name", "queue", "heartbeat", NULL};
+static const char *const options_tcp[] = {OPTIONS_FAR, "template",   "domain",    "app_name",  "queue",
+					  "spool",     "spool_size", "spool_age", "heartbeat", NULL};
+static const char *const options_tls[] = {OPTIONS_FAR, "template",   "domain",    "app_name",      "queue",     "name",
+					  "spool",     "spool_size", "spool_age", NET_TLS_OPTIONS, "heartbeat", NULL};
+static const char *const options_udp[] = {OPTIONS_FAR, "template", "domain", "app_name",  "queue",
+					  "mtu",       "refresh",  "rate",   "heartbeat", NULL};
 /* And all of librdkafka's. */
-static const char *const options_kafka[] = {OPTIONS_FAR, "format", "key",        "template",  "domain", "app_name",
-					    "queue",     "spool",  "spool_size", "spool_age", NULL};
+static const char *const options_kafka[] = {OPTIONS_FAR, "format", "key",        "template",  "domain",    "app_name",
+					    "queue",     "spool",  "spool_size", "spool_age", "heartbeat", NULL};
 
 static const struct output_scheme output_schemes[] = {
 	{"text", OUTPUT_STDOUT, OUTPUT_TEXT, &output_stream_ops, options_text},
@@ -135,7 +137,7 @@ static enum output_format output_format(const struct output_scheme *s, const str
 static int output_kafka_words(const struct uri *u, struct output_options *o, char *err, size_t err_size)
 {
 	static const char *const formats[] = {"json", "ipfix", NULL}, *const of_ipfix[] = {"template", "domain",
-											   "app_name"};
+											   "app_name", "heartbeat"};
 	static const char *const keys[OUTPUT_KEYS + 1] = {"host", "pair", "exporter", "none", NULL};
 	int format = output_word(u, "format", formats, err, err_size);
 	int key = format < 0 ? format : output_word(u, "key", keys, err, err_size);
@@ -220,6 +222,7 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 	bool kafka = strcmp(u->scheme, "kafka") == 0;
 	uint64_t queue = kafka && !o->spool ? OUTPUT_QUEUE_KAFKA : OUTPUT_QUEUE;
 	bool udp = strcmp(u->scheme, "ipfix+udp") == 0;
+	bool file = strcmp(u->scheme, "ipfix+file") == 0;
 	const struct {
 		const char *name;
 		struct uri_range range;
@@ -230,6 +233,7 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 		{"rate", {0, 100000000, 0}, &o->rate},
 		{"domain", {0, UINT32_MAX, domain}, &o->domain},
 		{"queue", {OUTPUT_QUEUE_MIN, UINT64_C(1) << 34, queue}, &o->queue},
+		{"heartbeat", {0, OUTPUT_HEARTBEAT_MAX_S, file ? 0 : OUTPUT_HEARTBEAT_S}, &o->heartbeat_ms},
 		{"spool_size", {OUTPUT_SPOOL_MIN, UINT64_C(1) << 50, c.max_octets}, &o->spool_size},
 		{"spool_age", {0, OUTPUT_SPOOL_AGE_S, c.max_age_ms / 1000}, &o->spool_age_ms},
 		{"away", {1, 3600, udp ? 0 : OUTPUT_AWAY_S}, &o->away_ms}, /* of UDP nothing is kept meanwhile */
@@ -244,6 +248,7 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 	o->refresh_ms *= 1000;
 	o->spool_age_ms *= 1000;
 	o->away_ms *= 1000;
+	o->heartbeat_ms *= 1000;
 	return rc;
 }
 

@@ -63,8 +63,9 @@ struct output_options {
 	const char *spool;    /* directory; NULL: none */
 	uint64_t spool_size;  /* octets on disk */
 	uint64_t spool_age_ms;
-	uint64_t away_ms; /* of a group: so long may it be away before others have its share */
-	uint8_t key;      /* Kafka: enum output_key */
+	uint64_t away_ms;      /* of a group: so long may it be away before others have its share */
+	uint64_t heartbeat_ms; /* IPFIX: statistics so often; 0: once a minute, in Kafka never */
+	uint8_t key;           /* Kafka: enum output_key */
 	struct anonymize_rules anonymize;
 };
 

@@ -45,6 +45,8 @@ struct kafka {
 	bool made;
 	uint32_t sequence;   /* of IPFIX messages: data records before */
 	uint64_t flushed_ms; /* when a message was last finished because of the time */
+	uint64_t beat_ms;    /* when a message is due though there is no record for it */
+	uint64_t beats;      /* of these under way */
 };
 
 /* ---- keys ---- */
@@ -84,13 +86,14 @@ static size_t kafka_key(const struct output *o, const struct l7_record *r, char 
 
 /* ---- messages ---- */
 
-/* The tag is the number of records, or with a spool the batch's. */
+/* The tag is the number of records, or with a spool the batch's; 0 of a heartbeat, which is in no spool. */
 static void kafka_answered(void *arg, uint64_t tag, size_t len, const char *why)
 {
 	struct kafka *k = arg;
 	struct shared_output *c = k->output->counters;
-	bool spooled = k->store.spool;
+	bool spooled = k->store.spool && tag;
 
+	k->beats -= !tag;
 	if (why && !spooled)
 		shared_add(&c->dropped, tag);
 	else if (why && !k->closing) /* at the end it stays in the spool */
@@ -125,10 +128,12 @@ static void kafka_send(struct kafka *k, size_t number, const char *key, size_t k
 		.tag = records,
 	};
 
-	if (k->store.spool)
+	if (k->store.spool && records)
 		kafka_spool_put(&k->store, &m);
 	else if (kafka_producer_put(k->producer, &m))
 		shared_add(&o->counters->dropped, records);
+	else
+		k->beats += !records;
 }
 
 /* Records on disk that are not acknowledged. */
@@ -207,8 +212,11 @@ static void kafka_add_messages(struct kafka *k, struct message_queue *q, uint64_
 	}
 }
 
-/* What the writer has made and has pending becomes one message of Kafka's. */
-static void kafka_finish_message(struct kafka *k)
+/*
+ * What the writer has made and has pending becomes one message of Kafka's. All of them have statistics; `beat`: that is enough to send
+ * it.
+ */
+static void kafka_finish_message(struct kafka *k, bool beat)
 {
 	const char *key = kafka_key_of_all(k->output);
 	uint64_t flows = 0;
@@ -222,8 +230,25 @@ static void kafka_finish_message(struct kafka *k)
 	buf_u64(&k->value, k->first);
 	if (k->value.failed)
 		shared_add(&k->output->counters->dropped, flows);
-	else if (flows)
+	else if (flows || beat)
 		kafka_send(k, k->value.len - len, key, key ? strlen(key) : 0, flows);
+	k->beat_ms = clock_mono_ms() + k->output->options.heartbeat_ms;
+}
+
+/* While something is under way, it says that we are alive once it arrives; brokers that are away need not be told of each time. */
+static bool kafka_beats(const struct kafka *k)
+{
+	return k->made && k->output->options.heartbeat_ms && !ipfix_writer_pending(k->make.writer) &&
+	       !kafka_producer_pending(k->producer);
+}
+
+static void kafka_beat(struct kafka *k, uint64_t now_ms)
+{
+	if (!kafka_beats(k) || now_ms < k->beat_ms)
+		return;
+	k->first = k->output->sequence;
+	ipfix_make_name_apps(&k->make, NULL);
+	kafka_finish_message(k, true);
 }
 
 static void kafka_ipfix(struct output *o, const struct l7_record *r)
@@ -235,7 +260,7 @@ static void kafka_ipfix(struct output *o, const struct l7_record *r)
 	ipfix_make_name_apps(&k->make, r);
 	ipfix_make_record(&k->make, r);
 	if (k->make.data.head) /* a message is full */
-		kafka_finish_message(k);
+		kafka_finish_message(k, false);
 }
 
 /* ---- as an output ---- */
@@ -301,7 +326,7 @@ static void kafka_flush(struct output *o, uint64_t now_ms)
 	if (!k->made || !ipfix_writer_pending(k->make.writer) || now_ms - k->flushed_ms < KAFKA_IPFIX_LINGER_MS)
 		return;
 	k->flushed_ms = now_ms;
-	kafka_finish_message(k);
+	kafka_finish_message(k, false);
 }
 
 static void kafka_step(struct output *o, uint64_t now_ms)
@@ -310,6 +335,7 @@ static void kafka_step(struct output *o, uint64_t now_ms)
 
 	kafka_producer_step(k->producer, now_ms);
 	kafka_flush(o, now_ms);
+	kafka_beat(k, now_ms);
 	if (k->store.spool) {
 		spool_step(k->store.spool, now_ms);
 		kafka_send_spooled(k);
@@ -329,7 +355,9 @@ static int kafka_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 	if (spool >= 0 && (due < 0 || spool < due))
 		due = spool;
 
-	if (!k->made || !ipfix_writer_pending(k->make.writer))
+	if (kafka_beats(k))
+		flush = k->beat_ms;
+	else if (!k->made || !ipfix_writer_pending(k->make.writer))
 		return due;
 	if (flush <= now_ms)
 		return 0;
@@ -348,7 +376,7 @@ static void kafka_finish(struct output *o, uint64_t now_ms)
 	struct kafka *k = o->state;
 
 	if (k->made && ipfix_writer_pending(k->make.writer))
-		kafka_finish_message(k);
+		kafka_finish_message(k, false);
 	if (k->store.spool)
 		spool_flush(k->store.spool);
 	kafka_step(o, now_ms);
@@ -361,7 +389,7 @@ static bool kafka_idle(const struct output *o)
 	if (k->made && ipfix_writer_pending(k->make.writer))
 		return false;
 	if (!k->store.spool)
-		return !kafka_producer_pending(k->producer);
+		return kafka_producer_pending(k->producer) <= k->beats; /* these are not worth waiting for */
 	return !kafka_spooled(k) || (kafka_producer_away(k->producer) && spool_settled(k->store.spool));
 }
 

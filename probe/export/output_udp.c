@@ -47,6 +47,7 @@ static int udp_open(struct output *o, char *err, size_t err_size)
 		free(u);
 		return rc;
 	}
+	u->make.datagrams = true;
 	net_udp_init(&u->net, o->uri->host, *o->uri->port ? o->uri->port : "4739");
 	o->state = u;
 	return 0;

@@ -28,6 +28,7 @@ struct oracle {
 	uint64_t types; /* of elements (RFC 5610) */
 	uint64_t statistics;
 	uint64_t interfaces;
+	uint64_t probes;
 	uint64_t exported; /* what the statistics read last say */
 	uint16_t element;  /* of the type read last */
 	char app_name[25]; /* of the application table's row read last */
@@ -135,7 +136,7 @@ static inline bool oracle_text_is(const struct oracle *o, enum l7_field f, const
 /* Data records read so far, of all kinds. */
 static inline uint64_t oracle_records(const struct oracle *o)
 {
-	return o->flows + o->apps + o->domains + o->types + o->statistics + o->interfaces;
+	return o->flows + o->apps + o->domains + o->types + o->statistics + o->interfaces + o->probes;
 }
 
 static inline bool oracle_read(struct oracle *o, uint16_t mine, void *to, size_t size, GError **error)
@@ -183,6 +184,7 @@ static inline bool oracle_next_other(struct oracle *o, uint16_t tid, GError **er
 	o->types += tid == 260;
 	o->statistics += tid == 261;
 	o->interfaces += tid == 262;
+	o->probes += tid == 265;
 	if (tid == 260)
 		o->element = other.element;
 	if (tid == 261)
@@ -196,7 +198,7 @@ static inline bool oracle_next(struct oracle *o, uint16_t tid, GError **error)
 		return oracle_next_app(o, error);
 	if (tid == 259)
 		return oracle_next_domain(o, error);
-	if (tid > 259 && tid < 263)
+	if ((tid > 259 && tid < 263) || tid == 265)
 		return oracle_next_other(o, tid, error);
 	if (!oracle_read(o, ORACLE_TID_FLOW, o->record, o->size, error))
 		return false;

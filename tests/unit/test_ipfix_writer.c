@@ -150,9 +150,9 @@ static const char *const apps[] = {"Unknown", "FTP_CONTROL", NULL, "A_name_that_
 				   "caf\xc3\xa9"};
 static const struct ipfix_interface interfaces[] = {{3, "eth0"}, {4, "eth1"}};
 static const struct ipfix_statistics statistics = {.start_ms = 1700000000000, .exported = 77, .packets = 1000};
-static const struct ipfix_tables tables = {apps, 5, "probe1", interfaces, 2, &statistics};
-#define TYPES 12   /* private elements of the standard profile */
-#define OPTIONS 20 /* options records: 4 apps, the name, 2 interfaces, the types, statistics */
+static const struct ipfix_tables tables = {apps, 5, "probe1", interfaces, 2, &statistics, NULL};
+#define TYPES 16   /* private elements of the standard profile, and those of what the probe is */
+#define OPTIONS 24 /* options records: 4 apps, the name, 2 interfaces, the types, statistics */
 
 /* The count in the header of what a sink has: data records of the messages before. */
 static uint64_t kept_check(struct oracle *o, struct kept *k, uint64_t before, size_t max, bool templates)
@@ -282,7 +282,7 @@ static void test_own_reader(void **state)
 	assert_int_equal(next, n);
 	assert_int_equal(counters.records, n);
 	assert_int_equal(counters.options, OPTIONS);
-	assert_int_equal(counters.templates, 9);
+	assert_int_equal(counters.templates, 10);
 	assert_int_equal(counters.lost + counters.late + counters.restarts + counters.bad_set + counters.bad_template +
 				 counters.no_template + counters.bad_record + counters.names_refused,
 			 0);

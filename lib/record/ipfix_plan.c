@@ -39,7 +39,13 @@ enum ipfix_op {
 	OP_INIT,
 	OP_INTERVAL,
 	OP_SPACE,
+	OP_COUNT, /* enum ipfix_count_of from here on */
+	OP_VERSION = OP_COUNT + IPFIX_COUNTS,
+	OP_SITE,
 };
+
+_Static_assert(IPFIX_HAS_COUNT == 1u << (OP_COUNT - OP_UP_START) && IPFIX_HAS_SITE == 1u << (OP_SITE - OP_UP_START),
+	       "a bit for each");
 
 /*
  * What other exporters send where l7probe has another element of the same meaning. A template that has the row's own
@@ -50,13 +56,15 @@ static const struct plan_foreign {
 	uint16_t ie;
 	uint8_t row;
 	uint8_t op;
-	uint8_t min, max; /* octets; of OP_AS_ROW the row's */
+	uint16_t min, max; /* octets; of OP_AS_ROW the row's */
 } plan_foreigners[] = {
 	{0, 21, PLAN_NO_ROW, OP_UP_END, 4, 4},                  /* flowEndSysUpTime */
 	{0, 22, PLAN_NO_ROW, OP_UP_START, 4, 4},                /* flowStartSysUpTime */
+	{0, 42, PLAN_NO_ROW, OP_COUNT + IPFIX_EXPORTED, 1, 8},  /* exportedFlowRecordTotalCount */
 	{0, 50, L7_F_samplingInterval, OP_AS_ROW, 0, 0},        /* samplerRandomInterval */
 	{0, 85, L7_F_octetDeltaCount, OP_AS_ROW, 0, 0},         /* octetTotalCount */
 	{0, 86, L7_F_packetDeltaCount, OP_AS_ROW, 0, 0},        /* packetTotalCount */
+	{0, 135, PLAN_NO_ROW, OP_COUNT + IPFIX_DROPPED, 1, 8},  /* droppedPacketTotalCount */
 	{0, 139, L7_F_icmpTypeCodeIPv4, OP_AS_ROW, 0, 0},       /* icmpTypeCodeIPv6 */
 	{0, 150, L7_F_flowStartMilliseconds, OP_SECONDS, 4, 4}, /* flowStartSeconds */
 	{0, 151, L7_F_flowEndMilliseconds, OP_SECONDS, 4, 4},
@@ -67,6 +75,8 @@ static const struct plan_foreign {
 	{0, 158, PLAN_NO_ROW, OP_AGO_START, 1, 4},               /* flowStartDeltaMicroseconds */
 	{0, 159, PLAN_NO_ROW, OP_AGO_END, 1, 4},                 /* flowEndDeltaMicroseconds */
 	{0, 160, PLAN_NO_ROW, OP_INIT, 8, 8},                    /* systemInitTimeMilliseconds */
+	{0, 164, PLAN_NO_ROW, OP_COUNT + IPFIX_IGNORED, 1, 8},   /* ignoredPacketTotalCount */
+	{0, 166, PLAN_NO_ROW, OP_COUNT + IPFIX_NOT_SENT, 1, 8},  /* notSentFlowTotalCount */
 	{0, 231, L7_F_octetDeltaCount, OP_AS_ROW, 0, 0},         /* initiatorOctets */
 	{0, 232, L7_F_reverseOctetDeltaCount, OP_AS_ROW, 0, 0},  /* responderOctets */
 	{0, 243, L7_F_vlanId, OP_AS_ROW, 0, 0},                  /* dot1qVlanId */
@@ -81,6 +91,10 @@ static const struct plan_foreign {
 	{0, 469, L7_F_httpMime, OP_AS_ROW, 0, 0},                /* httpContentType */
 	{L7_PEN_REVERSE, 85, L7_F_reverseOctetDeltaCount, OP_AS_ROW, 0, 0},
 	{L7_PEN_REVERSE, 86, L7_F_reversePacketDeltaCount, OP_AS_ROW, 0, 0},
+	{L7_PEN_OWN, L7_IE_PROBE_VERSION, PLAN_NO_ROW, OP_VERSION, 1, L7_VARLEN},
+	{L7_PEN_OWN, L7_IE_PROBE_SITE, PLAN_NO_ROW, OP_SITE, 1, L7_VARLEN},
+	{L7_PEN_OWN, L7_IE_SPOOLED_RECORDS, PLAN_NO_ROW, OP_COUNT + IPFIX_SPOOLED, 1, 8},
+	{L7_PEN_OWN, L7_IE_RECOVERED_RECORDS, PLAN_NO_ROW, OP_COUNT + IPFIX_RECOVERED, 1, 8},
 };
 
 /* ---- making a plan ---- */
@@ -180,11 +194,14 @@ static int plan_row(struct plan_field f, uint32_t own_pen, struct plan_seen *see
 	return row;
 }
 
-static const struct plan_foreign *plan_foreigner(struct plan_field f)
+static const struct plan_foreign *plan_foreigner(struct plan_field f, uint32_t own_pen)
 {
-	for (size_t i = 0; i < sizeof(plan_foreigners) / sizeof(plan_foreigners[0]); i++)
-		if (plan_foreigners[i].ie == f.ie && plan_foreigners[i].pen == f.pen)
-			return &plan_foreigners[i];
+	for (size_t i = 0; i < sizeof(plan_foreigners) / sizeof(plan_foreigners[0]); i++) {
+		const struct plan_foreign *x = &plan_foreigners[i];
+
+		if (x->ie == f.ie && (x->pen == L7_PEN_OWN ? own_pen : x->pen) == f.pen)
+			return x;
+	}
 	return NULL;
 }
 
@@ -193,7 +210,7 @@ static struct ipfix_step plan_step(struct plan_field f, uint32_t own_pen, struct
 {
 	struct ipfix_step s = {.op = OP_SKIP, .len = f.len == L7_VARLEN ? 0 : f.len};
 	int row = plan_row(f, own_pen, seen);
-	const struct plan_foreign *x = row < 0 ? plan_foreigner(f) : NULL;
+	const struct plan_foreign *x = row < 0 ? plan_foreigner(f, own_pen) : NULL;
 
 	if (row >= 0) {
 		s.op = (uint8_t)plan_op(row, f.len);
@@ -368,6 +385,7 @@ static void plan_extra(struct ipfix_extra *x, const struct ipfix_step *s, const 
 {
 	uint64_t v = plan_uint(p, s->len);
 
+	x->has |= UINT32_C(1) << (s->op - OP_UP_START);
 	switch (s->op) {
 	case OP_UP_START:
 		x->up_start = (uint32_t)v;
@@ -387,11 +405,26 @@ static void plan_extra(struct ipfix_extra *x, const struct ipfix_step *s, const 
 	case OP_INTERVAL:
 		x->interval = (uint32_t)v;
 		break;
-	default:
+	case OP_SPACE:
 		x->space = (uint32_t)v;
 		break;
+	default:
+		x->counts[s->op - OP_COUNT] = v;
+		break;
 	}
-	x->has |= (uint8_t)(1u << (s->op - OP_UP_START));
+}
+
+/* Of a text what an options record says of its exporter, or a field of the record. */
+static void plan_any_text(struct l7_record *r, struct ipfix_extra *x, const struct ipfix_step *s, struct wire text)
+{
+	struct ipfix_text *to = s->op == OP_VERSION ? &x->version : &x->site;
+
+	if (s->op == OP_TEXT || s->op == OP_TEXT_VAR) {
+		plan_text(r, x, s->row, text);
+	} else if (s->op >= OP_VERSION) {
+		*to = (struct ipfix_text){text.at, wire_left(&text)};
+		x->has |= UINT32_C(1) << (s->op - OP_UP_START);
+	}
 }
 
 static void plan_store(struct l7_record *r, struct ipfix_extra *x, const struct ipfix_step *s, const uint8_t *p)
@@ -461,7 +494,7 @@ static void plan_version(struct l7_record *r)
 bool ipfix_plan_decode(const struct ipfix_plan *p, struct wire *w, struct l7_record *r, struct ipfix_extra *x)
 {
 	memset(r, 0, offsetof(struct l7_record, text));
-	memset(x, 0, sizeof(*x));
+	memset(x, 0, offsetof(struct ipfix_extra, counts));
 	for (size_t i = 0; i < p->n_steps; i++) {
 		const struct ipfix_step *s = &p->steps[i];
 		const uint8_t *at;
@@ -471,15 +504,14 @@ bool ipfix_plan_decode(const struct ipfix_plan *p, struct wire *w, struct l7_rec
 
 			if (!wire_ok(&text) || !wire_ok(w))
 				return false;
-			if (s->op == OP_TEXT_VAR)
-				plan_text(r, x, s->row, text);
+			plan_any_text(r, x, s, text);
 			continue;
 		}
 		at = wire_take(w, s->len);
 		if (!at)
 			return false;
-		if (s->op == OP_TEXT)
-			plan_text(r, x, s->row, wire_of(at, s->len));
+		if (s->op == OP_TEXT || s->op >= OP_VERSION)
+			plan_any_text(r, x, s, wire_of(at, s->len));
 		else if (s->op != OP_SKIP)
 			plan_store(r, x, s, at);
 	}

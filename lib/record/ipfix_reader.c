@@ -28,6 +28,7 @@ struct ipfix_message {
 	bool uncounted;       /* some records could not be counted */
 	uint64_t lost;
 	uint64_t no_template;
+	struct ipfix_about about;
 };
 
 void ipfix_session_init(struct ipfix_session *s, struct ipfix_counters *counters, const char *peer, uint32_t pen,
@@ -37,6 +38,7 @@ void ipfix_session_init(struct ipfix_session *s, struct ipfix_counters *counters
 	s->counters = counters;
 	s->pen = pen;
 	s->datagrams = datagrams;
+	s->via = "";
 	snprintf(s->peer, sizeof(s->peer), "%s", peer);
 }
 
@@ -396,6 +398,27 @@ static void ipfix_times(const struct ipfix_message *m, struct l7_record *r, cons
 		ipfix_time(m, r, L7_F_flowEndMilliseconds, x->ago_end / 1000);
 }
 
+/* Of several in a message the last one counts. */
+static void ipfix_about_record(struct ipfix_message *m, const struct l7_record *r, const struct ipfix_extra *x)
+{
+	struct ipfix_about *a = &m->about;
+
+	for (unsigned i = 0; i < IPFIX_COUNTS; i++)
+		if (x->has & IPFIX_HAS_COUNT << i)
+			a->counts[i] = x->counts[i];
+	if (x->has & IPFIX_HAS_VERSION)
+		a->version = x->version;
+	if (x->has & IPFIX_HAS_SITE)
+		a->site = x->site;
+	if (l7_has(r, L7_F_packetDeltaCount)) {
+		a->packets = r->packets;
+		a->has_packets = true;
+	}
+	if (l7_has(r, L7_F_streamId))
+		m->domain->stream_id = r->stream_id;
+	a->has |= x->has;
+}
+
 static void ipfix_options_record(struct ipfix_message *m, const struct l7_record *r, const struct ipfix_extra *x)
 {
 	uint32_t sampling = ipfix_sampling(r, x);
@@ -409,6 +432,21 @@ static void ipfix_options_record(struct ipfix_message *m, const struct l7_record
 		ipfix_name_put(m->s, m->domain->id, x);
 	if (l7_has(r, L7_F_exporterName))
 		ipfix_domain_name(m->domain, r->text + r->exporter.off, r->exporter.len);
+	ipfix_about_record(m, r, x);
+}
+
+/* Hands on a record. What came before, or an earlier run has numbered, is not among what is exported since its start. */
+static void ipfix_hand_on(struct ipfix_message *m, const struct l7_record *r)
+{
+	const struct ipfix_reader_sink *sink = m->sink;
+	const struct ipfix_domain *d = m->domain;
+	uint64_t doubles = sink->doubles ? *sink->doubles : 0;
+	bool earlier = d->stream_id && l7_has(r, L7_F_streamId) && r->stream_id != d->stream_id;
+
+	m->s->counters->records++;
+	sink->record(sink->arg, r);
+	if (!earlier && (!sink->doubles || *sink->doubles == doubles))
+		m->about.records++;
 }
 
 static void ipfix_data_record(struct ipfix_message *m, struct l7_record *r, const struct ipfix_extra *x)
@@ -417,6 +455,7 @@ static void ipfix_data_record(struct ipfix_message *m, struct l7_record *r, cons
 
 	if (r->ip_version == 0) {
 		m->s->counters->no_address++;
+		m->about.records++;
 		return;
 	}
 	if (x->has)
@@ -438,8 +477,7 @@ static void ipfix_data_record(struct ipfix_message *m, struct l7_record *r, cons
 		l7_mark(r, L7_F_exporterName);
 	if (r->biflow == L7_BIFLOW_REVERSE) /* from responder to initiator: the rest of us knows initiators first */
 		l7_record_reverse(r);
-	m->s->counters->records++;
-	m->sink->record(m->sink->arg, r);
+	ipfix_hand_on(m, r);
 }
 
 static void ipfix_data_set(struct ipfix_message *m, struct wire *w, uint16_t id)
@@ -501,19 +539,51 @@ static bool ipfix_set(struct ipfix_message *m, struct wire *w)
 	return true;
 }
 
+/* The exporter's name as a text. */
+static const char *ipfix_exporter(const struct ipfix_domain *d, char name[IPFIX_NAME_MAX + 1])
+{
+	memcpy(name, d->name, d->name_len);
+	name[d->name_len] = '\0';
+	return name;
+}
+
 /* What is missing goes into the counters, and to who wants to know of whom it is. */
 static void ipfix_missing(const struct ipfix_message *m)
 {
 	char name[IPFIX_NAME_MAX + 1];
-	struct ipfix_missed missed = {.exporter = name, .lost = m->lost, .no_template = m->no_template};
+	struct ipfix_missed missed = {.lost = m->lost, .no_template = m->no_template};
 
 	m->s->counters->lost += m->lost;
 	m->s->counters->no_template += m->no_template;
 	if (!m->sink->missed || m->lost + m->no_template == 0)
 		return;
-	memcpy(name, m->domain->name, m->domain->name_len);
-	name[m->domain->name_len] = '\0';
+	missed.exporter = ipfix_exporter(m->domain, name);
 	m->sink->missed(m->sink->arg, &missed);
+}
+
+/* An exporter that says nothing of itself is told of once, as that it is there. */
+static void ipfix_tell(struct ipfix_message *m)
+{
+	char name[IPFIX_NAME_MAX + 1];
+	struct ipfix_domain *d = m->domain;
+	struct ipfix_about *a = &m->about;
+	bool options = m->n.all > m->n.data, data = m->n.data > 0;
+
+	d->counts |= (a->has & IPFIX_HAS_COUNT << IPFIX_EXPORTED) != 0;
+	if (!m->sink->about || !(options || (d->counts ? data || m->uncounted : data && !d->heard)))
+		return;
+	d->heard = true;
+	a->exporter = ipfix_exporter(d, name);
+	a->address = m->s->peer;
+	a->via = m->s->via;
+	a->domain = d->id;
+	a->ordered = !m->s->unordered;
+	a->unsure = m->uncounted;
+	a->heard = m->n.all > 0;
+	a->export_ms = m->export_ms;
+	a->init_ms = d->init_ms;
+	a->stream_id = d->stream_id;
+	m->sink->about(m->sink->arg, a);
 }
 
 int ipfix_read(struct ipfix_session *s, const void *message, size_t len, const struct ipfix_reader_sink *sink)
@@ -540,5 +610,6 @@ int ipfix_read(struct ipfix_session *s, const void *message, size_t len, const s
 		m.domain->known = !m.uncounted;
 	}
 	ipfix_missing(&m);
+	ipfix_tell(&m);
 	return 0;
 }

@@ -68,12 +68,15 @@ struct ipfix_domain {
 	uint32_t sequence;       /* of the last message in order, where `known` */
 	struct ipfix_count last; /* its records */
 	bool known;
-	bool after;        /* its sequence numbers count the message's own records, as softflowd's do */
-	uint8_t n_after;   /* messages that say so */
-	uint8_t late;      /* messages in a row that came late */
-	uint32_t doubt;    /* records that are missing, unless `after` turns out to be right */
-	uint32_t sampling; /* of an options record: for the records that do not say it; 0 if none has come */
-	uint64_t init_ms;  /* likewise, systemInitTimeMilliseconds */
+	bool after;         /* its sequence numbers count the message's own records, as softflowd's do */
+	uint8_t n_after;    /* messages that say so */
+	uint8_t late;       /* messages in a row that came late */
+	uint32_t doubt;     /* records that are missing, unless `after` turns out to be right */
+	uint32_t sampling;  /* of an options record: for the records that do not say it; 0 if none has come */
+	uint64_t init_ms;   /* likewise, systemInitTimeMilliseconds */
+	uint64_t stream_id; /* likewise */
+	bool heard;         /* it was told of */
+	bool counts;        /* it says how many records it has exported */
 	uint64_t used;
 	uint8_t name_len;
 	char name[IPFIX_NAME_MAX]; /* exporter's, told by it or made of address and domain */
@@ -91,6 +94,7 @@ struct ipfix_session {
 	uint32_t pen;                    /* enterprise number of our own elements */
 	bool datagrams;                  /* UDP: withdrawals are ignored (RFC 7011 section 8.4) */
 	bool unordered;                  /* sequence numbers say nothing of what is missing; set after init */
+	const char *via;                 /* how it comes: "udp"; likewise, "" at first, not owned */
 	char peer[ADDR_TEXT_MAX];
 	uint64_t clock; /* counts uses, for the least recently used */
 	size_t n_templates;
@@ -109,11 +113,41 @@ struct ipfix_missed {
 	uint64_t no_template; /* data sets that nobody has described */
 };
 
+/*
+ * What an exporter says of itself, and how many of its records have come, by one message of it. `counts`, `version` and `site` are what
+ * `has` tells of; texts are as sent.
+ */
+struct ipfix_about {
+	const char *exporter; /* as in its records */
+	const char *address;  /* of the session */
+	const char *via;
+	uint32_t domain;
+	bool ordered; /* what was exported before this was on its way before this */
+	bool unsure;  /* there are records in it that cannot be counted */
+	bool heard;   /* there are others, of flows or options */
+	bool has_packets;
+	uint32_t has;       /* IPFIX_HAS_*, of INIT, counts and texts */
+	uint32_t records;   /* flow records in it, but for doubles and those of an earlier stream */
+	uint64_t export_ms; /* when it was sent, a whole second */
+	uint64_t init_ms;   /* of the domain, this message or an earlier one; 0: not told */
+	uint64_t stream_id; /* likewise */
+	uint64_t packets;   /* seen, where has_packets */
+	uint64_t counts[IPFIX_COUNTS];
+	struct ipfix_text version;
+	struct ipfix_text site;
+};
+
 /* Gets each data record, which is valid during the call only. ip_version is 4 or 6. */
 struct ipfix_reader_sink {
 	void (*record)(void *arg, const struct l7_record *r);
 	void *arg;
 	void (*missed)(void *arg, const struct ipfix_missed *m); /* or NULL */
+	/*
+	 * Or NULL. Called behind the records of a message that has options records, of the first with data of an exporter, and of all of one
+	 * that says how many records it has exported.
+	 */
+	void (*about)(void *arg, const struct ipfix_about *a);
+	const uint64_t *doubles; /* grows when a record that is handed on came before; or NULL */
 };
 
 /* counters are kept, peer is copied. */

@@ -21,6 +21,20 @@ static void fuzz_record(void *arg, const struct l7_record *r)
 	(*n)++;
 }
 
+/* What is told of are octets of the message. */
+static void fuzz_about(void *arg, const struct ipfix_about *a)
+{
+	uint64_t octets = 0;
+
+	(void)arg;
+	for (size_t i = 0; a->has & IPFIX_HAS_VERSION && i < a->version.len; i++)
+		octets += a->version.at[i];
+	for (size_t i = 0; a->has & IPFIX_HAS_SITE && i < a->site.len; i++)
+		octets += a->site.at[i];
+	FUZZ_CHECK(octets <= UINT64_C(2) * 255 * IPFIX_READER_MESSAGE_MAX);
+	FUZZ_CHECK(strlen(a->exporter) <= IPFIX_NAME_MAX);
+}
+
 static void fuzz_message(struct ipfix_session *s, const uint8_t *data, size_t len, const struct ipfix_reader_sink *sink)
 {
 	uint8_t *copy = malloc(len ? len : 1); /* its own, so that a read past its end is seen */
@@ -41,7 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct ipfix_counters counters = {0};
 	uint64_t n = 0;
-	struct ipfix_reader_sink sink = {.record = fuzz_record, .arg = &n};
+	struct ipfix_reader_sink sink = {.record = fuzz_record, .arg = &n, .about = fuzz_about};
 	struct ipfix_session *s = malloc(sizeof(*s));
 	struct wire w = wire_of(data, size);
 

@@ -241,7 +241,11 @@ static int daemon_finish(struct daemon *d)
 /* With rules and outputs at hand: takes records, until it is told to stop. */
 static int daemon_listen(struct daemon *d)
 {
-	struct ipfix_reader_sink sink = {.record = watch_record, .arg = &d->watch, .missed = watch_missed};
+	struct ipfix_reader_sink sink = {.record = watch_record,
+					 .arg = &d->watch,
+					 .missed = watch_missed,
+					 .about = watch_about,
+					 .doubles = &d->watch.doubles.n};
 	const struct config *c = d->config;
 	char err[512];
 	int status;

@@ -71,8 +71,10 @@ int watch_init(struct watch *w, struct rule_set *rules, const struct watch_optio
 		detect_load(w->detect, w->store);
 	if (!rc)
 		rc = alerts_load(&w->alerts, w->rules);
-	if (!rc && !o->replay)
+	if (!rc && !o->replay) {
 		alerts_tick(&w->alerts, w->wall_ms);
+		exporters_load(&w->exporters, w->store, w->wall_ms);
+	}
 	if (!rc)
 		return 0;
 	snprintf(err, err_size, "no memory");
@@ -211,6 +213,31 @@ void watch_missed(void *arg, const struct ipfix_missed *m)
 		exporters_no_template(&w->exporters, m->exporter, m->no_template, now);
 }
 
+/* What its clock is before ours. It says whole seconds: within one of them it is right. */
+static int64_t watch_clock(uint64_t export_ms, uint64_t came_ms)
+{
+	if (export_ms > came_ms)
+		return (int64_t)(export_ms - came_ms);
+	return export_ms + 999 < came_ms ? -(int64_t)(came_ms - export_ms - 999) : 0;
+}
+
+/* In files time is the records', and what is missing in them is known by the numbers. */
+void watch_about(void *arg, const struct ipfix_about *a)
+{
+	struct watch *w = arg;
+	int64_t clock_ms = watch_clock(a->export_ms, watch_arrival(w));
+	bool wrong = clock_ms > (int64_t)WATCH_SKEW_MS || clock_ms < -(int64_t)WATCH_SKEW_MS;
+	struct ipfix_about replayed;
+
+	if (!w->options.replay) {
+		exporters_about(&w->exporters, a, w->wall_ms, clock_ms, wrong);
+		return;
+	}
+	replayed = *a;
+	replayed.ordered = false;
+	exporters_about(&w->exporters, &replayed, w->now_ms, 0, false);
+}
+
 /* ---- time ---- */
 
 void watch_settle(struct watch *w)
@@ -258,6 +285,7 @@ static bool watch_save_all(struct watch *w)
 	input_kafka_note(&w->input);
 	(void)usage_save(&w->usage, SIZE_MAX);
 	(void)detect_save(w->detect, w->store, SIZE_MAX);
+	exporters_save(&w->exporters, w->wall_ms, w->options.keep_ms);
 	usage_trim(&w->usage, w->now_ms, w->options.keep_ms, w->options.max_hosts);
 	input_kafka_offsets(&w->input, watch_put_offset, w);
 	w->commit = store_commit(w->store) == 0;
@@ -276,6 +304,7 @@ static bool watch_save(struct watch *w, size_t hosts, size_t groups)
 	}
 	more = usage_save(&w->usage, hosts) == hosts;
 	more |= detect_save(w->detect, w->store, groups) == groups;
+	exporters_save(&w->exporters, w->wall_ms, w->options.keep_ms);
 	usage_trim(&w->usage, w->now_ms, w->options.keep_ms, w->options.max_hosts);
 	store_commit(w->store);
 	return more;

@@ -61,6 +61,9 @@ void watch_record(void *arg, const struct l7_record *r);
 /* Something of an exporter is missing; the same. */
 void watch_missed(void *arg, const struct ipfix_missed *m);
 
+/* What an exporter says of itself; the same. */
+void watch_about(void *arg, const struct ipfix_about *a);
+
 /* The end of a turn of the event loop: what was found is committed and told. */
 void watch_settle(struct watch *w);
 /*

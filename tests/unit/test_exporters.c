@@ -92,7 +92,7 @@ static void test_silent(void **state)
 	assert_int_equal(f->told, 1);
 	assert_int_equal(f->on[EXPORTERS_SILENT], 1);
 	assert_string_equal(f->exporter, "a");
-	assert_string_equal(f->sentence, "exporter a has sent no record for 5 min");
+	assert_string_equal(f->sentence, "exporter a has sent nothing for 5 min");
 	exporters_tick(&f->e, T0 + SILENT_MS + 1000); /* said once */
 	assert_int_equal(f->told, 1);
 	records(f, &a, 1, T0 + SILENT_MS + 2000, 0);

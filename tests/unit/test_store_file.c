@@ -201,10 +201,10 @@ static void test_not_ours(void **state)
 	store_close(r.s);
 	exec_file(r.path, "PRAGMA user_version = 1000");
 	assert_int_equal(store_open(&r.s, r.path, r.err, sizeof(r.err)), -EPROTO);
-	assert_non_null(strstr(r.err, "newer l7watch (schema 1000, this one knows 2)"));
+	assert_non_null(strstr(r.err, "newer l7watch (schema 1000, this one knows 3)"));
 	assert_false(exists(&r, ".bad"));
 	/* Ours, but somebody has been at it. */
-	exec_file(r.path, "PRAGMA user_version = 2; DROP TABLE alert");
+	exec_file(r.path, "PRAGMA user_version = 3; DROP TABLE alert");
 	store_rig_open(&r);
 	assert_true(exists(&r, ".bad"));
 	store_rig_remove(&r);
@@ -223,7 +223,7 @@ static void test_older(void **state)
 	store_rig_open(&r);
 	assert_int_equal(store_silence_add(r.s, &silence), 1);
 	store_close(r.s);
-	exec_file(r.path, "DROP TABLE kafka; PRAGMA user_version = 1");
+	exec_file(r.path, "DROP TABLE kafka; DROP TABLE exporter; PRAGMA user_version = 1");
 	store_rig_open(&r);
 	store_offset_put(r.s, &o);
 	store_rig_reopen(&r);

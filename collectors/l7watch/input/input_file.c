@@ -328,6 +328,7 @@ int input_file_open(struct input *in, const char *path, bool json, char *err, si
 	f->name = *path ? f->path : "standard input";
 	f->exporter = *path ? strrchr(f->path, '/') + 1 : "stdin";
 	ipfix_session_init(&f->session, &in->ipfix, f->exporter, in->pen, false);
+	f->session.via = "file";
 	record_json_reader_init(&f->reader);
 	f->reader.on_unknown = file_unknown_key;
 	f->reader.arg = f;

@@ -146,6 +146,7 @@ static void kafka_ipfix(struct input_kafka *k, const struct kafka_taken *m)
 
 	ipfix_session_init(&k->session, &k->input->ipfix, kafka_exporter(m, name), k->input->pen, false);
 	k->session.unordered = true;
+	k->session.via = "kafka";
 	while (at < end && !why) {
 		int len = end - at < (ptrdiff_t)IPFIX_READER_HEADER ? -EBADMSG : ipfix_message_length(at);
 

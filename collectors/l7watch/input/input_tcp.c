@@ -251,6 +251,7 @@ static void input_accepted(struct input_listener *l, int fd, const struct sockad
 	}
 	input_keepalive(fd);
 	ipfix_session_init(&c->session, &in->ipfix, peer.text, in->pen, false);
+	c->session.via = c->tls ? "tls" : "tcp";
 	c->next = in->connections;
 	if (c->next)
 		c->next->before = c;

@@ -51,6 +51,8 @@ static struct ipfix_session *input_session(struct input *in, const struct input_
 		*s = malloc(sizeof(**s));
 		if (*s)
 			ipfix_session_init(*s, &in->ipfix, peer->text, in->pen, true);
+		if (*s)
+			(*s)->via = "udp";
 	}
 	return *s;
 }

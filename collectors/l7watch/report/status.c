@@ -9,6 +9,7 @@
 #include "alert/alert_output_kind.h"
 #include "base/quantity.h"
 #include "base/utf8.h"
+#include "report/probes.h"
 
 #define STATUS_ALERTS_MAX 20u  /* engaged alerts that people are shown */
 #define STATUS_JSON_MAX 10000u /* and programs */
@@ -72,10 +73,16 @@ static void status_inputs(struct buf *out, const struct watch *w)
 	uint64_t refused = status_refused(w);
 	char n[QUANTITY_MAX];
 
-	status_stage(out, w->n_records ? STATUS_OK : STATUS_BAD, "records");
+	status_stage(out,
+		     w->n_records                     ? STATUS_OK
+		     : c->messages && !c->no_template ? STATUS_IDLE
+						      : STATUS_BAD,
+		     "records");
 	buf_str(out, status_count(n, w->n_records));
-	if (!w->n_records && c->messages)
+	if (!w->n_records && c->no_template)
 		buf_str(out, "; messages come, but no records: is their template sent again and again?");
+	else if (!w->n_records && c->messages)
+		buf_str(out, "; messages come, but no flow is in them yet");
 	else if (!w->n_records && !w->input.n_kafka)
 		buf_str(out, "; try on the probe: l7probe -i eth0 -o ipfix+tcp://THIS_HOST:4739?early=1");
 	buf_char(out, '\n');
@@ -212,6 +219,7 @@ static void status_text(const struct watch *w, struct buf *out)
 		buf_printf(out, "    and %u more: --json has up to %u\n", s.n - STATUS_ALERTS_MAX, STATUS_JSON_MAX);
 	if (s.n)
 		buf_str(out, "why: l7watch explain UID\n");
+	probes_print(&w->exporters, w->wall_ms, out);
 }
 
 /* ---- for programs ---- */
@@ -266,7 +274,9 @@ static void status_json(const struct watch *w, struct buf *out)
 		   ",\"engaged\":%u,\"alerts\":[",
 		   w->alerts.n_raised, w->alerts.n_silenced, w->alerts.n_kept_back, alerts_engaged(&w->alerts));
 	status_alerts_each(w, &s);
-	buf_str(out, "],\"muted\":[");
+	buf_str(out, "],\"probes\":");
+	probes_json(&w->exporters, out);
+	buf_str(out, ",\"muted\":[");
 	for (size_t i = 0, n = 0; i < rules_count(w->rules); i++)
 		if (alerts_muted(&w->alerts, rules_at(w->rules, i)->id))
 			buf_printf(out, n++ ? ",%u" : "%u", rules_at(w->rules, i)->id);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What outlives the process, in SQLite (WAL): alerts, what has still to be told of them, what rules have counted, which protocols
- * hosts spoke, how far topics are read, silences. One connection, held exclusively, by the daemon alone: others ask it (control/). Writes gather in one transaction until
+ * hosts spoke, how far topics are read, who was heard, silences. One connection, held exclusively, by the daemon alone: others ask it (control/). Writes gather in one transaction until
  * store_commit(): a kill loses what came after the last one, and nothing else. A store without a path is in memory.
  *
  * A write that fails (disk full) is said once, counted, and the store goes on; what was written in that transaction is then lost, and
@@ -107,6 +107,22 @@ struct store_offset {
 void store_offset_put(struct store *s, const struct store_offset *o);
 /* Fills next and committed. False: nothing is known of that partition. */
 bool store_offset_get(struct store *s, struct store_offset *o);
+
+/* ---- exporters that were heard ---- */
+
+#define STORE_EXPORTERS_MAX 1024u /* that are read */
+
+struct store_exporter {
+	const char *name, *from, *site, *version; /* from: how and whence it came */
+	uint64_t heard_ms;
+	bool silent; /* that was told */
+};
+
+/* Makes or replaces the exporter of a name. */
+void store_exporter_put(struct store *s, const struct store_exporter *e);
+void store_exporter_drop(struct store *s, const char *name);
+/* Those heard last, the one heard longest ago first. */
+void store_exporters(struct store *s, void (*each)(void *arg, const struct store_exporter *e), void *arg);
 
 /* ---- silences ---- */
 

@@ -7,7 +7,7 @@
 
 #include "state/store.h"
 
-#define STORE_SCHEMA 2                  /* PRAGMA user_version */
+#define STORE_SCHEMA 3                  /* PRAGMA user_version */
 #define STORE_APPLICATION_ID 0x6c377761 /* "l7wa": a file of ours, for file(1) and for us */
 #define STORE_BAD_MAX 4                 /* damaged files that are kept */
 #define STORE_OUTBOX_MAX 100000u        /* lines that wait */
@@ -62,7 +62,10 @@
 	X(OFFSET_UPDATE, "UPDATE kafka SET next = ?5, committed = ?6"                                                  \
 			 " WHERE cluster = ?1 AND consumer_group = ?2 AND topic = ?3 AND partition = ?4")              \
 	X(OFFSET_INSERT, "INSERT INTO kafka VALUES (?1,?2,?3,?4,?5,?6)")                                               \
-	X(OFFSET_ROWS, "SELECT count(*) FROM kafka")
+	X(OFFSET_ROWS, "SELECT count(*) FROM kafka")                                                                   \
+	X(EXPORTER_PUT, "INSERT OR REPLACE INTO exporter VALUES (?1,?2,?3,?4,?5,?6)")                                  \
+	X(EXPORTER_DROP, "DELETE FROM exporter WHERE name = ?1")                                                       \
+	X(EXPORTERS, "SELECT * FROM (SELECT * FROM exporter ORDER BY heard_ms DESC LIMIT ?1) ORDER BY heard_ms")
 
 enum store_statement {
 #define STORE_STATEMENT(name, sql) STORE_##name,

@@ -71,8 +71,17 @@ static const char schema_2[] = "CREATE TABLE kafka ( -- how far topics are read,
 			       "  PRIMARY KEY (cluster, consumer_group, topic, partition)\n"
 			       ") STRICT, WITHOUT ROWID;\n";
 
+static const char schema_3[] = "CREATE TABLE exporter ( -- probes that were heard\n"
+			       "  name TEXT NOT NULL PRIMARY KEY,\n"
+			       "  source TEXT NOT NULL,       -- how and whence it came\n"
+			       "  site TEXT NOT NULL,         -- as it says\n"
+			       "  version TEXT NOT NULL,      -- likewise\n"
+			       "  heard_ms INTEGER NOT NULL,  -- when it was last heard, a minute or so ago\n"
+			       "  silent INTEGER NOT NULL     -- 1: that nothing comes of it was told\n"
+			       ") STRICT, WITHOUT ROWID;\n";
+
 /* How to come from schema i to i + 1. */
-static const char *const schema_steps[STORE_SCHEMA] = {schema_1, schema_2};
+static const char *const schema_steps[STORE_SCHEMA] = {schema_1, schema_2, schema_3};
 
 static const char *const schema_statements[] = {
 #define STORE_STATEMENT(name, sql) sql,

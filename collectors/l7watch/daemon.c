@@ -145,7 +145,7 @@ static int daemon_control(struct daemon *d, char *err, size_t err_size)
 		return 0;
 	d->silence = (struct silence_request){
 		.store = d->watch.store, .changed = daemon_silences_changed, .has_rule = daemon_has_rule, .arg = d};
-	d->status = (struct status_source){.print = status_print, .arg = &d->watch};
+	d->status = (struct status_source){.print = status_print, .forget = status_forget, .arg = &d->watch};
 	d->requests[0] = (struct control_handler){.word = "silence", .run = silence_request, .arg = &d->silence};
 	d->requests[1] = (struct control_handler){.word = "status", .run = status_request, .arg = &d->status};
 	d->requests[2] = (struct control_handler){.word = "alert", .run = status_alert, .arg = &d->watch};

@@ -175,6 +175,11 @@ class Fleet(unittest.TestCase):
         l7.wait_for("the living", lambda: all("packets" in station.probes()[n] for n in ("graz", "oslo")))
         self.assertEqual("! lyon", station.rows()[0][:6])
         self.assertEqual((1, 0), (len(station.health("lyon", "engaged")), len(station.health("lyon", "released"))))
+        self.assertEqual("", station.ask("--forget", "lyon"))  # it is gone for good
+        l7.wait_for("its end", lambda: station.health("lyon", "released"))
+        self.assertEqual({"graz", "oslo"}, set(station.probes()))
+        again = l7.run((l7.L7WATCH, "status", "--control", station.control, "--forget", "lyon"))
+        self.assertEqual((1, "l7watch: error: no probe lyon is in the list"), (again.status, again.said))
 
     def test_spool(self):
         """Heartbeats are not for the disk."""

@@ -197,12 +197,18 @@ static void print_status(void *arg, bool json, struct buf *out)
 	buf_str(out, json ? "{\"fine\":true}\n" : "all is fine\n");
 }
 
+static bool forget(void *arg, const char *name)
+{
+	(void)arg;
+	return strcmp(name, "gone") == 0;
+}
+
 static void set_up(struct fixture *f)
 {
 	struct control_config config = {.n_handlers = 2};
 	char err[256];
 
-	*f = (struct fixture){.folder = "/tmp/l7-commands-XXXXXX", .status = {.print = print_status}};
+	*f = (struct fixture){.folder = "/tmp/l7-commands-XXXXXX", .status = {.print = print_status, .forget = forget}};
 	assert_non_null(mkdtemp(f->folder));
 	snprintf(f->path, sizeof(f->path), "%s/s", f->folder);
 	f->silence = (struct silence_request){.changed = changed, .has_rule = has_rule, .arg = f};
@@ -344,7 +350,13 @@ static void test_status(void **state)
 	assert_int_equal(run(&f, "status --json --control $"), 0);
 	assert_string_equal(f.out, "{\"fine\":true}\n");
 	assert_int_equal(run(&f, "status --jason --control $"), 1);
-	assert_string_equal(f.out, "l7watch: error: status knows --json, not \"--jason\"\n");
+	assert_string_equal(f.out, "l7watch: error: status knows --json and --forget, not \"--jason\"\n");
+	assert_int_equal(run(&f, "status --forget --control $"), 1);
+	assert_string_equal(f.out, "l7watch: error: --forget needs the name of one probe, and nothing else\n");
+	assert_int_equal(run(&f, "status --forget=gone --control $"), 0);
+	assert_string_equal(f.out, "");
+	assert_int_equal(run(&f, "status --forget here --control $"), 1);
+	assert_string_equal(f.out, "l7watch: error: no probe here is in the list\n");
 	tear_down(&f);
 }
 

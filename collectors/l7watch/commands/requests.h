@@ -26,6 +26,8 @@ int silence_request(void *request, char *const *words, size_t n, struct buf *ans
 struct status_source {
 	/* Appends lines for people, or one JSON object and a newline. */
 	void (*print)(void *arg, bool json, struct buf *out);
+	/* Strikes an exporter off the list, by its name there. False: there is none. NULL: there is no list. */
+	bool (*forget)(void *arg, const char *name);
 	void *arg;
 };
 

@@ -291,6 +291,13 @@ void status_print(void *arg, bool json, struct buf *out)
 		status_text(arg, out);
 }
 
+bool status_forget(void *arg, const char *name)
+{
+	struct watch *w = arg;
+
+	return exporters_forget(&w->exporters, name);
+}
+
 int status_alert(void *arg, char *const *words, size_t n, struct buf *out)
 {
 	struct watch *w = arg;

@@ -12,6 +12,9 @@
 /* arg is the watch. Lines for people, or a JSON object and a newline. */
 void status_print(void *arg, bool json, struct buf *out);
 
+/* Strikes an exporter off the list; arg is the watch. False: there is none of that name. */
+bool status_forget(void *arg, const char *name);
+
 /*
  * For the request "alert UID": the JSON line that was told last of an engaged alert; the first digits of its uid are enough. arg is
  * the watch. Returns 0, or -ENOENT with a sentence.

@@ -109,6 +109,8 @@ void exporters_json(struct buf *b, const struct exporters_entry *x);
  * called once `tell` may be.
  */
 void exporters_load(struct exporters *e, struct store *s, uint64_t wall_ms);
+/* Strikes one off until it comes again, by its name here. False: there is none. */
+bool exporters_forget(struct exporters *e, const char *name);
 /* Puts into the store what has changed. Who was not heard for keep_ms is forgotten. */
 void exporters_save(struct exporters *e, uint64_t wall_ms, uint64_t keep_ms);
 

@@ -51,12 +51,28 @@ static void kept_put(struct exporters *e, struct exporters_entry *x)
 }
 
 /* It may come again. */
-static void kept_forget(struct exporters *e, struct exporters_entry *x)
+static void kept_forget(struct exporters *e, struct exporters_entry *x, const char *why)
 {
-	exporters_over(x, "is forgotten: it was not heard for too long");
-	store_exporter_drop(e->store, x->name);
+	exporters_over(x, why);
+	if (e->store)
+		store_exporter_drop(e->store, x->name);
 	x->heard_ms = x->saved_ms = x->since_ms = 0;
 	x->changed = false;
+}
+
+bool exporters_forget(struct exporters *e, const char *name)
+{
+	bool found = false;
+
+	for (uint32_t i = 0; i < e->table.n; i++) {
+		struct exporters_entry *x = lru_at(&e->table, i);
+
+		if (!x->heard_ms || strcmp(x->name, name) != 0)
+			continue;
+		kept_forget(e, x, "is forgotten, as somebody has asked for");
+		found = true;
+	}
+	return found;
 }
 
 void exporters_save(struct exporters *e, uint64_t wall_ms, uint64_t keep_ms)
@@ -67,7 +83,7 @@ void exporters_save(struct exporters *e, uint64_t wall_ms, uint64_t keep_ms)
 		if (!x->heard_ms || x->strange)
 			continue;
 		if (wall_ms > x->heard_ms && wall_ms - x->heard_ms > keep_ms)
-			kept_forget(e, x);
+			kept_forget(e, x, "is forgotten: it was not heard for too long");
 		else if (!x->saved_ms || x->changed || x->heard_ms - x->saved_ms >= KEPT_HEARD_MS)
 			kept_put(e, x);
 	}

@@ -115,6 +115,7 @@ class Fleet(unittest.TestCase):
         l7.wait_for("both", lambda: len(station.probes()) == 2)
         heard = {name: p["heard_ms"] for name, p in station.probes().items()}
         l7.wait_for("more of both", lambda: all(p["heard_ms"] > heard[name] for name, p in station.probes().items()))
+        self.assertEqual([], station.health("lyon", "engaged") + station.health("graz", "engaged"))
         probes = station.probes()
         self.assertEqual({"lyon": ("Lyon, rue de la Barre", version, "tcp 127.0.0.1"),
                           "graz": ("Graz – Süd", version, "udp 127.0.0.1")},

@@ -92,6 +92,8 @@ def session(*messages, datagrams=False):
 def ipfix():
     names = [(0, 95, 4), (0, 96, 24), (0, 94, 55)]
     name = b"\x16\0\0\xb9" + b"Telegram".ljust(24, b"\0") + b"Telegram".ljust(55, b"\0")
+    probe = [(0, 149, 4), (0, 300, VAR), (OWN, 5, 8), (OWN, 7, VAR), (OWN, 8, VAR), (OWN, 9, 8), (0, 42, 8), (0, 160, 8), (0, 135, 3)]
+    beat = b"\0\0\0\1" + text(b"branch-7") + bytes(8) + text(b"0.1.0") + text(b"Lyon") + bytes(8 + 8 + 8 + 3)
     small, six = [(0, 8, 4), (0, 95, 4)], [(0, 27, 16), (0, 28, 16), (0, 96, VAR), (0, 239, 1)]
     standard, full = message(0, a_set(2, template(256, STANDARD))), every_field()
     return {
@@ -100,6 +102,8 @@ def ipfix():
                                  a_set(258, record(small) + b"\0\0"))),
         "exporter": session(message(0, a_set(3, template(259, [(0, 149, 4), (0, 300, VAR)], 1)),
                                     a_set(259, b"\0\0\0\1" + text(b"branch-7")))),
+        "heartbeat": session(message(0, a_set(3, template(265, probe, 1)), a_set(265, beat + beat)), standard,
+                             message(0, a_set(256, record(STANDARD)))),
         "ipv6-turned": session(message(0, a_set(2, template(256, six)),
                                        a_set(256, bytes(32) + text(b"SSH") + b"\2"))),
         "withdrawn": session(standard, message(0, a_set(2, struct.pack(">HH", 256, 0)), a_set(256, record(STANDARD)))),

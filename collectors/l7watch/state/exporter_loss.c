@@ -52,7 +52,7 @@ static uint64_t loss_state(struct exporter_stream *s, uint64_t exported)
 	if (exported < s->exported)
 		return 0; /* said before what was said last */
 	if (s->unsure) {
-		s->base += (uint64_t)(missing - s->lost);
+		s->base += (uint64_t)missing - (uint64_t)s->lost;
 		missing = s->lost;
 	}
 	s->unsure = false;

@@ -306,17 +306,33 @@ class Options(unittest.TestCase):
 
 
 @unittest.skipUnless(l7.can_capture(), "cannot capture from the loopback")
+class NoBrokers(unittest.TestCase):
+    def test_end(self):
+        """A heartbeat that no broker takes is not worth waiting for."""
+        output = f"kafka://127.0.0.1:{l7.free_port()}/flows?format=ipfix&heartbeat=1"
+        with l7.Process((l7.L7PROBE, "-i", "lo", "-f", IDLE, "-o", output, "-v", "--drain-timeout", "50", "--stats")) as p:
+            p.wait_until("it captures", lambda: "capturing on" in p.err)
+            p.wait_until("there is nobody", lambda: "Connection refused" in p.err)
+            began = time.monotonic()
+            done = p.stop(seconds=100)
+        self.assertLess(time.monotonic() - began, 25)
+        self.assertEqual((0, 0), (done.status, done.stats["outputs"][0]["dropped"]))
+
+
+@unittest.skipUnless(l7.can_capture(), "cannot capture from the loopback")
 @unittest.skipUnless(*kafka.available())
 class Brokers(unittest.TestCase):
     def test_kafka(self):
-        """With format=ipfix a message comes though there is no record, with all that is needed to read it."""
+        """With format=ipfix a message comes though there is no record, with all that is needed to read it; none is in a spool."""
         with kafka.Cluster() as brokers:
             station = Station(self, more=("-l", f"kafka://{brokers.bootstrap}/flows?start=earliest"))
-            victim = station.probe("lyon", f"kafka://{brokers.bootstrap}/flows?format=ipfix&heartbeat=1", "--site", "Lyon")
+            spool, output = station.folder + "/spool", f"kafka://{brokers.bootstrap}/flows?format=ipfix&heartbeat=1"
+            victim = station.probe("lyon", f"{output}&spool={spool}", "--site", "Lyon")
             l7.wait_for("it", lambda: station.probes().get("lyon", {}).get("site") == "Lyon")
             first = station.probes()["lyon"]["heard_ms"]
             l7.wait_for("two more", lambda: station.probes()["lyon"]["heard_ms"] > first + 1500)
             self.assertEqual("kafka", station.probes()["lyon"]["from"])
+            self.assertNotIn("1-", l7.run((l7.L7PROBE, "spool", "ls", spool)).out)
             os.kill(victim.child.pid, signal.SIGKILL)
             l7.wait_for("it is missed", lambda: station.health("lyon", "engaged"))
 

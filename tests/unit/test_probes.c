@@ -190,6 +190,7 @@ static void test_strict(void **state)
 
 	beat(f, "iana", &lyon, counts);
 	x = lru_at(&f->e.table, 0);
+	assert_int_equal(f->c.no_template, 0);
 	assert_string_equal(x->name, "192.0.2.9#7");
 	assert_string_equal(x->site, "");
 	assert_int_equal(x->packets, 1234567);
@@ -401,6 +402,20 @@ static void test_kept(void **state)
 	assert_int_equal(f->e.table.n, 0);
 }
 
+static void count_row(void *arg, const struct store_exporter *k)
+{
+	++*(unsigned *)arg;
+	assert_string_not_equal(k->name, "x?");
+}
+
+static unsigned rows(struct fixture *f)
+{
+	unsigned n = 0;
+
+	store_exporters(f->store.s, count_row, &n);
+	return n;
+}
+
 /* A name that is not what was sent could not be known again. */
 static void test_kept_strange(void **state)
 {
@@ -410,6 +425,7 @@ static void test_kept_strange(void **state)
 	exporters_load(&f->e, f->store.s, f->wall_ms);
 	exporters_about(&f->e, &a, f->wall_ms, 0, false);
 	exporters_save(&f->e, f->wall_ms, 86400000);
+	assert_int_equal(rows(f), 0);
 	for (unsigned i = 0; i < EXPORTERS_MAX + 10; i++) { /* those that go for others are not kept either */
 		char name[20];
 
@@ -419,6 +435,7 @@ static void test_kept_strange(void **state)
 		if (i == 20)
 			exporters_save(&f->e, f->wall_ms, 86400000);
 	}
+	assert_int_equal(rows(f), 21 - 10);
 	exporters_save(&f->e, f->wall_ms, 86400000);
 	exporters_deinit(&f->e);
 	begin(f);

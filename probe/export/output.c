@@ -35,13 +35,14 @@ static const char *const options_text[] = {"early", "anonymize", "anonymize_key"
 static const char *const options_json[] = {"early", "queue", "anonymize", "anonymize_key", NULL};
 static const char *const options_file[] = {"early", "template",  "domain",        "app_name",
 					   "queue", "anonymize", "anonymize_key", NULL};
-static const char *const options_tcp[] = {"early",         "template", "domain",     "app_name",  "queue", "anonymize",
-					  "anonymize_key", "spool",    "spool_size", "spool_age", NULL};
-static const char *const options_tls[] = {
-	"early",         "template", "domain",     "app_name",  "queue",         "name", "anonymize",
-	"anonymize_key", "spool",    "spool_size", "spool_age", NET_TLS_OPTIONS, NULL};
-static const char *const options_udp[] = {"early",   "template", "domain",    "app_name",      "queue", "mtu",
-					  "refresh", "rate",     "anonymize", "anonymize_key", NULL};
+static const char *const options_tcp[] = {"early",     "template",      "domain", "app_name",   "queue",
+					  "anonymize", "anonymize_key", "spool",  "spool_size", "spool_age",
+					  "rate",      "source",        NULL};
+static const char *const options_tls[] = {"early",     "template",  "domain",        "app_name",      "queue",
+					  "name",      "anonymize", "anonymize_key", "spool",         "spool_size",
+					  "spool_age", "rate",      "source",        NET_TLS_OPTIONS, NULL};
+static const char *const options_udp[] = {"early",   "template", "domain",    "app_name",      "queue",  "mtu",
+					  "refresh", "rate",     "anonymize", "anonymize_key", "source", NULL};
 /* And all of librdkafka's. */
 static const char *const options_kafka[] = {"format",   "key",   "early",     "template",      "domain",
 					    "app_name", "queue", "anonymize", "anonymize_key", NULL};
@@ -198,6 +199,18 @@ static int output_spool(const struct uri *u, struct output_options *o, char *err
 	return 0;
 }
 
+/* Whether this machine has the address is not asked: it may have it later. */
+static int output_source(const struct uri *u, struct output_options *o, char *err, size_t err_size)
+{
+	const char *source = uri_option(u, "source");
+
+	if (!source || strcmp(u->scheme, "kafka") == 0 || net_source_parse(&o->source, source) == 0)
+		return 0;
+	snprintf(err, err_size, "%s: option source is \"%s\", not an address as 192.0.2.1 or 2001:db8::1", u->text,
+		 source);
+	return -EINVAL;
+}
+
 static struct spool_config output_spool_defaults(void)
 {
 	struct spool_config c;
@@ -250,6 +263,8 @@ static int output_parse(const struct uri *u, struct output_options *o, uint32_t 
 		rc = output_words(u, o, err, err_size);
 	if (!rc)
 		rc = output_spool(u, o, err, err_size);
+	if (!rc)
+		rc = output_source(u, o, err, err_size);
 	if (!rc)
 		rc = output_numbers(u, o, domain, err, err_size);
 	return rc;

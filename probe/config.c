@@ -12,6 +12,7 @@
 #include "export/terminal.h"
 #include "exporter.h"
 #include "flow/flow.h"
+#include "flow/flow_sample.h"
 #include "record/profile.h"
 #include "shared.h"
 
@@ -200,6 +201,22 @@ static const struct conf_row config_rows[] = {
 	 .live = true,
 	 .offset = AT(dedup),
 	 .help = "leave out packets that a mirror port sends twice"},
+	{.name = "sample-packets",
+	 .type = CONF_NUMBER,
+	 .offset = AT(sample_packets),
+	 .min = 1,
+	 .max = FLOW_SAMPLE_MAX,
+	 .otherwise = "1",
+	 .argument = "N",
+	 .help = "look at one packet in N, chosen at random; many flows are then not classified"},
+	{.name = "sample-flows",
+	 .type = CONF_NUMBER,
+	 .offset = AT(sample_flows),
+	 .min = 1,
+	 .max = FLOW_SAMPLE_MAX,
+	 .otherwise = "1",
+	 .argument = "N",
+	 .help = "look at one flow in N, chosen at random, and at all its packets"},
 	{.name = "all",
 	 .type = CONF_FLAG,
 	 .offset = AT(all),

@@ -33,6 +33,9 @@ enum ipfix_template_id {
 	IPFIX_TEMPLATE_V4_TUNNEL =
 		263, /* of flows in a tunnel, if the profile says something of it: others have not these fields */
 	IPFIX_TEMPLATE_V6_TUNNEL = 264,
+	IPFIX_TEMPLATE_SAMPLING = 271,        /* options: observationDomainId > samplingInterval, as of old */
+	IPFIX_TEMPLATE_SAMPLED_PACKETS = 272, /* options: selectorId > how packets are chosen (RFC 5477) */
+	IPFIX_TEMPLATE_SAMPLED_FLOWS = 273,   /* options: selectorId > how flows are chosen (RFC 7014) */
 };
 
 /*
@@ -76,6 +79,8 @@ struct ipfix_tables {
 	const struct ipfix_interface *interfaces;
 	size_t n_interfaces;
 	const struct ipfix_statistics *statistics; /* NULL for none */
+	uint32_t sample_packets;                   /* one in so many is looked at; up to 1 that is all, and not told */
+	uint32_t sample_flows;                     /* likewise */
 };
 
 struct ipfix_writer;

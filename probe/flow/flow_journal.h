@@ -63,8 +63,9 @@ struct flow_frame {
 	uint64_t place;           /* shared_progress.place */
 	uint64_t refused_packets; /* of its kind */
 	uint64_t refused_octets;
-	uint32_t kind;      /* enum decode_result */
-	uint32_t interface; /* its place, SHARED_INTERFACES_MAX for none */
+	uint64_t not_sampled; /* with this packet; 0: it is looked at */
+	uint32_t kind;        /* enum decode_result */
+	uint32_t interface;   /* its place, SHARED_INTERFACES_MAX for none */
 	uint64_t interface_packets;
 	uint64_t interface_octets;
 };
@@ -115,6 +116,7 @@ static inline void flow_frame_note(struct flow_frame *n, enum decode_result r, u
 	n->octets = shared_get(&w->counters.octets) + wire;
 	n->place = shared_get(&w->progress.place) + 1;
 	n->kind = r;
+	n->not_sampled = 0;
 	n->interface = interface;
 	if (interface < SHARED_INTERFACES_MAX) {
 		n->interface_packets = shared_get(&w->counters.interfaces[interface].packets) + 1;
@@ -136,6 +138,8 @@ static inline void flow_frame_do(const struct flow_frame *n, struct shared_worke
 		shared_set(&w->counters.interfaces[n->interface].packets, n->interface_packets);
 		shared_set(&w->counters.interfaces[n->interface].octets, n->interface_octets);
 	}
+	if (n->not_sampled)
+		shared_set(&w->counters.packets_not_sampled, n->not_sampled);
 	shared_set(&w->counters.packets, n->packets);
 	shared_set(&w->counters.octets, n->octets);
 	shared_set(&w->progress.place, n->place);

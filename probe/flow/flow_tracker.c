@@ -536,10 +536,15 @@ void flow_tracker_leave_out(struct flow_tracker *t, const struct packet *p)
 	struct flow_journal *j = &t->store.head->journal;
 	uint64_t n = shared_get(&t->shared->counters.packets_not_sampled) + 1;
 
-	if (t->late) { /* its frame is counted already */
-		flow_fragments_free(t->store.fragments, t->late - 1);
-		j->frame.not_sampled += j->frame.not_sampled > 0; /* what its frame will set */
-		shared_set(&t->shared->counters.packets_not_sampled, n);
+	if (t->late) {
+		bool alone = atomic_load_explicit(&j->stage, memory_order_relaxed) == FLOW_STAGE_NONE;
+
+		j->place = t->late - 1;
+		j->left_out = n;
+		flow_journal_set(&j->stage, alone ? FLOW_STAGE_LEFT : FLOW_STAGE_LEFT_AFTER);
+		flow_left_do(j, &t->shared->counters);
+		flow_fragments_free(t->store.fragments, j->place);
+		flow_journal_set(&j->stage, alone ? FLOW_STAGE_NONE : FLOW_STAGE_FRAME);
 		return;
 	}
 	flow_tracker_clock(t, p->time_ms);

@@ -139,7 +139,7 @@ static void head_number(char to[40], uint64_t n, const char *what)
 		 n != 1 && (strcmp(what, "packet") == 0 || strcmp(what, "flow") == 0) ? "s" : "");
 }
 
-/* "looked at 1 packet in 10": what the figures are of. */
+/* "figures of 1 packet in 10": the rest is not in them. */
 static void head_sampled(char to[80], const struct exporter_config *c)
 {
 	char packets[32] = "", flows[32] = "";

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which packets and which flows are looked at, if not all are. Both are uniform probabilistic sampling (RFC 5475 section 5.2.2.1,
- * RFC 7014 section 5.1.4): each is chosen by itself, with probability 1/N. The random number is a hash, so that the choice depends on
+ * RFC 7014 section 5.2.2): each is chosen by itself, with probability 1/N. The random number is a hash, so that the choice depends on
  * nothing but the packet or the flow: not on the worker, on what was chosen before, on the place in a file. To count each Nth packet
  * would follow any period in the traffic, and several workers would count otherwise than one.
  *

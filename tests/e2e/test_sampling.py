@@ -202,6 +202,20 @@ rules:
         self.assertIn("figures of 1 packet in 4, 1 flow in 8", " ".join(done.out.split()))
         self.assertNotIn("figures of", l7.probe("-r", self.path).out)
 
+    def test_mirror_port_is_not_blamed(self):
+        """Of a conversation that is sampled mostly one side is seen: that says nothing about the mirror port."""
+        path, at, said = self.folder.name + "/both.pcap", START, []
+        for n in range(6000):
+            for frame in frames.conversation(f"10.1.{n >> 8}.{n & 255}", "192.0.2.1", 40000, 443, [(True, b"x" * 50), (False, b"y" * 50)]):
+                at += 10**5
+                said.append((at, frame, len(frame)))
+        pcapio.write(path, said)
+        done = self.flows(path, "--sample-packets", "150")
+        one_way, two_way = (done.stats[name] for name in ("tcp_one_way", "tcp_two_way"))
+        self.assertGreater(one_way, 100)
+        self.assertGreater(one_way, 20 * two_way, "else nothing would be said anyhow")
+        self.assertEqual("", done.said)
+
     def test_configuration(self):
         path = self.folder.name + "/probe.yaml"
         with open(path, "w", encoding="ascii") as f:

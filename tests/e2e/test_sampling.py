@@ -204,9 +204,9 @@ rules:
 
     def test_mirror_port_is_not_blamed(self):
         """Of a conversation that is sampled mostly one side is seen: that says nothing about the mirror port."""
-        path, at, said = self.folder.name + "/both.pcap", START, []
+        path, at, said, talk = self.folder.name + "/both.pcap", START, [], [(True, b"x" * 50), (False, b"y" * 50)]
         for n in range(6000):
-            for frame in frames.conversation(f"10.1.{n >> 8}.{n & 255}", "192.0.2.1", 40000, 443, [(True, b"x" * 50), (False, b"y" * 50)]):
+            for frame in frames.conversation(f"10.1.{n >> 8}.{n & 255}", "192.0.2.1", 40000, 443, talk):
                 at += 10**5
                 said.append((at, frame, len(frame)))
         pcapio.write(path, said)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""An output with a spool over a link that stalls, resets, half-closes, or passes octet by octet: every record, whole and in order."""
+"""An output with a spool over a link that stalls, resets, half-closes, or passes octet by octet: every record, in order."""
 import contextlib
 import os
 import re
@@ -193,7 +193,7 @@ class SpoolLinks:
         self.finish(done, flows)
 
     def test_other_profile(self):
-        """Two runs that nobody listens to, with two profiles, and one that comes through: over two connections, each of one meaning."""
+        """Two runs that nobody listens to, with two profiles, and one that comes through: two connections, each of one meaning."""
         port, made = l7.free_port(), []
         for name, template, to in (("telegram.pcap", "full", port), ("teams.pcap", "full", port),
                                    ("1kxun.pcap", "standard", self.link.port)):

@@ -14,6 +14,7 @@
 #include "export/terminal.h"
 #include "exporter.h"
 #include "flow/flow.h"
+#include "flow/flow_sample.h"
 #include "record/profile.h"
 #include "shared.h"
 
@@ -208,6 +209,22 @@ static const struct conf_row config_rows[] = {
 	 .live = true,
 	 .offset = AT(dedup),
 	 .help = "leave out packets that a mirror port sends twice"},
+	{.name = "sample-packets",
+	 .type = CONF_NUMBER,
+	 .offset = AT(sample_packets),
+	 .min = 1,
+	 .max = FLOW_SAMPLE_MAX,
+	 .otherwise = "1",
+	 .argument = "N",
+	 .help = "look at one packet in N, chosen at random; many flows are then not classified"},
+	{.name = "sample-flows",
+	 .type = CONF_NUMBER,
+	 .offset = AT(sample_flows),
+	 .min = 1,
+	 .max = FLOW_SAMPLE_MAX,
+	 .otherwise = "1",
+	 .argument = "N",
+	 .help = "look at one flow in N, chosen at random, and at all its packets"},
 	{.name = "all",
 	 .type = CONF_FLAG,
 	 .offset = AT(all),
@@ -659,7 +676,9 @@ void config_help(struct config *c, FILE *out)
 	      "  ipfix+tls://HOST:4740         the same and ca (needed), cert, key, crl: files; name: in the "
 	      "certificate "
 	      "of HOST\n"
-	      "  ipfix+udp://HOST:4739         as ipfix+tcp and mtu, refresh, rate\n"
+	      "  ipfix+udp://HOST:4739         as ipfix+tcp and mtu, refresh\n"
+	      "                                of these three rate (records per second), source (address to send "
+	      "from)\n"
 	      "  kafka://HOST,HOST/TOPIC       options early, queue, format (json, ipfix), key (host, pair, exporter, "
 	      "none),\n"
 	      "                                of ipfix template, domain, app_name, heartbeat; rdkafka.NAME=VALUE, "

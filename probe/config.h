@@ -36,6 +36,8 @@ struct config {
 	uint64_t buffer_size;     /* MiB */
 	uint64_t capture_timeout; /* ms */
 	bool dedup;
+	uint64_t sample_packets; /* one in so many is looked at */
+	uint64_t sample_flows;
 	struct conf_list flow_key; /* "vlan", "tunnel", or "none" alone */
 	char *tunnels;             /* "inner" or "outer" */
 	char *promiscuous;         /* "yes" or "no" */

@@ -58,6 +58,8 @@ struct exporter_config {
 	uint32_t domain;     /* observation domain */
 	const struct prefix_map *home; /* home networks: its set 0; NULL for none */
 	uint32_t pen;                  /* what L7_PEN_OWN is sent as */
+	uint32_t sample_packets;       /* one in so many is looked at; 0 and 1: all */
+	uint32_t sample_flows;         /* likewise */
 	/* Called once the outputs are open, before the first record is looked at; not 0: an errno, and the end. NULL: nothing. */
 	int (*confine)(void);
 	uint64_t drain_timeout_ms; /* to send what is queued once all rings are closed, or since `stopping` */

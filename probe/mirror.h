@@ -8,7 +8,7 @@
 #include "shared.h"
 
 struct mirror {
-	bool one_way; /* said */
+	bool one_way; /* said, or not to be said */
 	bool twice;
 };
 

@@ -42,6 +42,7 @@ struct shared_worker_counters {
 	shared_counter octets;  /* on the wire, link layer with it */
 	shared_counter kernel_drops;
 	shared_counter interface_drops;
+	shared_counter packets_not_sampled; /* among `packets`: left out by --sample-packets or --sample-flows */
 	shared_counter refused_packets[DECODE_KINDS];
 	shared_counter refused_octets[DECODE_KINDS]; /* on the wire, link layer with it */
 	shared_counter flows;                        /* created */

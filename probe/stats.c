@@ -109,6 +109,7 @@ void stats_print(const struct config *config, const struct shared *s, const stru
 	stats_key(&b, "interface", stats_sum(s, offsetof(struct shared_worker_counters, interface_drops)));
 	stats_key(&b, "ring", stats_sum(s, offsetof(struct shared_worker_counters, ring_dropped)));
 	buf_char(&b, '}');
+	STATS(&b, s, packets_not_sampled);
 	stats_refused(&b, s);
 	stats_interfaces(&b, s, more->links);
 	STATS(&b, s, flows);

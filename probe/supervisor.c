@@ -78,6 +78,8 @@ static int supervisor_exporter_main(struct supervisor *s, int ready)
 				    .stream_id = s->stream_id,
 				    .domain = (uint32_t)config->observation_domain,
 				    .pen = (uint32_t)config->pen,
+				    .sample_packets = (uint32_t)config->sample_packets,
+				    .sample_flows = (uint32_t)config->sample_flows,
 				    .confine = sandbox_exporter,
 				    .lossless = config->files.n > 0,
 				    .drain_timeout_ms = config->drain_timeout * 1000,
@@ -363,6 +365,7 @@ int supervisor_run(struct config *config, int argc, char **argv)
 	sandbox_no_dumps();
 	if (s) {
 		s->config = config;
+		s->mirror.one_way = config->sample_packets > 1; /* of a sampled flow the other one may be left out */
 		s->argc = argc;
 		s->argv = argv;
 		s->reloads.last_ok = true;

@@ -119,8 +119,9 @@ static bool worker_duplicate(struct worker *w, const struct packet *p)
 /* A frame until its turn comes. */
 struct worker_packet {
 	enum decode_result decoded;
-	bool mine;  /* of this worker's share */
-	bool known; /* it is, and a packet: the lookup holds */
+	bool mine;   /* of this worker's share */
+	bool known;  /* it is, and a packet */
+	bool chosen; /* it is, and looked at: the lookup holds */
 	struct flow_lookup lookup;
 	struct packet packet;
 };
@@ -136,7 +137,8 @@ static void worker_decode(const struct worker *w, const struct capture_frame *f,
 		d->packet.interface = decode_interface(f->link, f->data, f->captured);
 	d->mine = worker_shares(w, d->decoded, &d->packet);
 	d->known = d->mine && d->decoded == DECODE_OK;
-	if (d->known)
+	d->chosen = d->known && flow_sample_packet(&w->packets, &d->packet);
+	if (d->chosen)
 		flow_tracker_expect(&w->tracker, &d->lookup, &d->packet);
 }
 
@@ -164,6 +166,8 @@ static void worker_count(struct worker *w, const struct capture_frame *f, struct
 	if (d->known && worker_duplicate(w, &d->packet)) {
 		flow_tracker_clock(&w->tracker, f->time_ms);
 		flow_journal_set(&j->stage, FLOW_STAGE_FRAME);
+	} else if (d->known && !d->chosen) {
+		flow_tracker_leave_out(&w->tracker, &d->packet);
 	} else if (d->known) {
 		flow_tracker_expected(&w->tracker, &d->packet, &d->lookup);
 	} else {
@@ -193,7 +197,7 @@ void worker_frames(void *arg, const struct capture_frame *frames, unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		worker_decode(w, &frames[i], &packets[i]);
 	for (unsigned i = 0; n > 1 && i < n; i++)
-		if (packets[i].known)
+		if (packets[i].chosen)
 			flow_table_prefetch_flow(&w->tracker.table, packets[i].lookup.hash);
 	for (unsigned i = 0; i < n; i++)
 		worker_packet(w, &frames[i], &packets[i]);
@@ -222,6 +226,7 @@ int worker_begin(struct worker *w)
 					      .key_without = config->key_without,
 					      .domain = (uint32_t)config->observation_domain,
 					      .seed = w->c->seed,
+					      .flows = flow_sample_one_in(config->sample_flows),
 					      .wanted = {config->wanted[0], config->wanted[1]},
 					      .store = w->c->store};
 	struct flow_sink sink = {.reserve = worker_reserve, .commit = worker_commit, .made = worker_made, .arg = w};
@@ -275,6 +280,7 @@ int worker_run(const struct worker_config *c)
 	w->live = c->config->interfaces.n > 0;
 	w->patient = !w->live;
 	w->tunnels_max = strcmp(c->config->tunnels, "inner") == 0 ? DECODE_TUNNELS_MAX : 0;
+	w->packets = flow_sample_one_in(c->config->sample_packets);
 	w->duplicates = duplicates_new();
 	status = cpus_bind(&c->config->cpus, c->split.index);
 	if (status)

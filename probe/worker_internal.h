@@ -22,6 +22,7 @@ struct worker {
 	struct ring ring;
 	uint32_t interfaces[SHARED_INTERFACES_MAX]; /* ifIndex by place; of files 0 */
 	uint8_t tunnels_max;                        /* so many are looked into, one in the other */
+	struct flow_sample packets;                 /* that are looked at */
 	bool live;
 	bool begun; /* the flows are its own, and what is shared: before that they may be another's */
 	struct duplicates *duplicates;

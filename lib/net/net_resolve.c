@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 /* Owned by two, the caller and the thread: who leaves last frees it. `done` releases what the thread has written. */
@@ -129,6 +131,61 @@ int net_resolve_result(struct net_resolve *r, struct net_addresses *out, const c
 		return 0;
 	*why = r->error ? gai_strerror(r->error) : "no address";
 	return -EHOSTUNREACH;
+}
+
+int net_source_parse(struct net_source *s, const char *text)
+{
+	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST};
+	struct addrinfo *list = NULL;
+
+	if (getaddrinfo(text, NULL, &hints, &list))
+		return -EINVAL;
+	s->text = text;
+	s->len = list->ai_addrlen;
+	memcpy(&s->addr, list->ai_addr, list->ai_addrlen);
+	freeaddrinfo(list);
+	return 0;
+}
+
+uint32_t net_jitter(uint32_t ms)
+{
+	uint32_t random = 0;
+
+	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
+		random = (uint32_t)getpid();
+	return ms / 2 + random % (ms / 2 + 1);
+}
+
+static int resolve_bind(const struct net_source *s, int fd)
+{
+	int on = 1;
+
+	/* The port is chosen with the peer known: else two links could not share one. */
+	(void)!setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on));
+	return bind(fd, (const struct sockaddr *)&s->addr, s->len) ? -errno : 0;
+}
+
+int net_socket(const struct net_source *s, int socktype, const struct sockaddr_storage *to, char why[NET_SOURCE_WHY])
+{
+	int rc = 0, fd;
+
+	if (s->text && s->addr.ss_family != to->ss_family) {
+		snprintf(why, NET_SOURCE_WHY, "it has no IPv%d address, as its source %s has",
+			 s->addr.ss_family == AF_INET6 ? 6 : 4, s->text);
+		return -EAFNOSUPPORT;
+	}
+	fd = socket(to->ss_family, socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		rc = -errno;
+		snprintf(why, NET_SOURCE_WHY, "%s", strerror(-rc));
+		return rc;
+	}
+	rc = s->text ? resolve_bind(s, fd) : 0;
+	if (!rc)
+		return fd;
+	snprintf(why, NET_SOURCE_WHY, "source %s: %s", s->text, strerror(-rc));
+	close(fd);
+	return rc;
 }
 
 char *net_address_format(const struct sockaddr_storage *a, socklen_t len, char out[NET_ADDRESS_TEXT])

@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 #define NET_ADDRESSES_MAX 8
@@ -34,6 +35,26 @@ int net_resolve_fd(const struct net_resolve *r);
 
 /* -EAGAIN while there is no answer; 0 with the addresses; -EHOSTUNREACH if there are none, with a sentence. */
 int net_resolve_result(struct net_resolve *r, struct net_addresses *out, const char **why);
+
+/* An address of this machine to send from. */
+struct net_source {
+	const char *text; /* as given, not owned; NULL: whatever the kernel takes */
+	struct sockaddr_storage addr;
+	socklen_t len;
+};
+
+/* A numeric address without a port; `text` is kept. Returns 0 or -EINVAL. */
+int net_source_parse(struct net_source *s, const char *text);
+
+/* Between half and all of ms: probes that lost the same collector do not come back in step. */
+uint32_t net_jitter(uint32_t ms);
+
+#define NET_SOURCE_WHY 160
+/*
+ * A socket to `to`, from the source if there is one: its family is to be the same. Returns it, or a negative errno with the reason in
+ * `why`; of the wrong family it is -EAFNOSUPPORT.
+ */
+int net_socket(const struct net_source *s, int socktype, const struct sockaddr_storage *to, char why[NET_SOURCE_WHY]);
 
 /* "192.0.2.1:4739", "[2001:db8::1]:4739"; returns out. */
 #define NET_ADDRESS_TEXT 64

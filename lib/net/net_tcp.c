@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #define TCP_POLL_ACK_MS 20 /* how often to look what was acknowledged: the kernel does not say */
@@ -53,16 +52,6 @@ const char *net_tcp_why(const struct net_tcp *t, int rc)
 	return rc == -EPIPE ? "closed by the peer" : strerror(-rc);
 }
 
-/* Between half and all of ms: probes that lost the same collector do not come back in step. */
-static uint32_t tcp_jitter(uint32_t ms)
-{
-	uint32_t random = 0;
-
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
-		random = (uint32_t)getpid();
-	return ms / 2 + random % (ms / 2 + 1);
-}
-
 void net_tcp_drop(struct net_tcp *t, const char *why, uint64_t now_ms)
 {
 	/* What worked for a while has earned a quick try; what is closed again as soon as it is up has not. */
@@ -71,7 +60,7 @@ void net_tcp_drop(struct net_tcp *t, const char *why, uint64_t now_ms)
 	if (why != t->reason) /* it may be the session's */
 		snprintf(t->reason, sizeof(t->reason), "%s", why);
 	tcp_close(t);
-	t->next_ms = now_ms + tcp_jitter(t->backoff_ms);
+	t->next_ms = now_ms + net_jitter(t->backoff_ms);
 	t->backoff_ms = t->backoff_ms * 2 > NET_TCP_BACKOFF_MAX_MS ? NET_TCP_BACKOFF_MAX_MS : t->backoff_ms * 2;
 }
 
@@ -122,19 +111,27 @@ static enum net_tcp_event tcp_connected(struct net_tcp *t, uint64_t now_ms)
 	return tcp_step_handshake(t, now_ms);
 }
 
-/* Connects to the address in use; goes on to the next while one fails at once. */
-static enum net_tcp_event tcp_connect(struct net_tcp *t, uint64_t now_ms)
+/*
+ * Connects to the address in use; goes on to the next while one fails at once. `why` is what was wrong with those before, NULL if
+ * there are none: that one is of the other family than the source is the reason only if there is no better one.
+ */
+static enum net_tcp_event tcp_connect(struct net_tcp *t, const char *why, uint64_t now_ms)
 {
-	int error = EHOSTUNREACH;
+	char reason[NET_SOURCE_WHY];
 
 	for (; t->address < t->addresses.n; t->address++) {
 		const struct sockaddr_storage *to = &t->addresses.list[t->address].addr;
+		char failed[NET_SOURCE_WHY];
+		int fd = net_socket(&t->source, SOCK_STREAM, to, failed), error;
 
-		t->fd = socket(to->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (t->fd < 0) {
-			error = errno;
+		if (fd < 0 && fd == -EAFNOSUPPORT && why)
+			continue;
+		if (fd < 0) {
+			memcpy(reason, failed, sizeof(reason));
+			why = reason;
 			continue;
 		}
+		t->fd = fd;
 		tcp_options(t->fd, t->stall_ms);
 		if (connect(t->fd, (const struct sockaddr *)to, t->addresses.list[t->address].len) == 0)
 			return tcp_connected(t, now_ms);
@@ -144,10 +141,11 @@ static enum net_tcp_event tcp_connect(struct net_tcp *t, uint64_t now_ms)
 			t->next_ms = now_ms + NET_TCP_CONNECT_MS;
 			return NET_TCP_NOTHING;
 		}
+		why = strerror(error);
 		close(t->fd);
 		t->fd = -1;
 	}
-	net_tcp_drop(t, strerror(error), now_ms);
+	net_tcp_drop(t, why ? why : strerror(EHOSTUNREACH), now_ms);
 	return NET_TCP_FAILED;
 }
 
@@ -157,9 +155,11 @@ static enum net_tcp_event tcp_next_address(struct net_tcp *t, const char *why, u
 		net_tcp_drop(t, why, now_ms);
 		return NET_TCP_FAILED;
 	}
+	if (why != t->reason) /* it may be the session's */
+		snprintf(t->reason, sizeof(t->reason), "%s", why);
 	tcp_close(t);
 	t->address++;
-	return tcp_connect(t, now_ms);
+	return tcp_connect(t, t->reason, now_ms);
 }
 
 static enum net_tcp_event tcp_step_resolving(struct net_tcp *t, uint64_t now_ms)
@@ -176,7 +176,7 @@ static enum net_tcp_event tcp_step_resolving(struct net_tcp *t, uint64_t now_ms)
 		return NET_TCP_FAILED;
 	}
 	t->address = 0;
-	return tcp_connect(t, now_ms);
+	return tcp_connect(t, NULL, now_ms);
 }
 
 static enum net_tcp_event tcp_step_connecting(struct net_tcp *t, uint64_t now_ms)

@@ -35,6 +35,7 @@ enum net_tcp_event {
 struct net_tcp {
 	const char *host; /* not owned */
 	const char *port;
+	struct net_source source;  /* none, unless the owner sets it */
 	const struct net_tls *tls; /* NULL: without; not owned */
 	const char *name;          /* that its certificate must have; not owned */
 	struct net_tls_session *session;

@@ -2,6 +2,7 @@
 #include "net/net_udp.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -34,7 +35,7 @@ static enum net_udp_event udp_fail(struct net_udp *u, const char *why, uint64_t 
 	u->resolve = NULL;
 	u->addresses.n = 0;
 	u->reason = why;
-	u->next_ms = now_ms + u->backoff_ms;
+	u->next_ms = now_ms + net_jitter(u->backoff_ms);
 	u->backoff_ms = u->backoff_ms * 2 > UDP_BACKOFF_MAX_MS ? UDP_BACKOFF_MAX_MS : u->backoff_ms * 2;
 	return NET_UDP_FAILED;
 }
@@ -42,24 +43,29 @@ static enum net_udp_event udp_fail(struct net_udp *u, const char *why, uint64_t 
 static enum net_udp_event udp_open(struct net_udp *u, uint64_t now_ms)
 {
 	const int size = UDP_SEND_BUFFER;
-	int error = EHOSTUNREACH;
+	bool known = false;
 
 	for (size_t tries = 0; tries < u->addresses.n; tries++) {
 		const struct sockaddr_storage *to = &u->addresses.list[u->address].addr;
+		char failed[NET_SOURCE_WHY];
+		int fd = net_socket(&u->source, SOCK_DGRAM, to, failed);
 
-		u->fd = socket(to->ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		if (u->fd >= 0 && connect(u->fd, (const struct sockaddr *)to, u->addresses.list[u->address].len) == 0) {
-			(void)!setsockopt(u->fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+		if (fd >= 0 && connect(fd, (const struct sockaddr *)to, u->addresses.list[u->address].len) == 0) {
+			(void)!setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 			u->backoff_ms = UDP_BACKOFF_MIN_MS;
+			u->fd = fd;
 			return NET_UDP_READY;
 		}
-		error = errno;
-		if (u->fd >= 0)
-			close(u->fd);
-		u->fd = -1;
+		if (fd >= 0) {
+			snprintf(failed, sizeof(failed), "%s", strerror(errno));
+			close(fd);
+		}
+		if (!known || fd != -EAFNOSUPPORT) /* that is the reason only if there is no better one */
+			memcpy(u->why, failed, sizeof(u->why));
+		known = true;
 		u->address = (u->address + 1) % u->addresses.n;
 	}
-	return udp_fail(u, strerror(error), now_ms);
+	return udp_fail(u, known ? u->why : strerror(EHOSTUNREACH), now_ms);
 }
 
 enum net_udp_event net_udp_step(struct net_udp *u, uint64_t now_ms)

@@ -18,7 +18,8 @@ enum net_udp_event {
 struct net_udp {
 	const char *host; /* not owned */
 	const char *port;
-	int fd; /* -1 until ready */
+	struct net_source source; /* none, unless the owner sets it */
+	int fd;                   /* -1 until ready */
 	struct net_resolve *resolve;
 	struct net_addresses addresses;
 	size_t address;
@@ -26,6 +27,7 @@ struct net_udp {
 	uint32_t backoff_ms;
 	uint64_t refused; /* datagrams that a host answered with "nobody listens" */
 	const char *reason;
+	char why[NET_SOURCE_WHY]; /* what it may point to */
 };
 
 /* host and port are kept, not copied. */

@@ -66,6 +66,11 @@ static const struct options_template {
 	  {"probeSite", L7_VARLEN},
 	  {"spooledFlowRecordCount", 8},
 	  {"recoveredFlowRecordCount", 8}}},
+	{IPFIX_TEMPLATE_SAMPLING, 1, {{"observationDomainId", 4}, {"samplingInterval", 4}}},
+	{IPFIX_TEMPLATE_SAMPLED_PACKETS, 1, {{"selectorId", 8}, {"selectorAlgorithm", 2}, {"samplingProbability", 8}}},
+	{IPFIX_TEMPLATE_SAMPLED_FLOWS,
+	 1,
+	 {{"selectorId", 8}, {"flowSelectorAlgorithm", 2}, {"samplingProbability", 8}}},
 };
 #define OPTIONS_TEMPLATES (sizeof(options_templates) / sizeof(options_templates[0]))
 
@@ -141,6 +146,18 @@ static void options_add_elements(struct ipfix_writer *w)
 		fbInfoModelAddElement(w->model, &e);
 	}
 }
+
+struct __attribute__((packed)) options_sampling {
+	uint32_t domain;
+	uint32_t interval;
+};
+
+/* Of packets or flows. */
+struct __attribute__((packed)) options_selector {
+	uint64_t id;
+	uint16_t algorithm;
+	double probability;
+};
 
 bool ipfix_options_add(struct ipfix_writer *w, GError **error)
 {
@@ -327,6 +344,52 @@ static int options_interfaces(struct ipfix_writer *w, const struct ipfix_interfa
 	return rc;
 }
 
+/* selectorAlgorithm (RFC 5477) and flowSelectorAlgorithm (RFC 7014) have the same number for "uniform probabilistic sampling". */
+enum { OPTIONS_UNIFORM_PROBABILISTIC = 4 };
+enum { OPTIONS_SELECTOR_PACKETS = 1, OPTIONS_SELECTOR_FLOWS = 2 };
+
+static uint32_t options_one_in(uint32_t n)
+{
+	return n ? n : 1;
+}
+
+static bool options_is_sampled(const struct ipfix_tables *t)
+{
+	return t->sample_packets > 1 || t->sample_flows > 1;
+}
+
+/*
+ * The parameter of this algorithm is the probability. Those of systematic sampling (305 and 306) would be wrong, and some receivers
+ * take 305 alone for the rate.
+ */
+static int options_selector(struct ipfix_writer *w, uint16_t id, uint64_t selector, uint32_t n,
+			    const struct ipfix_sink *sink)
+{
+	struct options_selector r = {
+		.id = selector, .algorithm = OPTIONS_UNIFORM_PROBABILISTIC, .probability = 1.0 / options_one_in(n)};
+
+	return n > 1 ? ipfix_writer_append(&w->about, id, &r, sizeof(r), sink) : 0;
+}
+
+/*
+ * In two ways: as the RFCs have it, and as of old, which more receivers know: the same number that stands in each record. Without
+ * samplingAlgorithm 35: nfdump 1.7.1 takes the two together for neither.
+ */
+static int options_sampling(struct ipfix_writer *w, const struct ipfix_tables *t, const struct ipfix_sink *sink)
+{
+	struct options_sampling r = {.domain = w->config.domain,
+				     .interval = options_one_in(t->sample_packets) * options_one_in(t->sample_flows)};
+	int rc = options_is_sampled(t) ? ipfix_writer_append(&w->about, IPFIX_TEMPLATE_SAMPLING, &r, sizeof(r), sink)
+				       : 0;
+
+	if (!rc)
+		rc = options_selector(w, IPFIX_TEMPLATE_SAMPLED_PACKETS, OPTIONS_SELECTOR_PACKETS, t->sample_packets,
+				      sink);
+	if (!rc)
+		rc = options_selector(w, IPFIX_TEMPLATE_SAMPLED_FLOWS, OPTIONS_SELECTOR_FLOWS, t->sample_flows, sink);
+	return rc;
+}
+
 static int options_tables(struct ipfix_writer *w, const struct ipfix_tables *t, const struct ipfix_sink *sink)
 {
 	struct options_name domain = {.id = w->config.domain};
@@ -334,6 +397,8 @@ static int options_tables(struct ipfix_writer *w, const struct ipfix_tables *t, 
 
 	if (!rc)
 		rc = options_interfaces(w, t->interfaces, t->n_interfaces, sink);
+	if (!rc)
+		rc = options_sampling(w, t, sink);
 	if (!rc)
 		rc = options_types(w, sink);
 	if (!rc && t->statistics)
@@ -348,6 +413,12 @@ static bool options_wanted(const struct ipfix_writer *w, uint16_t id, const stru
 {
 	if (id == IPFIX_TEMPLATE_INTERFACES)
 		return t->n_interfaces > 0;
+	if (id == IPFIX_TEMPLATE_SAMPLING)
+		return options_is_sampled(t);
+	if (id == IPFIX_TEMPLATE_SAMPLED_PACKETS)
+		return t->sample_packets > 1;
+	if (id == IPFIX_TEMPLATE_SAMPLED_FLOWS)
+		return t->sample_flows > 1;
 	return (id != IPFIX_TEMPLATE_TYPES && id != IPFIX_TEMPLATE_PROBE) || options_has_private(w);
 }
 
@@ -359,9 +430,13 @@ int ipfix_writer_templates(struct ipfix_writer *w, const struct ipfix_tables *t,
 	for (size_t i = 0; i < WRITER_LAYOUTS && !rc; i++)
 		if (w->layouts[i].id)
 			rc = ipfix_writer_put_template(&w->about, w->layouts[i].id, &sink);
-	for (size_t i = 0; i < OPTIONS_TEMPLATES && !rc; i++)
-		if (options_wanted(w, options_templates[i].id, t))
-			rc = ipfix_writer_put_template(&w->about, options_templates[i].id, &sink);
+	for (size_t i = 0; i < OPTIONS_TEMPLATES && !rc; i++) {
+		if (!options_wanted(w, options_templates[i].id, t))
+			continue;
+		if (options_templates[i].id == IPFIX_TEMPLATE_SAMPLING)
+			ipfix_writer_emit(&w->about, &sink); /* of a set nfdump 1.7.1 reads the first one */
+		rc = ipfix_writer_put_template(&w->about, options_templates[i].id, &sink);
+	}
 	if (!rc)
 		rc = options_tables(w, t, &sink);
 	ipfix_writer_emit(&w->about, &sink);

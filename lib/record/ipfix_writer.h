@@ -35,6 +35,9 @@ enum ipfix_template_id {
 	IPFIX_TEMPLATE_V6_TUNNEL = 264,
 	IPFIX_TEMPLATE_PROBE =
 		265, /* options: observationDomainId > what the probe is, if the profile has elements of enterprises */
+	IPFIX_TEMPLATE_SAMPLING = 271,        /* options: observationDomainId > samplingInterval, as of old */
+	IPFIX_TEMPLATE_SAMPLED_PACKETS = 272, /* options: selectorId > how packets are chosen (RFC 5477) */
+	IPFIX_TEMPLATE_SAMPLED_FLOWS = 273,   /* options: selectorId > how flows are chosen (RFC 7014) */
 };
 
 /*
@@ -89,6 +92,8 @@ struct ipfix_tables {
 	size_t n_interfaces;
 	const struct ipfix_statistics *statistics; /* NULL for none */
 	const struct ipfix_probe *probe;           /* likewise */
+	uint32_t sample_packets;                   /* one in so many is looked at; up to 1 that is all, and not told */
+	uint32_t sample_flows;                     /* likewise */
 };
 
 struct ipfix_writer;

@@ -116,8 +116,7 @@ void complete_fill(struct l7_record *r, const struct exporter_config *c, struct 
 		complete_risks(r, names);
 	if (l7_wants(c->wanted, L7_F_communityId) && community_id(ids, community, r))
 		complete_text(r, &r->community_id, L7_F_communityId, community, sizeof(community));
-	if (r->sampling == 0)
-		r->sampling = 1;
+	r->sampling = (c->sample_packets ? c->sample_packets : 1) * (c->sample_flows ? c->sample_flows : 1);
 	l7_mark(r, L7_F_samplingInterval);
 	l7_mark(r, L7_F_streamId);
 	l7_mark(r, L7_F_recordSequence);

@@ -134,7 +134,7 @@ static struct ipfix_statistics make_statistics(const struct ipfix_make *m, uint6
 		s.packets += shared_get(&w->packets);
 		s.dropped += shared_get(&w->kernel_drops) + shared_get(&w->interface_drops);
 		s.not_sent += shared_get(&w->ring_dropped);
-		s.ignored += shared_get(&w->duplicate_packets);
+		s.ignored += shared_get(&w->duplicate_packets) + shared_get(&w->packets_not_sampled);
 		for (size_t k = 0; k < DECODE_KINDS; k++)
 			s.ignored += shared_get(&w->refused_packets[k]);
 	}
@@ -243,6 +243,8 @@ void ipfix_make_templates(struct ipfix_make *m)
 		.n_interfaces = make_interfaces(c, interfaces),
 		.statistics = &statistics,
 		.probe = &probe,
+		.sample_packets = c->sample_packets,
+		.sample_flows = c->sample_flows,
 	};
 
 	m->interfaces = make_interfaces_hash(interfaces, tables.n_interfaces);

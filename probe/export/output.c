@@ -43,12 +43,13 @@ struct output_scheme {
 static const char *const options_text[] = {OPTIONS_ALL, NULL};
 static const char *const options_json[] = {OPTIONS_ALL, "queue", NULL};
 static const char *const options_file[] = {OPTIONS_ALL, "template", "domain", "app_name", "queue", "heartbeat", NULL};
-static const char *const options_tcp[] = {OPTIONS_FAR, "template",   "domain",    "app_name",  "queue",
-					  "spool",     "spool_size", "spool_age", "heartbeat", NULL};
-static const char *const options_tls[] = {OPTIONS_FAR, "template",   "domain",    "app_name",      "queue",     "name",
-					  "spool",     "spool_size", "spool_age", NET_TLS_OPTIONS, "heartbeat", NULL};
-static const char *const options_udp[] = {OPTIONS_FAR, "template", "domain", "app_name",  "queue",
-					  "mtu",       "refresh",  "rate",   "heartbeat", NULL};
+static const char *const options_tcp[] = {OPTIONS_FAR,  "template",  "domain",    "app_name", "queue",  "spool",
+					  "spool_size", "spool_age", "heartbeat", "rate",     "source", NULL};
+static const char *const options_tls[] = {OPTIONS_FAR, "template", "domain",     "app_name",  "queue",
+					  "name",      "spool",    "spool_size", "spool_age", NET_TLS_OPTIONS,
+					  "heartbeat", "rate",     "source",     NULL};
+static const char *const options_udp[] = {OPTIONS_FAR, "template", "domain",    "app_name", "queue", "mtu",
+					  "refresh",   "rate",     "heartbeat", "source",   NULL};
 /* And all of librdkafka's. */
 static const char *const options_kafka[] = {OPTIONS_FAR, "format", "key",        "template",  "domain",    "app_name",
 					    "queue",     "spool",  "spool_size", "spool_age", "heartbeat", NULL};
@@ -208,6 +209,18 @@ static int output_spool_words(const struct uri *u, struct output_options *o, cha
 	return 0;
 }
 
+/* Whether this machine has the address is not asked: it may have it later. */
+static int output_source(const struct uri *u, struct output_options *o, char *err, size_t err_size)
+{
+	const char *source = uri_option(u, "source");
+
+	if (!source || strcmp(u->scheme, "kafka") == 0 || net_source_parse(&o->source, source) == 0)
+		return 0;
+	snprintf(err, err_size, "%s: option source is \"%s\", not an address as 192.0.2.1 or 2001:db8::1", u->text,
+		 source);
+	return -EINVAL;
+}
+
 static struct spool_config output_spool_defaults(void)
 {
 	struct spool_config c;
@@ -267,6 +280,8 @@ static int output_parse(const struct uri *u, struct output_options *o, uint32_t 
 		rc = output_words(u, o, err, err_size);
 	if (!rc)
 		rc = output_spool_words(u, o, err, err_size);
+	if (!rc)
+		rc = output_source(u, o, err, err_size);
 	if (!rc)
 		rc = output_numbers(u, o, domain, err, err_size);
 	return rc;

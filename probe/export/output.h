@@ -15,6 +15,7 @@
 #include "export/anonymize.h"
 #include "exporter.h"
 #include "l7/record.h"
+#include "net/net_resolve.h"
 
 #define OUTPUT_FDS 2 /* that one may wait for */
 
@@ -57,15 +58,16 @@ struct output_options {
 	const char *template; /* profile */
 	uint64_t mtu;         /* UDP: of the path, headers with it */
 	uint64_t refresh_ms;  /* UDP: templates again */
-	uint64_t rate;        /* UDP: records per second, 0 unlimited */
+	uint64_t rate;        /* to a host: records per second, 0 unlimited */
 	uint64_t domain;      /* observation domain in the message headers */
 	uint64_t queue;       /* octets of messages kept in memory */
 	const char *spool;    /* directory; NULL: none */
 	uint64_t spool_size;  /* octets on disk */
 	uint64_t spool_age_ms;
-	uint64_t away_ms;      /* of a group: so long may it be away before others have its share */
-	uint64_t heartbeat_ms; /* IPFIX: statistics so often; 0: once a minute, in Kafka never */
-	uint8_t key;           /* Kafka: enum output_key */
+	uint64_t away_ms;         /* of a group: so long may it be away before others have its share */
+	uint64_t heartbeat_ms;    /* IPFIX: statistics so often; 0: once a minute, in Kafka never */
+	struct net_source source; /* to a host: sent from there */
+	uint8_t key;              /* Kafka: enum output_key */
 	struct anonymize_rules anonymize;
 };
 

@@ -10,6 +10,8 @@
  * With a spool flow records wait there, and a while longer (message_spool.h), not in memory, and only what is said besides (names, statistics) is in `make`. What an
  * earlier probe has left may need other templates than those of now: then a connection is told only those, and ended in order
  * before the others' turn comes.
+ *
+ * With a rate flow records go out no faster, those that have waited and those of now alike; what is said besides is not counted.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +22,7 @@
 #include "base/log.h"
 #include "export/ipfix_make.h"
 #include "export/message_spool.h"
+#include "export/pace.h"
 #include "net/net_tcp.h"
 #include "spool/spool.h"
 
@@ -35,7 +38,8 @@ struct tcp {
 	struct net_tls *tls;  /* NULL: ipfix+tcp */
 	struct message *last; /* newest data message wholly written on this connection, NULL none */
 	size_t partial;       /* octets of the message in hand that are written */
-	uint32_t sequence;    /* data records in whole messages on this connection */
+	struct pace pace;
+	uint32_t sequence; /* data records in whole messages on this connection */
 	uint64_t connections;
 	bool said;                /* that it is away, */
 	char why[NET_TLS_REASON]; /* and why */
@@ -71,6 +75,8 @@ static int tcp_open(struct output *o, char *err, size_t err_size)
 
 	if (t) {
 		net_tcp_init(&t->net, o->uri->host, output_port(o->uri));
+		t->net.source = o->options.source;
+		t->pace.rate = o->options.rate;
 		rc = tcp_secure(o, t, err, err_size);
 	} else {
 		snprintf(err, err_size, "%s: no memory", o->name);
@@ -130,9 +136,20 @@ static struct message *tcp_current(const struct tcp *t)
 	return t->last ? t->last->next : t->make.data.head;
 }
 
-/* A message is written to its last octet. */
-static void tcp_written(struct tcp *t, struct message *m)
+/* Whether what comes next waits for its time. A message that is begun does not. */
+static bool tcp_paced(const struct tcp *t, uint64_t now_ms)
 {
+	const struct message *m = tcp_current(t);
+
+	if (t->partial || t->of_spool || pace_due(&t->pace, now_ms))
+		return false;
+	return m ? m->flows > 0 : t->spool && t->spool->batch.held;
+}
+
+/* A message is written to its last octet. */
+static void tcp_written(struct tcp *t, struct message *m, uint64_t now_ms)
+{
+	pace_spend(&t->pace, m->flows, now_ms);
 	t->sequence += m->records;
 	t->partial = 0;
 	m->end = t->net.written;
@@ -184,12 +201,12 @@ static void tcp_write_queue(struct output *o, struct tcp *t, uint64_t now_ms)
 {
 	struct message *m;
 
-	while (t->net.state == NET_TCP_UP && (m = tcp_current(t))) {
+	while (t->net.state == NET_TCP_UP && (m = tcp_current(t)) && !tcp_paced(t, now_ms)) {
 		if (!t->partial)
 			ipfix_message_stamp(m->data, t->sequence, (uint32_t)(clock_wall_ms() / 1000));
 		if (!tcp_push(o, t, m->data, m->len, now_ms))
 			return;
-		tcp_written(t, m);
+		tcp_written(t, m, now_ms);
 	}
 }
 
@@ -233,7 +250,7 @@ static void tcp_write_spool(struct output *o, struct tcp *t, uint64_t now_ms)
 			if (!t->partial && !tcp_agrees(t))
 				return;
 			tcp_write_queue(o, t, now_ms);
-			if (t->net.state != NET_TCP_UP || tcp_current(t) || !s->batch.held)
+			if (t->net.state != NET_TCP_UP || tcp_current(t) || !s->batch.held || tcp_paced(t, now_ms))
 				return;
 			t->of_spool = true;
 			message_spool_stamp(s, tcp_batch_from(t), t->sequence);
@@ -244,6 +261,7 @@ static void tcp_write_spool(struct output *o, struct tcp *t, uint64_t now_ms)
 		t->of_spool = false;
 		t->partial = 0;
 		t->sequence += s->batch.records;
+		pace_spend(&t->pace, s->batch.records, now_ms);
 		t->told = s->batch.hash;
 		message_spool_written(s, t->net.written);
 	}
@@ -347,6 +365,8 @@ static void tcp_record(struct output *o, const struct l7_record *r)
 	struct tcp *t = o->state;
 
 	ipfix_make_record(&t->make, r);
+	if (pace_enough(&t->pace, ipfix_writer_pending(t->make.writer)))
+		ipfix_writer_flush(t->make.writer);
 }
 
 static void tcp_flush(struct output *o, uint64_t now_ms)
@@ -377,8 +397,11 @@ static int tcp_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 	const struct tcp *t = o->state;
 
 	bool batch = t->spool && t->spool->batch.held && !t->turning;
-	int due = net_tcp_wait(&t->net, batch || tcp_current(t), now_ms, p);
+	bool paced = t->net.state == NET_TCP_UP && !t->turning && tcp_paced(t, now_ms);
+	int due = net_tcp_wait(&t->net, !paced && (batch || tcp_current(t)), now_ms, p);
 
+	if (paced)
+		due = tcp_sooner(due, pace_wait(&t->pace, now_ms));
 	if (t->net.state == NET_TCP_UP && tcp_speaks(t))
 		due = tcp_sooner(due, ipfix_make_wait(&t->make, now_ms));
 	if (t->spool) {

@@ -15,10 +15,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "export/ipfix_make.h"
+#include "export/pace.h"
 #include "net/net_udp.h"
 
-#define UDP_HEADERS 48     /* IPv6 and UDP: what of the path's MTU is not ours */
-#define UDP_CREDIT_US 5000 /* pacing catches up at most this much after a pause: bursts stay short */
+#define UDP_HEADERS 48 /* IPv6 and UDP: what of the path's MTU is not ours */
 #define UDP_SAY_MS 60000
 #define UDP_TRY_MS 3000      /* templates to one that refuses, */
 #define UDP_REFUSED_MS 10000 /* which it does until so long after the last refusal */
@@ -26,9 +26,9 @@
 struct udp {
 	struct ipfix_make make;
 	struct net_udp net;
+	struct pace pace;
 	uint32_t sequence;   /* data records sent */
 	uint64_t refresh_ms; /* when templates are due again */
-	uint64_t due_us;     /* when the rate allows the next message */
 	uint64_t retry_ms;   /* the kernel takes nothing until then */
 	uint64_t refused;    /* of net.refused, acted on */
 	uint64_t refused_ms; /* when it last grew, or the host could not be reached; 0 never */
@@ -49,6 +49,8 @@ static int udp_open(struct output *o, char *err, size_t err_size)
 	}
 	u->make.datagrams = true;
 	net_udp_init(&u->net, o->uri->host, *o->uri->port ? o->uri->port : "4739");
+	u->net.source = o->options.source;
+	u->pace.rate = o->options.rate;
 	o->state = u;
 	return 0;
 }
@@ -60,23 +62,6 @@ static void udp_say(struct output *o, struct udp *u, const char *what, uint64_t 
 		return;
 	u->say_ms = now_ms + UDP_SAY_MS;
 	log_warn("%s: %s", o->name, what);
-}
-
-/* Takes n records of the rate; false if they are not due yet. */
-static bool udp_due(const struct output *o, const struct udp *u, uint64_t now_ms)
-{
-	return !o->options.rate || u->due_us <= now_ms * 1000;
-}
-
-static void udp_spend(const struct output *o, struct udp *u, uint32_t records, uint64_t now_ms)
-{
-	uint64_t now_us = now_ms * 1000;
-
-	if (!o->options.rate)
-		return;
-	if (u->due_us + UDP_CREDIT_US < now_us)
-		u->due_us = now_us - UDP_CREDIT_US;
-	u->due_us += (uint64_t)records * 1000000 / o->options.rate;
 }
 
 /* One message on its way, or lost. Returns false if the kernel takes none now. */
@@ -91,7 +76,7 @@ static bool udp_send_one(struct output *o, struct udp *u, struct message *m, uin
 		u->retry_ms = now_ms + 1;
 		return false;
 	}
-	udp_spend(o, u, m->records, now_ms);
+	pace_spend(&u->pace, m->records, now_ms);
 	if (net_udp_unreachable(rc))
 		u->refused_ms = now_ms;
 	if (rc)
@@ -115,7 +100,7 @@ static bool udp_refuses(const struct output *o, const struct udp *u, uint64_t no
 
 static void udp_send(struct output *o, struct udp *u, uint64_t now_ms)
 {
-	while (u->net.fd >= 0 && now_ms >= u->retry_ms && udp_due(o, u, now_ms)) {
+	while (u->net.fd >= 0 && now_ms >= u->retry_ms && pace_due(&u->pace, now_ms)) {
 		struct message *m = u->make.head.head ? u->make.head.head : u->make.data.head;
 
 		if (!m || !udp_send_one(o, u, m, now_ms))
@@ -187,8 +172,8 @@ static int udp_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 		return net_udp_wait(&u->net, false, now_ms, p);
 	*p = (struct pollfd){.fd = -1};
 	if (u->make.data.head || u->make.head.head) { /* waits for the rate, or for the kernel */
-		next = u->due_us / 1000 + 1;
-		if (!o->options.rate || u->retry_ms > next)
+		next = now_ms + (uint64_t)pace_wait(&u->pace, now_ms);
+		if (u->retry_ms > next)
 			next = u->retry_ms;
 	}
 	return next > now_ms ? (int)(next - now_ms) : 0;

@@ -139,13 +139,27 @@ static void head_number(char to[40], uint64_t n, const char *what)
 		 n != 1 && (strcmp(what, "packet") == 0 || strcmp(what, "flow") == 0) ? "s" : "");
 }
 
+/* "figures of 1 packet in 10": the rest is not in them. */
+static void head_sampled(char to[80], const struct exporter_config *c)
+{
+	char packets[32] = "", flows[32] = "";
+
+	to[0] = '\0';
+	if (c->sample_packets > 1)
+		snprintf(packets, sizeof(packets), "1 packet in %u", c->sample_packets);
+	if (c->sample_flows > 1)
+		snprintf(flows, sizeof(flows), "1 flow in %u", c->sample_flows);
+	if (*packets || *flows)
+		snprintf(to, 80, "figures of %s%s%s", packets, *packets && *flows ? ", " : "", flows);
+}
+
 /* Octets are those of the records, IP and up, as in the tables; live, where flows are still open, those on the wire. */
 void report_summary(struct buf *b, const struct report *r, const struct report_sums *s)
 {
 	bool live = r->config->n_interfaces > 0;
 	char source[128], span[96], packets[40], octets[QUANTITY_MAX + 16], flows[40], open[40] = "", refused[40],
-										       dropped[40] = "";
-	const char *items[] = {source, span, packets, octets, flows, open, refused, dropped};
+										       dropped[40] = "", sampled[80];
+	const char *items[] = {source, span, packets, octets, flows, open, refused, dropped, sampled};
 	struct head_counters n;
 
 	head_count(&n, r);
@@ -161,6 +175,7 @@ void report_summary(struct buf *b, const struct report *r, const struct report_s
 	head_number(refused, n.refused, "refused");
 	if (n.dropped)
 		head_number(dropped, n.dropped, "dropped");
+	head_sampled(sampled, r->config);
 	report_items(b, &r->terminal, items, sizeof(items) / sizeof(items[0]), "   ");
 }
 

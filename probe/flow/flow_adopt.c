@@ -48,7 +48,7 @@ static bool adopt_has_change(uint32_t stage)
 static bool adopt_has_frame(uint32_t stage)
 {
 	return stage == FLOW_STAGE_FLOW || stage == FLOW_STAGE_FRAME || stage == FLOW_STAGE_WAIT ||
-	       stage == FLOW_STAGE_AFTER;
+	       stage == FLOW_STAGE_AFTER || stage == FLOW_STAGE_LEFT_AFTER;
 }
 
 /*
@@ -62,13 +62,16 @@ static uint32_t adopt_packet(struct flow_tracker *t)
 
 	if (adopt_has_change(stage) && c->index <= t->store.max && c->direction < 2)
 		flow_change_do(c, &t->store.flows[c->index], &t->store.infos[c->index], &t->shared->counters);
-	if (stage == FLOW_STAGE_LATE || stage == FLOW_STAGE_AFTER)
+	if (stage == FLOW_STAGE_LEFT || stage == FLOW_STAGE_LEFT_AFTER)
+		flow_left_do(j, &t->shared->counters);
+	if (stage >= FLOW_STAGE_LATE && stage <= FLOW_STAGE_LEFT_AFTER)
 		flow_fragments_redo_free(t->store.fragments, j->place);
 	if (stage == FLOW_STAGE_WAIT)
 		flow_fragments_redo_keep(t->store.fragments, j->waits);
 	if (adopt_has_frame(stage) && j->frame.kind < DECODE_KINDS)
 		flow_frame_do(&j->frame, t->shared);
-	if (stage == FLOW_STAGE_FLOW || stage == FLOW_STAGE_FRAME || stage == FLOW_STAGE_AFTER)
+	if (stage == FLOW_STAGE_FLOW || stage == FLOW_STAGE_FRAME || stage == FLOW_STAGE_AFTER ||
+	    stage == FLOW_STAGE_LEFT_AFTER)
 		j->late = 1;
 	flow_journal_set(&j->stage, FLOW_STAGE_NONE);
 	return (adopt_has_change(stage) || stage == FLOW_STAGE_FRAME) && c->index <= t->store.max ? c->index : 0;

@@ -32,6 +32,8 @@ enum flow_stage {
 	FLOW_STAGE_WAIT,  /* the packet is to wait; the notes on the counters hold */
 	FLOW_STAGE_LATE,  /* the notes on the flow hold, and it waits no longer; nothing on counters: they have it */
 	FLOW_STAGE_AFTER, /* the same while the packet that it waited for is not yet done: those on the counters hold */
+	FLOW_STAGE_LEFT, /* as FLOW_STAGE_LATE, but its flow is not sampled: `left_out` holds, there is nothing on a flow */
+	FLOW_STAGE_LEFT_AFTER, /* the same as FLOW_STAGE_AFTER is */
 };
 
 enum flow_report {
@@ -63,8 +65,9 @@ struct flow_frame {
 	uint64_t place;           /* shared_progress.place */
 	uint64_t refused_packets; /* of its kind */
 	uint64_t refused_octets;
-	uint32_t kind;      /* enum decode_result */
-	uint32_t interface; /* its place, SHARED_INTERFACES_MAX for none */
+	uint64_t not_sampled; /* with this packet; 0: it is looked at */
+	uint32_t kind;        /* enum decode_result */
+	uint32_t interface;   /* its place, SHARED_INTERFACES_MAX for none */
 	uint64_t interface_packets;
 	uint64_t interface_octets;
 };
@@ -74,7 +77,8 @@ struct flow_journal {
 	struct flow_change change;
 	struct flow_frame frame;
 	uint64_t waits;          /* of FLOW_STAGE_WAIT: flow_fragments.waits with the packet */
-	uint32_t place;          /* of FLOW_STAGE_LATE and FLOW_STAGE_AFTER: where it has waited */
+	uint64_t left_out;       /* of FLOW_STAGE_LEFT and FLOW_STAGE_LEFT_AFTER: packets not sampled, with it */
+	uint32_t place;          /* of the four of late fragments: where it has waited */
 	uint32_t late;           /* 1: fragments that have waited for the packet before are still to be taken in */
 	_Atomic uint32_t report; /* enum flow_report: under way */
 	uint32_t report_flow;    /* its index */
@@ -115,6 +119,7 @@ static inline void flow_frame_note(struct flow_frame *n, enum decode_result r, u
 	n->octets = shared_get(&w->counters.octets) + wire;
 	n->place = shared_get(&w->progress.place) + 1;
 	n->kind = r;
+	n->not_sampled = 0;
 	n->interface = interface;
 	if (interface < SHARED_INTERFACES_MAX) {
 		n->interface_packets = shared_get(&w->counters.interfaces[interface].packets) + 1;
@@ -136,9 +141,19 @@ static inline void flow_frame_do(const struct flow_frame *n, struct shared_worke
 		shared_set(&w->counters.interfaces[n->interface].packets, n->interface_packets);
 		shared_set(&w->counters.interfaces[n->interface].octets, n->interface_octets);
 	}
+	if (n->not_sampled)
+		shared_set(&w->counters.packets_not_sampled, n->not_sampled);
 	shared_set(&w->counters.packets, n->packets);
 	shared_set(&w->counters.octets, n->octets);
 	shared_set(&w->progress.place, n->place);
+}
+
+/* A late fragment is left out; its frame was counted before. If the frame under way is left out, too, that comes on top. */
+static inline void flow_left_do(struct flow_journal *j, struct shared_worker_counters *counters)
+{
+	shared_set(&counters->packets_not_sampled, j->left_out);
+	if (j->frame.not_sampled)
+		j->frame.not_sampled = j->left_out + 1;
 }
 
 /* After an early record: what it said is kept in mind for the next. There is one in the life of a flow. */

@@ -531,6 +531,27 @@ void flow_tracker_expect(const struct flow_tracker *t, struct flow_lookup *l, co
 	flow_table_prefetch(&t->table, l->hash);
 }
 
+void flow_tracker_leave_out(struct flow_tracker *t, const struct packet *p)
+{
+	struct flow_journal *j = &t->store.head->journal;
+	uint64_t n = shared_get(&t->shared->counters.packets_not_sampled) + 1;
+
+	if (t->late) {
+		bool alone = atomic_load_explicit(&j->stage, memory_order_relaxed) == FLOW_STAGE_NONE;
+
+		j->place = t->late - 1;
+		j->left_out = n;
+		flow_journal_set(&j->stage, alone ? FLOW_STAGE_LEFT : FLOW_STAGE_LEFT_AFTER);
+		flow_left_do(j, &t->shared->counters);
+		flow_fragments_free(t->store.fragments, j->place);
+		flow_journal_set(&j->stage, alone ? FLOW_STAGE_NONE : FLOW_STAGE_FRAME);
+		return;
+	}
+	flow_tracker_clock(t, p->time_ms);
+	j->frame.not_sampled = n;
+	flow_journal_set(&j->stage, FLOW_STAGE_FRAME);
+}
+
 static void tracker_take(struct flow_tracker *t, struct packet *p, const struct flow_lookup *l)
 {
 	uint32_t index;
@@ -538,6 +559,10 @@ static void tracker_take(struct flow_tracker *t, struct packet *p, const struct 
 	bool was_ended;
 	struct flow *f;
 
+	if (!flow_sample_key(&t->config.flows, &l->key)) {
+		flow_tracker_leave_out(t, p);
+		return;
+	}
 	if (!t->late) /* else it was there at its time */
 		flow_tracker_clock(t, p->time_ms);
 	if (t->measures.groups) /* most likely of the flow; on its way while that is looked for */

@@ -14,6 +14,7 @@
 #include "dpi/dpi.h"
 #include "flow/flow_measure.h"
 #include "flow/flow_pool.h"
+#include "flow/flow_sample.h"
 #include "flow/flow_store.h"
 #include "flow/flow_table.h"
 #include "flow/flow_text.h"
@@ -32,13 +33,14 @@
 
 struct flow_tracker_config {
 	uint32_t max_flows;
-	uint64_t idle_ms;     /* 0: flows do not expire */
-	uint64_t active_ms;   /* 0: flows are not cut */
-	bool early;           /* make early records */
-	bool keep_packets;    /* leave each packet in shared memory while nDPI looks at it */
-	unsigned key_without; /* FLOW_KEY_* that are no part of flows' keys */
-	uint32_t domain;      /* part of flow ids */
-	uint64_t seed;        /* of hashes */
+	uint64_t idle_ms;         /* 0: flows do not expire */
+	uint64_t active_ms;       /* 0: flows are not cut */
+	bool early;               /* make early records */
+	bool keep_packets;        /* leave each packet in shared memory while nDPI looks at it */
+	unsigned key_without;     /* FLOW_KEY_* that are no part of flows' keys */
+	uint32_t domain;          /* part of flow ids */
+	uint64_t seed;            /* of hashes */
+	struct flow_sample flows; /* that are looked at */
 	uint64_t wanted
 		[2]; /* fields that somebody takes (l7_wants()): those that cost something are left out of the others */
 	int store;   /* of flow_store_new(): what is in it is taken over; -1 for none that outlives the tracker */
@@ -102,6 +104,8 @@ void flow_tracker_packet(struct flow_tracker *t, struct packet *p);
  */
 void flow_tracker_expect(const struct flow_tracker *t, struct flow_lookup *l, const struct packet *p);
 void flow_tracker_expected(struct flow_tracker *t, struct packet *p, const struct flow_lookup *l);
+/* In place of flow_tracker_packet(): p is left out, and counted as not sampled. */
+void flow_tracker_leave_out(struct flow_tracker *t, const struct packet *p);
 /*
  * The packet that p is in was a first fragment (PACKET_TUNNEL_FRAGMENT): those that come after it are of its flow, as are those that have
  * waited for it. Called between packets, also if p itself is another worker's.

@@ -2,62 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """ipfix+tcp with a spool: what becomes of records while the collector is away, the probe killed, the disk full."""
 import os
-import socket
 import sys
 import tempfile
-import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-import ipfix  # noqa: E402
 import l7  # noqa: E402
 import spoolfile  # noqa: E402
 import tls  # noqa: E402
-
-FLOW_ID = (0, 148)
-
-
-class Collector:
-    """Reads every connection to its end; keeps the records of all, in order."""
-
-    def __init__(self, port=0):
-        self.socket = socket.socket()
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(("127.0.0.1", port))
-        self.socket.listen(4)
-        self.port = self.socket.getsockname()[1]
-        self.readers, self.errors = [], []
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
-
-    def serve(self):
-        while True:
-            try:
-                peer = self.socket.accept()[0]
-            except OSError:
-                return
-            reader = ipfix.StreamReader()
-            self.readers.append(reader)
-            with peer:
-                try:
-                    while octets := peer.recv(65536):
-                        reader.push(octets)
-                except (OSError, ValueError) as error:
-                    self.errors.append(error)
-
-    def close(self):
-        self.socket.shutdown(socket.SHUT_RDWR)
-        self.thread.join(30)
-        self.socket.close()
-
-    @property
-    def records(self):
-        return [r for reader in list(self.readers) for r in list(reader.records)]
-
-    @property
-    def ids(self):
-        return [int.from_bytes(r[FLOW_ID], "big") for r in self.records]
-
+from collector import Collector  # noqa: E402
 
 class SpoolTcp(unittest.TestCase):
     def setUp(self):

@@ -143,23 +143,32 @@ class Proxy:
         self.connections = self.resets = self.octets = 0
         self.relays = []
         self.client = None
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.port = self.server.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.port = 0
+        self.begin()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *unused):
         self.go.set()
+        self.stop()
+
+    def begin(self):
+        """Takes connections, on the port that it has had."""
+        self.server = socket.create_server(("127.0.0.1", self.port))
+        self.port = self.server.getsockname()[1]
+        threading.Thread(target=self.serve, args=(self.server,), daemon=True).start()
+
+    def stop(self):
+        """Takes no more; those that are up stay."""
         with contextlib.suppress(OSError):
             self.server.shutdown(socket.SHUT_RDWR)
         self.server.close()
 
-    def serve(self):
+    def serve(self, listener):
         while True:
             try:
-                client, _ = self.server.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
             try:
@@ -206,7 +215,8 @@ class Proxy:
     def back(self, server, client):
         with contextlib.suppress(OSError):
             while octets := server.recv(self.step):
-                client.sendall(octets)
+                with contextlib.suppress(OSError):  # what is left unread would make the end of the other direction a reset
+                    client.sendall(octets)
             client.shutdown(socket.SHUT_WR)
 
     def reset(self, *ends):

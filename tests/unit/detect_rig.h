@@ -190,7 +190,7 @@ static inline bool rig_take_record(struct rig *rig, const struct seen *s, struct
 				 .start_ms = s->start_ms ? s->start_ms : s->at,
 				 .new_octets = {s->octets[0], s->octets[1]},
 				 .new_packets = {s->packets[0], s->packets[1]},
-				 .sampling = s->sampling};
+				 .sampling = s->sampling ? s->sampling : 1};
 
 	r->end_ms = s->at;
 	r->start_ms = in.start_ms;

@@ -27,13 +27,14 @@ static void test_count(void **state)
 	SILENT(&rig, .at = NOW + 101, .known = true);
 	SILENT(&rig, .at = NOW + 101, .twin = true);
 	SILENT(&rig, .at = NOW + 101, .flow = {.src = "192.0.2.99"});
+	/* One that an exporter sees of ten stands for ten. */
 	FIRES(&rig, .at = NOW + 102, .sampling = 10);
-	assert_int_equal(rig.found.value, 101);
+	assert_int_equal(rig.found.value, 110);
 	assert_int_equal(rig.found.since_ms, NOW);
 	assert_true(rig.found.sampled);
 	/* As long as it is above, each record says so. */
 	FIRES(&rig, .at = NOW + 103, .known = true);
-	assert_int_equal(rig.found.value, 101);
+	assert_int_equal(rig.found.value, 110);
 	assert_false(rig.found.sampled);
 	SILENT(&rig, .at = NOW + MINUTE + 103, .known = true);
 	rig_stop(&rig);

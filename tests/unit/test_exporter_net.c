@@ -357,6 +357,45 @@ static void test_udp(void **state)
 	free(got);
 }
 
+/* The same over TCP: many short messages, evenly; who waits for their time needs no processor. */
+static void test_tcp_rate(void **state)
+{
+	struct received *got = calloc(1, sizeof(*got));
+	int port = 0, fd, status, server = listen_on(SOCK_STREAM, &port, 0);
+	uint64_t started = clock_mono_ms();
+	struct rusage usage;
+	struct rig g;
+	char uri[80];
+
+	(void)state;
+	rig_init(&g, 3000);
+	snprintf(uri, sizeof(uri), "ipfix+tcp://127.0.0.1:%d?rate=1000", port);
+	rig_output(&g, uri);
+	g.config.drain_timeout_ms = 300;
+	g.config.lossless = false;
+	rig_start(&g);
+	fd = accept(server, NULL, NULL);
+	sink_connection(fd, got, UINT32_MAX, 0);
+	assert_int_equal(wait4(g.child, &status, 0, &usage), g.child);
+	pthread_join(g.thread, NULL);
+	close(g.ready);
+	started = clock_mono_ms() - started;
+	assert_int_equal(status, 0);
+	assert_int_equal(got->distinct, 3000);
+	assert_int_equal(COUNTER(&g, 0, sent), 3000);
+	assert_int_equal(COUNTER(&g, 0, dropped), 0);
+	assert_true(COUNTER(&g, 0, messages) >= 30);
+	print_message("%llu ms, of the processor %ld\n", (unsigned long long)started,
+		      (long)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+			      (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000);
+	assert_true(started >= 2850 && started < 20000);
+	assert_true(usage.ru_nvcsw < 20000 && usage.ru_utime.tv_sec + usage.ru_stime.tv_sec < 1);
+	close(fd);
+	close(server);
+	rig_deinit(&g);
+	free(got);
+}
+
 /* Nobody listens: datagrams are sent all the same, and it is no failure. */
 static void test_udp_nobody(void **state)
 {
@@ -429,8 +468,8 @@ int main(void)
 		cmocka_unit_test(test_tcp),        cmocka_unit_test(test_tcp_restarts),
 		cmocka_unit_test(test_tcp_slow),   cmocka_unit_test(test_tcp_never_reads),
 		cmocka_unit_test(test_tcp_nobody), cmocka_unit_test(test_tcp_prompt),
-		cmocka_unit_test(test_udp),        cmocka_unit_test(test_udp_nobody),
-		cmocka_unit_test(test_cost),
+		cmocka_unit_test(test_tcp_rate),   cmocka_unit_test(test_udp),
+		cmocka_unit_test(test_udp_nobody), cmocka_unit_test(test_cost),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -204,6 +205,44 @@ static void test_late_collector(void **state)
 	place_deinit(&p);
 }
 
+/*
+ * What has waited comes at the rate, and what is made meanwhile waits its turn behind it: no record is lost and none is early. The
+ * exporter sleeps between.
+ */
+static void test_rate(void **state)
+{
+	uint64_t started, waited;
+	struct rusage usage;
+	struct place p;
+	struct rig g;
+	int status, fd;
+
+	(void)state;
+	place_init(&p, "&rate=4000");
+	live(&g, &p, 0, 0);
+	rig_fork(&g, -1);
+	produce(&g, 10000);
+	assert_int_equal(listen(p.server, 4), 0);
+	fd = accept(p.server, NULL, NULL);
+	started = clock_mono_ms();
+	ring_close(&g.producer);
+	sink_connection(fd, p.got, UINT32_MAX);
+	waited = clock_mono_ms() - started;
+	assert_int_equal(wait4(g.child, &status, 0, &usage), g.child);
+	assert_int_equal(status, 0);
+	check_sums(&g);
+	assert_int_equal(COUNTER(&g, 0, spooled), 0);
+	assert_int_equal(p.got->distinct[0], 10000);
+	assert_int_equal(p.got->doubles, 0);
+	print_message("%llu ms, of the processor %ld\n", (unsigned long long)waited,
+		      (long)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+			      (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000);
+	assert_true(waited >= 2350 && waited < 20000);
+	assert_true(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec < 1);
+	rig_deinit(&g);
+	place_deinit(&p);
+}
+
 /* It goes away again and again: what it had not acknowledged comes again, nothing is missing. */
 static void test_cut_connections(void **state)
 {
@@ -357,13 +396,10 @@ static void test_ends_without_collector(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_late_collector),
-		cmocka_unit_test(test_cut_connections),
-		cmocka_unit_test(test_reset),
-		cmocka_unit_test(test_killed),
-		cmocka_unit_test(test_full),
-		cmocka_unit_test(test_full_of_a_file),
-		cmocka_unit_test(test_ends_without_collector),
+		cmocka_unit_test(test_late_collector), cmocka_unit_test(test_cut_connections),
+		cmocka_unit_test(test_rate),           cmocka_unit_test(test_reset),
+		cmocka_unit_test(test_killed),         cmocka_unit_test(test_full),
+		cmocka_unit_test(test_full_of_a_file), cmocka_unit_test(test_ends_without_collector),
 	};
 
 	alarm(300); /* a collector that nobody connects to */

@@ -150,7 +150,12 @@ static const char *const apps[] = {"Unknown", "FTP_CONTROL", NULL, "A_name_that_
 				   "caf\xc3\xa9"};
 static const struct ipfix_interface interfaces[] = {{3, "eth0"}, {4, "eth1"}};
 static const struct ipfix_statistics statistics = {.start_ms = 1700000000000, .exported = 77, .packets = 1000};
-static const struct ipfix_tables tables = {apps, 5, "probe1", interfaces, 2, &statistics, NULL};
+static const struct ipfix_tables tables = {.apps = apps,
+					   .n_apps = 5,
+					   .exporter = "probe1",
+					   .interfaces = interfaces,
+					   .n_interfaces = 2,
+					   .statistics = &statistics};
 #define TYPES 16   /* private elements of the standard profile, and those of what the probe is */
 #define OPTIONS 24 /* options records: 4 apps, the name, 2 interfaces, the types, statistics */
 
@@ -332,6 +337,56 @@ static void test_templates_again(void **state)
 	kept_free(&again);
 }
 
+/* Records of an options set, one behind the other; NULL if there is none. */
+static const uint8_t *find_set(const struct kept *k, unsigned id, size_t *len)
+{
+	for (size_t i = 0; i < k->n; i++)
+		for (size_t at = IPFIX_HEADER; at < k->len[i]; at += wire_be16(k->data[i] + at + 2)) {
+			*len = wire_be16(k->data[i] + at + 2) - 4u;
+			if (wire_be16(k->data[i] + at) == id)
+				return k->data[i] + at + 4;
+		}
+	return NULL;
+}
+
+/* What is sampled is told, and what is not, is not. */
+static void test_sampling(void **state)
+{
+	static const uint8_t packets[] = {0, 0, 0, 0, 0, 0, 0, 1, 0, 4, 0x3f, 0xd0, 0, 0, 0, 0, 0, 0},
+			     flows[] = {0, 0, 0, 0, 0, 0, 0, 2, 0, 4, 0x3f, 0xc0, 0, 0, 0, 0, 0, 0},
+			     old[] = {0, 0, 0, 7, 0, 0, 0, 4}, old_both[] = {0, 0, 0, 7, 0, 0, 0, 32};
+	struct kept data = {.n = 0}, none = {.n = 0}, some = {.n = 0}, both = {.n = 0};
+	struct ipfix_tables t = tables;
+	struct ipfix_writer *w;
+	struct profile p;
+	size_t len = 0;
+
+	(void)state;
+	w = writer(&p, &data, 1400, false);
+	t.sample_packets = t.sample_flows = 1;
+	assert_int_equal(ipfix_writer_templates(w, &t, (struct ipfix_sink){keep, &none}), 0);
+	assert_null(find_set(&none, IPFIX_TEMPLATE_SAMPLING, &len));
+	assert_null(find_set(&none, IPFIX_TEMPLATE_SAMPLED_PACKETS, &len));
+	assert_null(find_set(&none, IPFIX_TEMPLATE_SAMPLED_FLOWS, &len));
+	t.sample_packets = 4;
+	assert_int_equal(ipfix_writer_templates(w, &t, (struct ipfix_sink){keep, &some}), 0);
+	assert_memory_equal(find_set(&some, IPFIX_TEMPLATE_SAMPLED_PACKETS, &len), packets, sizeof(packets));
+	assert_int_equal(len, sizeof(packets));
+	assert_memory_equal(find_set(&some, IPFIX_TEMPLATE_SAMPLING, &len), old, sizeof(old));
+	assert_null(find_set(&some, IPFIX_TEMPLATE_SAMPLED_FLOWS, &len));
+	t.sample_flows = 8;
+	assert_int_equal(ipfix_writer_templates(w, &t, (struct ipfix_sink){keep, &both}), 0);
+	assert_memory_equal(find_set(&both, IPFIX_TEMPLATE_SAMPLED_PACKETS, &len), packets, sizeof(packets));
+	assert_memory_equal(find_set(&both, IPFIX_TEMPLATE_SAMPLED_FLOWS, &len), flows, sizeof(flows));
+	assert_int_equal(len, sizeof(flows));
+	assert_memory_equal(find_set(&both, IPFIX_TEMPLATE_SAMPLING, &len), old_both, sizeof(old_both));
+	assert_int_equal(len, sizeof(old_both));
+	ipfix_writer_free(w);
+	kept_free(&none);
+	kept_free(&some);
+	kept_free(&both);
+}
+
 /* Strings that are no UTF-8, the longest strings, and a record that fits no message. */
 static void test_hostile_text(void **state)
 {
@@ -460,13 +515,10 @@ static void test_cost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip),
-		cmocka_unit_test(test_own_reader),
-		cmocka_unit_test(test_templates_again),
-		cmocka_unit_test(test_hostile_text),
-		cmocka_unit_test(test_fixed_names),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_cost),
+		cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_own_reader),
+		cmocka_unit_test(test_templates_again), cmocka_unit_test(test_sampling),
+		cmocka_unit_test(test_hostile_text),    cmocka_unit_test(test_fixed_names),
+		cmocka_unit_test(test_refused),         cmocka_unit_test(test_cost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

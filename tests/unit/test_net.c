@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -56,6 +59,32 @@ static enum net_tcp_event until(struct net_tcp *t, bool more, unsigned ms)
 		e = net_tcp_step(t, clock_mono_ms());
 	}
 	return e;
+}
+
+/* What the name "collector" means now: addresses in the order of their preference; how often it was asked for. */
+static struct {
+	const char *addresses[3];
+	_Atomic int asked;
+} collector;
+
+/* In place of the C library's, which it asks for all other names. */
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **list)
+{
+	int (*next)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+	struct addrinfo numeric = *hints, **end = list;
+
+	*(void **)&next = dlsym(RTLD_NEXT, "getaddrinfo");
+	if (strcmp(host, "collector") != 0)
+		return next(host, port, hints, list);
+	if (hints->ai_flags & AI_NUMERICHOST)
+		return EAI_NONAME;
+	collector.asked++;
+	numeric.ai_flags = AI_NUMERICHOST;
+	for (int i = 0; i < 3 && collector.addresses[i]; i++) {
+		assert_int_equal(next(collector.addresses[i], port, &numeric, end), 0);
+		end = &(*end)->ai_next;
+	}
+	return 0;
 }
 
 static void test_resolve(void **state)
@@ -215,6 +244,169 @@ static void test_stall(void **state)
 	close(server);
 }
 
+/* How long before the next try, after the first failure: never the same for all. */
+static void test_jitter(void **state)
+{
+	bool seen[NET_TCP_BACKOFF_MAX_MS + 1] = {false};
+	unsigned distinct = 0;
+
+	(void)state;
+	for (int i = 0; i < 1000; i++) {
+		uint32_t ms = net_jitter(NET_TCP_BACKOFF_MAX_MS);
+
+		assert_true(ms >= NET_TCP_BACKOFF_MAX_MS / 2 && ms <= NET_TCP_BACKOFF_MAX_MS);
+		distinct += !seen[ms];
+		seen[ms] = true;
+	}
+	assert_true(distinct > 500);
+}
+
+static void check_option(int fd, int name, int want)
+{
+	int value = 0;
+	socklen_t len = sizeof(value);
+
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, name, &value, &len), 0);
+	assert_int_equal(value, want);
+}
+
+/* A peer that is gone without a word is known within a minute, also if nothing is to be sent. */
+static void test_keepalive(void **state)
+{
+	struct net_tcp t;
+	char port[8];
+	int server = listen_on(SOCK_STREAM, port, 0), on = 0;
+	socklen_t len = sizeof(on);
+
+	(void)state;
+	net_tcp_init(&t, "127.0.0.1", port);
+	assert_int_equal(until(&t, false, 30000), NET_TCP_CONNECTED);
+	assert_int_equal(getsockopt(t.fd, SOL_SOCKET, SO_KEEPALIVE, &on, &len), 0);
+	assert_int_equal(on, 1);
+	check_option(t.fd, TCP_KEEPIDLE, 30);
+	check_option(t.fd, TCP_KEEPINTVL, 10);
+	check_option(t.fd, TCP_KEEPCNT, 3);
+	check_option(t.fd, TCP_USER_TIMEOUT, NET_TCP_STALL_MS);
+	net_tcp_deinit(&t);
+	close(server);
+}
+
+/* The collector moves: its name is looked up for each connection. */
+static void test_name_again(void **state)
+{
+	struct net_tcp t;
+	char port[8];
+	int server = listen_on(SOCK_STREAM, port, 0), fd;
+
+	(void)state;
+	collector.asked = 0;
+	collector.addresses[0] = "127.0.0.2";
+	collector.addresses[1] = NULL;
+	net_tcp_init(&t, "collector", port);
+	assert_int_equal(until(&t, false, 30000), NET_TCP_FAILED);
+	assert_string_equal(t.reason, strerror(ECONNREFUSED));
+	collector.addresses[0] = "127.0.0.1";
+	assert_int_equal(until(&t, false, 30000), NET_TCP_CONNECTED);
+	fd = accept(server, NULL, NULL);
+	assert_int_equal(collector.asked, 2);
+	close(fd);
+	assert_int_equal(until(&t, false, 30000), NET_TCP_LOST);
+	assert_int_equal(until(&t, false, 30000), NET_TCP_CONNECTED);
+	assert_int_equal(collector.asked, 3);
+	net_tcp_deinit(&t);
+	close(server);
+}
+
+static void check_from(int server, const char *want)
+{
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
+	int fd = accept(server, (struct sockaddr *)&from, &len);
+
+	assert_true(fd >= 0);
+	assert_string_equal(inet_ntoa(from.sin_addr), want);
+	close(fd);
+}
+
+/* From the address that is asked for; of a name's addresses only those of its family are tried. */
+static void test_source(void **state)
+{
+	struct net_tcp t;
+	char port[8];
+	int server = listen_on(SOCK_STREAM, port, 0);
+
+	(void)state;
+	collector.addresses[0] = "2001:db8::1"; /* not reachable: would be tried first, and waited for */
+	collector.addresses[1] = "127.0.0.1";
+	collector.addresses[2] = NULL;
+	net_tcp_init(&t, "collector", port);
+	assert_int_equal(net_source_parse(&t.source, "collector"), -EINVAL);
+	assert_int_equal(net_source_parse(&t.source, "127.0.0.7"), 0);
+	assert_int_equal(until(&t, false, 30000), NET_TCP_CONNECTED);
+	check_from(server, "127.0.0.7");
+	net_tcp_deinit(&t);
+	net_tcp_init(&t, "127.0.0.1", port);
+	assert_int_equal(net_source_parse(&t.source, "::1"), 0);
+	assert_int_equal(until(&t, false, 30000), NET_TCP_FAILED);
+	assert_string_equal(t.reason, "it has no IPv6 address, as its source ::1 has");
+	net_tcp_deinit(&t);
+	close(server);
+	collector.addresses[0] = "127.0.0.1"; /* the one that can be tried has the better reason */
+	collector.addresses[1] = "2001:db8::1";
+	net_tcp_init(&t, "collector", port);
+	assert_int_equal(net_source_parse(&t.source, "127.0.0.7"), 0);
+	assert_int_equal(until(&t, false, 30000), NET_TCP_FAILED);
+	assert_string_equal(t.reason, strerror(ECONNREFUSED));
+	net_tcp_deinit(&t);
+}
+
+/* An address that this machine does not have: as a link that is down. Once it has it, all is well. */
+static void test_source_away(void **state)
+{
+	struct net_tcp t;
+	char port[8];
+	int server = listen_on(SOCK_STREAM, port, 0);
+
+	(void)state;
+	net_tcp_init(&t, "127.0.0.1", port);
+	assert_int_equal(net_source_parse(&t.source, "192.0.2.77"), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(until(&t, false, 30000), NET_TCP_FAILED);
+		assert_string_equal(t.reason, "source 192.0.2.77: Cannot assign requested address");
+		assert_true(t.next_ms > clock_mono_ms() - 1000);
+	}
+	assert_int_equal(net_source_parse(&t.source, "127.0.0.1"), 0);
+	assert_int_equal(until(&t, false, 30000), NET_TCP_CONNECTED);
+	net_tcp_deinit(&t);
+	close(server);
+}
+
+static void test_source_udp(void **state)
+{
+	struct net_udp u;
+	struct sockaddr_in from;
+	socklen_t len = sizeof(from);
+	char port[8], got[16];
+	int server = listen_on(SOCK_DGRAM, port, 0);
+
+	(void)state;
+	net_udp_init(&u, "127.0.0.1", port);
+	assert_int_equal(net_source_parse(&u.source, "192.0.2.77"), 0);
+	assert_int_equal(net_udp_step(&u, 1), NET_UDP_FAILED);
+	assert_string_equal(u.reason, "source 192.0.2.77: Cannot assign requested address");
+	assert_true(u.next_ms >= 51 && u.next_ms <= 101);
+	assert_int_equal(net_source_parse(&u.source, "::1"), 0);
+	assert_int_equal(net_udp_step(&u, 102), NET_UDP_FAILED);
+	assert_string_equal(u.reason, "it has no IPv6 address, as its source ::1 has");
+	assert_int_equal(net_source_parse(&u.source, "127.0.0.7"), 0);
+	assert_int_equal(net_udp_step(&u, 1000), NET_UDP_READY);
+	assert_int_equal(net_udp_send(&u, "hello", 5), 0);
+	assert_int_equal(recvfrom(server, got, sizeof(got), 0, (struct sockaddr *)&from, &len), 5);
+	assert_string_equal(inet_ntoa(from.sin_addr), "127.0.0.7");
+	net_udp_deinit(&u);
+	close(server);
+}
+
 static void test_udp(void **state)
 {
 	struct net_udp u;
@@ -271,6 +463,10 @@ int main(void)
 		cmocka_unit_test(test_peer_leaves), cmocka_unit_test(test_back_off),
 		cmocka_unit_test(test_stall),       cmocka_unit_test(test_back_off_from_who_closes),
 		cmocka_unit_test(test_udp),         cmocka_unit_test(test_udp_listen),
+		cmocka_unit_test(test_udp),         cmocka_unit_test(test_jitter),
+		cmocka_unit_test(test_keepalive),   cmocka_unit_test(test_name_again),
+		cmocka_unit_test(test_source),      cmocka_unit_test(test_source_away),
+		cmocka_unit_test(test_source_udp),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -147,7 +147,7 @@ static uint64_t sum_amount(struct detect_rule *r, struct lru_key key, const stru
 		return 0;
 	switch (r->rule->measure) {
 	case RULES_COUNT_FLOWS:
-		return !in->known;
+		return in->known ? 0 : in->sampling; /* one that is seen stands for many */
 	case RULES_SUM_BYTES:
 		return sum_both(in->new_octets);
 	case RULES_SUM_CLIENT_BYTES:

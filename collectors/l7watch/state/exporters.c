@@ -145,7 +145,7 @@ static void exporters_sampling(struct exporters_entry *x, uint32_t sampling)
 		x->sampling = sampling;
 		x->unsampled = 0;
 		exporters_tell(x, EXPORTERS_SAMPLED, true,
-			       "sees one packet of %u: its counts are estimates, and short flows are missing",
+			       "sees one packet or flow of %u: its counts are estimates, and flows are missing",
 			       sampling);
 		return;
 	}

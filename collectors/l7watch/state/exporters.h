@@ -31,7 +31,7 @@ enum exporters_health {
 	EXPORTERS_LOST,        /* records are missing by the sequence numbers, or by its own count */
 	EXPORTERS_SKEW,        /* its clock is more than five minutes from ours */
 	EXPORTERS_NO_TEMPLATE, /* data that nobody has described, for a minute */
-	EXPORTERS_SAMPLED,     /* it sees one packet of many: counts are estimates */
+	EXPORTERS_SAMPLED,     /* it sees one packet or flow of many: counts are estimates */
 	EXPORTERS_NO_L7,       /* its records name no protocol: rules that need one cannot judge them */
 	EXPORTERS_HEALTHS
 };

@@ -194,6 +194,7 @@ static const char doc_end[] =
 	"and counts "
 	"them, reading a file waits |\n"
 	"| `spool_age=` | with `spool` | 86400 | seconds after which what waits is dropped, 0 never |\n"
+	"| `spool_sync=` | with `spool` | 200 | milliseconds after which what was written is made durable, 0 at once |\n"
 	"| `ca=`, `cert=`, `key=`, `crl=`, `name=` | ipfix+tls | none | certificates: [tls.md](tls.md) |\n"
 	"| `mtu=` | ipfix+udp | 1400 | MTU of the path; messages are 48 octets shorter |\n"
 	"| `refresh=` | ipfix+udp | 60 | seconds after which templates are sent again |\n"

@@ -25,6 +25,7 @@
 #define OUTPUT_HEARTBEAT_MAX_S 3600
 #define OUTPUT_SPOOL_MIN (1u << 20)   /* several segments */
 #define OUTPUT_SPOOL_AGE_S 315360000u /* ten years */
+#define OUTPUT_SPOOL_SYNC_MS 3600000u
 
 enum output_place { OUTPUT_STDOUT, OUTPUT_FILE, OUTPUT_HOST, OUTPUT_TOPIC };
 
@@ -43,16 +44,18 @@ struct output_scheme {
 static const char *const options_text[] = {OPTIONS_ALL, NULL};
 static const char *const options_json[] = {OPTIONS_ALL, "queue", NULL};
 static const char *const options_file[] = {OPTIONS_ALL, "template", "domain", "app_name", "queue", "heartbeat", NULL};
-static const char *const options_tcp[] = {OPTIONS_FAR,  "template",  "domain",    "app_name", "queue",  "spool",
-					  "spool_size", "spool_age", "heartbeat", "rate",     "source", NULL};
-static const char *const options_tls[] = {OPTIONS_FAR, "template", "domain",     "app_name",  "queue",
-					  "name",      "spool",    "spool_size", "spool_age", NET_TLS_OPTIONS,
-					  "heartbeat", "rate",     "source",     NULL};
+static const char *const options_tcp[] = {OPTIONS_FAR, "template",   "domain",    "app_name",   "queue",
+					  "spool",     "spool_size", "spool_age", "spool_sync", "heartbeat",
+					  "rate",      "source",     NULL};
+static const char *const options_tls[] = {OPTIONS_FAR,     "template",  "domain",     "app_name",  "queue",
+					  "name",          "spool",     "spool_size", "spool_age", "spool_sync",
+					  NET_TLS_OPTIONS, "heartbeat", "rate",       "source",    NULL};
 static const char *const options_udp[] = {OPTIONS_FAR, "template", "domain",    "app_name", "queue", "mtu",
 					  "refresh",   "rate",     "heartbeat", "source",   NULL};
 /* And all of librdkafka's. */
-static const char *const options_kafka[] = {OPTIONS_FAR, "format", "key",        "template",  "domain",    "app_name",
-					    "queue",     "spool",  "spool_size", "spool_age", "heartbeat", NULL};
+static const char *const options_kafka[] = {OPTIONS_FAR,  "format",    "key",   "template",   "domain",
+					    "app_name",   "queue",     "spool", "spool_size", "spool_age",
+					    "spool_sync", "heartbeat", NULL};
 
 static const struct output_scheme output_schemes[] = {
 	{"text", OUTPUT_STDOUT, OUTPUT_TEXT, &output_stream_ops, options_text},
@@ -192,7 +195,7 @@ static int output_words(const struct uri *u, struct output_options *o, char *err
 /* Where what waits is kept. */
 static int output_spool_words(const struct uri *u, struct output_options *o, char *err, size_t err_size)
 {
-	const char *const more[] = {"spool_size", "spool_age"};
+	const char *const more[] = {"spool_size", "spool_age", "spool_sync"};
 
 	o->spool = uri_option(u, "spool");
 	if (o->spool && (o->spool[0] != '/' || !o->spool[1])) {
@@ -249,6 +252,7 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 		{"heartbeat", {0, OUTPUT_HEARTBEAT_MAX_S, file ? 0 : OUTPUT_HEARTBEAT_S}, &o->heartbeat_ms},
 		{"spool_size", {OUTPUT_SPOOL_MIN, UINT64_C(1) << 50, c.max_octets}, &o->spool_size},
 		{"spool_age", {0, OUTPUT_SPOOL_AGE_S, c.max_age_ms / 1000}, &o->spool_age_ms},
+		{"spool_sync", {0, OUTPUT_SPOOL_SYNC_MS, c.sync_ms}, &o->spool_sync_ms},
 		{"away", {1, 3600, udp ? 0 : OUTPUT_AWAY_S}, &o->away_ms}, /* of UDP nothing is kept meanwhile */
 	};
 	struct uri_range flag = {0, 1, 0};

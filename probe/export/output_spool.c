@@ -14,6 +14,9 @@ int output_spool_open(struct output_spool *s, struct output *o, size_t window, s
 	spool_config_init(&c, o->options.spool, o->name);
 	c.max_octets = o->options.spool_size;
 	c.max_age_ms = o->options.spool_age_ms;
+	c.early = o->options.spool_sync_ms > c.sync_ms; /* so long nobody is to wait for the disk */
+	c.sync = o->options.spool_sync_ms ? SPOOL_SYNC_INTERVAL : SPOOL_SYNC_ALWAYS;
+	c.sync_ms = o->options.spool_sync_ms;
 	c.window = window;
 	if (buffer > c.buffer)
 		c.buffer = buffer;

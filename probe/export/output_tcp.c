@@ -7,8 +7,8 @@
  * connection's sequence numbers (RFC 7011 section 10.4.3), then what is new. A receiver that had read some of it knows
  * doubles by streamId and recordSequence. With TLS, a message is acknowledged with the record that has its last octet.
  *
- * With a spool flow records wait there, and a while longer (message_spool.h), not in memory, and only what is said besides (names, statistics) is in `make`. What an
- * earlier probe has left may need other templates than those of now: then a connection is told only those, and ended in order
+ * With a spool flow records wait there, and a while longer (message_spool.h), not in memory; only what is said besides (names,
+ * statistics) is in `make`. What an earlier probe has left may need other templates than those of now: then a connection is told only those, and ended in order
  * before the others' turn comes.
  *
  * With a rate flow records go out no faster, those that have waited and those of now alike; what is said besides is not counted.
@@ -41,6 +41,7 @@ struct tcp {
 	struct pace pace;
 	uint32_t sequence; /* data records in whole messages on this connection */
 	uint64_t connections;
+	bool away;                /* a try to connect has failed, and none has succeeded since */
 	bool said;                /* that it is away, */
 	char why[NET_TLS_REASON]; /* and why */
 	uint64_t say_ms;          /* a loss is not said before */
@@ -106,7 +107,7 @@ static void tcp_connected(struct output *o, struct tcp *t)
 		shared_add(&o->counters->reconnects, 1);
 	if (t->said)
 		log_info("%s: connected", o->name);
-	t->said = false;
+	t->said = t->away = false;
 	t->last = NULL;
 	t->partial = 0;
 	t->sequence = 0;
@@ -172,6 +173,7 @@ static void tcp_lost(struct output *o, struct tcp *t, uint64_t now_ms)
 
 static void tcp_failed(struct output *o, struct tcp *t, uint64_t now_ms)
 {
+	t->away = true;
 	if (t->said && (strcmp(t->why, t->net.reason) == 0 || now_ms < t->say_other_ms))
 		return;
 	log_warn("%s: cannot connect: %s; trying on", o->name, t->net.reason);
@@ -445,7 +447,7 @@ static bool tcp_spool_idle(const struct tcp *t)
 	if (ipfix_writer_pending(t->make.writer))
 		return false;
 	if (t->net.state != NET_TCP_UP)
-		return !tcp_spooled(t) || (t->said && spool_settled(t->spool->store.spool));
+		return !tcp_spooled(t) || (t->away && spool_settled(t->spool->store.spool));
 	return tcp_done(t) && !tcp_spooled(t) && !t->make.data.head;
 }
 

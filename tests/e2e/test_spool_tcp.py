@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ipfix+tcp with a spool: what becomes of records while the collector is away, the probe killed, the disk full."""
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -64,6 +65,24 @@ class SpoolTcp(unittest.TestCase):
         self.expect(c, *runs)
         self.assertEqual(1, len(c.readers))
 
+    def test_sync(self):
+        """However long the disk may take its time: nothing waits for that, nothing is lost at an orderly end."""
+        port = l7.free_port()
+        runs = [self.read("telegram.pcap", port, options=f"&spool_sync={ms}") for ms in (0, 3600000)]
+        self.assertEqual(2 * len(runs[0].flows), self.sums(runs[1])["spooled"])
+        c = self.collector()
+        uri = f"ipfix+tcp://127.0.0.1:{c.port}?spool={self.folder}-2&spool_sync=3600000"
+        with subprocess.Popen((l7.L7PROBE, "-r", "-", "--idle-timeout", "1", "-o", uri), stdin=subprocess.PIPE) as probe:
+            try:
+                with open(l7.corpus("telegram.pcap"), "rb") as f:
+                    probe.stdin.write(f.read())
+                probe.stdin.flush()
+                l7.wait_for("records, while it reads", lambda: c.records)
+                probe.stdin.close()
+                self.assertEqual(0, probe.wait(60))
+            finally:
+                probe.kill()
+
     def test_other_profiles(self):
         """What waits is read by the templates that it was written with; a connection never hears two of one number."""
         port = l7.free_port()
@@ -124,6 +143,7 @@ class SpoolTcp(unittest.TestCase):
     def test_check(self):
         for options, said in ((("spool=here",), "not the whole path of a directory"),
                               (("spool_size=2000000",), "option spool_size needs the option spool"),
+                              (("spool_sync=0",), "option spool_sync needs the option spool"),
                               ((f"spool={self.folder}&spool_size=5",), "spool_size"),
                               ((f"spool={self.folder}", f"spool={self.folder}"), "another output has this spool")):
             with self.subTest(options):

@@ -9,8 +9,9 @@
 #include "base/utc.h"
 #include "l7/fields.h"
 
-#define WATCH_SKEW_MS UINT64_C(300000) /* a record's time is believed if it is not further from ours */
-#define WATCH_FLUSH_HOSTS 10000u       /* rows a flush saves; the rest comes with the next second */
+#define WATCH_WAITED_MS UINT64_C(7776000000) /* 90 days: no spool keeps anything for longer that anybody waits for */
+#define WATCH_SKEW_MS UINT64_C(300000)       /* a record's time is believed if it is not further from ours */
+#define WATCH_FLUSH_HOSTS 10000u             /* rows a flush saves; the rest comes with the next second */
 #define WATCH_FLUSH_GROUPS 5000u
 #define WATCH_GIVE_UP_MS 3000u /* for outputs to take alerts, when partitions of a topic go */
 
@@ -129,7 +130,7 @@ static uint64_t watch_arrival(const struct watch *w)
 
 /*
  * The record's end. Live, within bounds of our own clock, or what that was when the record came: a probe's clock may be wrong; *skew_ms
- * is then how much. In a replay time is the records'.
+ * is then how much. If that is right, an old record has waited in its spool. In a replay time is the records'.
  */
 static uint64_t watch_time(struct watch *w, const struct l7_record *r, int64_t *skew_ms)
 {
@@ -142,6 +143,8 @@ static uint64_t watch_time(struct watch *w, const struct l7_record *r, int64_t *
 		return end < UTC_LAST_MS ? end : UTC_LAST_MS;
 	}
 	if (end <= came + WATCH_SKEW_MS && end + WATCH_SKEW_MS >= came)
+		return end;
+	if (end < came && end + WATCH_WAITED_MS >= came && exporters_is_right(&w->exporters, r))
 		return end;
 	w->n_skewed++;
 	*skew_ms = end > UTC_LAST_MS ? (int64_t)UTC_LAST_MS : (int64_t)end - (int64_t)came;

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/addr.h"
+#include "base/clock.h"
 #include "l7/fields.h"
 #include "watch.h"
 #include "watch_flow.h"
@@ -84,6 +85,44 @@ static void test_wrong_clock(void **state)
 	watch_deinit(&f.w);
 }
 
+/* Three flows that were ten minutes apart an hour ago, and come at once. Returns the alerts of a rule that counts in a minute. */
+static uint64_t waited(struct fixture *f, int64_t clock_ms)
+{
+	uint64_t now = clock_wall_ms();
+	const struct ipfix_about about = {.exporter = "",
+					  .address = "",
+					  .via = "tcp",
+					  .has = IPFIX_HAS_INIT,
+					  .init_ms = 1,
+					  .export_ms = now - now % 1000 + (uint64_t)clock_ms};
+
+	open_watch(f, "version: 1\nrules:\n- {id: 7, name: n, type: threshold, severity: high, match: {}, group_by: "
+		      "[client], "
+		      "count: flows, over: 2, window: 1m}\n");
+	f->w.wall_ms = now;
+	watch_about(&f->w, &about);
+	for (uint64_t i = 0; i < 3; i++)
+		FEED(f, .app = "TLS", .flow_id = i + 1, .end_ms = now - 3600000 + 600000 * i);
+	return f->w.alerts.n_raised;
+}
+
+/* What has waited in a probe's spool is of the time that it says, if the probe's clock is right. */
+static void test_waited(void **state)
+{
+	struct fixture f;
+
+	(void)state;
+	assert_int_equal(waited(&f, 0), 0);
+	assert_int_equal(f.w.n_skewed, 0);
+	FEED(&f, .app = "TLS", .flow_id = 9, .end_ms = clock_wall_ms() + 3600000); /* of the future is nothing */
+	FEED(&f, .app = "TLS", .flow_id = 10, .end_ms = 1000);                     /* nor has any waited since 1970 */
+	assert_int_equal(f.w.n_skewed, 2);
+	watch_deinit(&f.w);
+	assert_int_equal(waited(&f, -3600000), 1);
+	assert_int_equal(f.w.n_skewed, 3);
+	watch_deinit(&f.w);
+}
+
 static void feed_tunnelled(struct fixture *f, uint8_t kind, uint64_t sequence)
 {
 	struct l7_record r = flow_record((struct flow){.src = "2001:db8::77", .dst = "2001:db8:1::1", .app = "TLS"});
@@ -154,9 +193,8 @@ static void test_tunnel_record(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_answered_before),
-		cmocka_unit_test(test_wrong_clock),
-		cmocka_unit_test(test_tunnel),
+		cmocka_unit_test(test_answered_before), cmocka_unit_test(test_wrong_clock),
+		cmocka_unit_test(test_waited),          cmocka_unit_test(test_tunnel),
 		cmocka_unit_test(test_tunnel_record),
 	};
 

@@ -170,6 +170,13 @@ static void exporters_names(struct exporters_entry *x, bool named)
 			       "names no protocol in its records: rules that need one cannot judge them");
 }
 
+bool exporters_is_right(struct exporters *e, const struct l7_record *r)
+{
+	const struct exporters_entry *x = exporters_get(e, r->text + r->exporter.off, r->exporter.len);
+
+	return x->clocked && x->wrong == 0;
+}
+
 void exporters_record(struct exporters *e, const struct l7_record *r, uint64_t wall_ms, int64_t skew_ms)
 {
 	struct exporters_entry *x = exporters_get(e, r->text + r->exporter.off, r->exporter.len);

@@ -90,6 +90,8 @@ const char *exporters_health_name(enum exporters_health h); /* "exporter_silent"
 /* silent_ms 0: never. Returns 0 or -ENOMEM. */
 int exporters_init(struct exporters *e, uint64_t silent_ms);
 void exporters_deinit(struct exporters *e);
+/* Whether its messages say what time it has, and that is right: a record of it that is old has waited in its spool. */
+bool exporters_is_right(struct exporters *e, const struct l7_record *r);
 /* A record came; wall_ms is our clock. skew_ms: its end against our clock, when it was not believed; else 0. */
 void exporters_record(struct exporters *e, const struct l7_record *r, uint64_t wall_ms, int64_t skew_ms);
 /* A message that says something of its exporter; clock_ms is what the exporter's clock is before ours, with `wrong` too much so. */

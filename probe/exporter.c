@@ -252,10 +252,16 @@ static void exporter_flush(struct exporter *e)
 			e->outputs[i].ops->flush(&e->outputs[i], e->now_ms);
 }
 
+/* Records that are lost, which is more than that an output cannot say them. */
+static uint64_t exporter_lost(const struct output *o)
+{
+	return shared_get(&o->counters->dropped) - shared_get(&o->counters->dropped_ipv6);
+}
+
 /* That records are being dropped is said when it begins, and then once in a while. */
 static void exporter_say_dropped(struct exporter *e, struct output *o)
 {
-	uint64_t dropped = shared_get(&o->counters->dropped);
+	uint64_t dropped = exporter_lost(o);
 
 	if (dropped == o->said_dropped || e->now_ms < o->say_ms)
 		return;
@@ -449,7 +455,7 @@ static int exporter_close(struct exporter *e, int status)
 		o->ops->close(o);
 		anonymize_free(o->anonymize);
 		filter_free(o->filter);
-		dropped = o->dead ? 0 : shared_get(&o->counters->dropped);
+		dropped = o->dead ? 0 : exporter_lost(o);
 		if (dropped)
 			log_warn("%s: %llu records could not be sent", o->name, (unsigned long long)dropped);
 		if (shared_get(&o->counters->failed) || (dropped && e->config->lossless))

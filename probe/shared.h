@@ -139,10 +139,11 @@ _Static_assert(sizeof(struct shared_worker) % SHARED_PAGE == 0, "two workers on 
 
 /* Written by the exporter only. */
 struct shared_output {
-	shared_counter records;  /* given to this output */
-	shared_counter sent;     /* given to the kernel (UDP), acknowledged (TCP), written (file) */
-	shared_counter dropped;  /* given, never sent */
-	shared_counter filtered; /* not wanted by its filter: not given */
+	shared_counter records;      /* given to this output */
+	shared_counter sent;         /* given to the kernel (UDP), acknowledged (TCP), written (file) */
+	shared_counter dropped;      /* given, never sent */
+	shared_counter dropped_ipv6; /* of them, what the protocol has no place for: NetFlow v5 */
+	shared_counter filtered;     /* not wanted by its filter: not given */
 	shared_counter messages;
 	shared_counter octets;
 	shared_counter reconnects;

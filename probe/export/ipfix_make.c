@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "capture/interface.h"
+#include "export/netflow_make.h"
 
 #define MAKE_STATISTICS_MS 60000 /* without a heartbeat */
 #define MAKE_HEAD_MAX (4u << 20) /* the application table of 16 million ids it is not: 300 names are 25 kB */
@@ -46,6 +47,101 @@ static uint64_t make_beat_ms(const struct ipfix_make *m)
 	return heartbeat ? heartbeat : MAKE_STATISTICS_MS;
 }
 
+/* ---- IPFIX ---- */
+
+static int make_ipfix_open(struct ipfix_make *m, const struct ipfix_writer_config *c, char *err, size_t err_size)
+{
+	return ipfix_writer_new(&m->writer, c, err, err_size);
+}
+
+static void make_ipfix_close(struct ipfix_make *m)
+{
+	ipfix_writer_free(m->writer);
+}
+
+static int make_ipfix_add(struct ipfix_make *m, const struct l7_record *r)
+{
+	int rc = ipfix_writer_add(m->writer, r);
+
+	return rc ? rc : 1;
+}
+
+static void make_ipfix_flush(struct ipfix_make *m)
+{
+	ipfix_writer_flush(m->writer);
+}
+
+static uint32_t make_ipfix_pending(const struct ipfix_make *m)
+{
+	return ipfix_writer_pending(m->writer);
+}
+
+static int make_ipfix_templates(struct ipfix_make *m, const struct ipfix_tables *t, struct ipfix_sink sink)
+{
+	return ipfix_writer_templates(m->writer, t, sink);
+}
+
+static int make_ipfix_statistics(struct ipfix_make *m, const struct ipfix_tables *t, struct ipfix_sink sink)
+{
+	return ipfix_writer_statistics(m->writer, t, m->datagrams, sink);
+}
+
+static int make_ipfix_interfaces(struct ipfix_make *m, const struct ipfix_interface *interfaces, size_t n,
+				 struct ipfix_sink sink)
+{
+	return ipfix_writer_interfaces(m->writer, interfaces, n, sink);
+}
+
+static int make_ipfix_apps(struct ipfix_make *m, const char *const *apps, uint32_t first, uint32_t n,
+			   struct ipfix_sink sink)
+{
+	return ipfix_writer_apps(m->writer, apps, first, n, sink);
+}
+
+static uint32_t make_ipfix_stamp(const struct ipfix_make *m, struct message *message, uint32_t sequence)
+{
+	(void)m;
+	ipfix_message_stamp(message->data, sequence, (uint32_t)(clock_wall_ms() / 1000));
+	return message->records;
+}
+
+static const struct make_encoder make_ipfix = {
+	.open = make_ipfix_open,
+	.close = make_ipfix_close,
+	.add = make_ipfix_add,
+	.flush = make_ipfix_flush,
+	.pending = make_ipfix_pending,
+	.templates = make_ipfix_templates,
+	.statistics = make_ipfix_statistics,
+	.interfaces = make_ipfix_interfaces,
+	.apps = make_ipfix_apps,
+	.stamp = make_ipfix_stamp,
+};
+
+/* ---- of all ---- */
+
+static const struct make_encoder *make_encoder(enum output_format format)
+{
+	return format == OUTPUT_NETFLOW9   ? &netflow9_encoder
+	       : format == OUTPUT_NETFLOW5 ? &netflow5_encoder
+					   : &make_ipfix;
+}
+
+void ipfix_make_flush(struct ipfix_make *m)
+{
+	m->encoder->flush(m);
+}
+
+uint32_t ipfix_make_pending(const struct ipfix_make *m)
+{
+	return m->encoder->pending(m);
+}
+
+uint32_t ipfix_make_stamp(const struct ipfix_make *m, struct message *message, uint32_t sequence)
+{
+	return m->encoder->stamp(m, message, sequence);
+}
+
 int ipfix_make_init(struct ipfix_make *m, struct output *o, size_t message_max, char *err, size_t err_size)
 {
 	struct ipfix_writer_config c = {
@@ -59,13 +155,14 @@ int ipfix_make_init(struct ipfix_make *m, struct output *o, size_t message_max, 
 	char why[200];
 	int rc = profile_load(&m->profile, o->options.template, why, sizeof(why));
 
+	m->output = o;
+	m->encoder = make_encoder(o->format);
 	if (!rc)
-		rc = ipfix_writer_new(&m->writer, &c, why, sizeof(why));
+		rc = m->encoder->open(m, &c, why, sizeof(why));
 	if (rc) {
 		snprintf(err, err_size, "%s: %s", o->name, why);
 		return rc;
 	}
-	m->output = o;
 	m->message_max = message_max;
 	m->start_ms = clock_wall_ms();
 	m->statistics_ms = clock_mono_ms() + make_beat_ms(m);
@@ -76,7 +173,7 @@ int ipfix_make_init(struct ipfix_make *m, struct output *o, size_t message_max, 
 
 void ipfix_make_discard(struct ipfix_make *m)
 {
-	ipfix_writer_flush(m->writer);
+	ipfix_make_flush(m);
 	shared_add(&m->output->counters->dropped, m->data.flows);
 	message_queue_clear(&m->data);
 	message_queue_clear(&m->head);
@@ -85,14 +182,18 @@ void ipfix_make_discard(struct ipfix_make *m)
 void ipfix_make_deinit(struct ipfix_make *m)
 {
 	ipfix_make_discard(m);
-	ipfix_writer_free(m->writer);
+	m->encoder->close(m);
 	free(m->named);
 }
 
 static void make_add(struct ipfix_make *m, const struct l7_record *r)
 {
-	if (ipfix_writer_add(m->writer, r))
+	int n = m->encoder->add(m, r);
+
+	if (n < 0)
 		shared_add(&m->output->counters->dropped, 1); /* longer than a message */
+	else
+		shared_add(&m->output->counters->records, (uint64_t)n - 1);
 }
 
 /* One record becomes up to two, or none: the counters are of what is sent. */
@@ -192,7 +293,7 @@ static void make_new_interfaces(struct ipfix_make *m)
 	if (hash == m->interfaces)
 		return;
 	m->interfaces = hash;
-	if (ipfix_writer_interfaces(m->writer, interfaces, n, (struct ipfix_sink){make_options, m}))
+	if (m->encoder->interfaces && m->encoder->interfaces(m, interfaces, n, (struct ipfix_sink){make_options, m}))
 		log_error("%s: names of interfaces do not fit a message", m->output->name);
 }
 
@@ -210,8 +311,8 @@ static void make_new_apps(struct ipfix_make *m)
 	m->apps = make_n_apps(c);
 	if (m->apps == first)
 		return;
-	if (ipfix_writer_apps(m->writer, (const char *const *)c->names->apps, first, m->apps,
-			      (struct ipfix_sink){make_options, m}))
+	if (m->encoder->apps && m->encoder->apps(m, (const char *const *)c->names->apps, first, m->apps,
+						 (struct ipfix_sink){make_options, m}))
 		log_error("%s: names of protocols do not fit a message", m->output->name);
 }
 
@@ -250,7 +351,7 @@ void ipfix_make_templates(struct ipfix_make *m)
 	m->interfaces = make_interfaces_hash(interfaces, tables.n_interfaces);
 	m->apps = tables.n_apps;
 	message_queue_clear(&m->head);
-	if (ipfix_writer_templates(m->writer, &tables, (struct ipfix_sink){make_head, m}))
+	if (m->encoder->templates && m->encoder->templates(m, &tables, (struct ipfix_sink){make_head, m}))
 		log_error("%s: a template does not fit a message", m->output->name);
 	if (m->named)
 		memset(m->named, 0, SHARED_NAMES_MAX * sizeof(*m->named));
@@ -268,10 +369,12 @@ void ipfix_make_statistics(struct ipfix_make *m, bool finish, uint64_t now_ms)
 	if (!finish && now_ms < m->statistics_ms)
 		return;
 	m->statistics_ms = now_ms + make_beat_ms(m);
-	ipfix_writer_flush(m->writer);
+	if (!m->encoder->statistics)
+		return;
+	ipfix_make_flush(m);
 	s = make_statistics(m, shared_get(&c->records) + shared_get(&c->recovered) + m->stored_out -
 				       shared_get(&c->dropped) - shared_get(&c->spooled));
-	if (ipfix_writer_statistics(m->writer, &t, m->datagrams, (struct ipfix_sink){make_options, m}))
+	if (m->encoder->statistics(m, &t, (struct ipfix_sink){make_options, m}))
 		log_error("%s: statistics do not fit a message", m->output->name);
 }
 

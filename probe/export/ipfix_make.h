@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the IPFIX outputs have in common: a writer made from the options, the template messages, and statistics. */
+/*
+ * What the outputs of IPFIX have in common, and of NetFlow, its elder: a writer made from the options, the template messages, and
+ * statistics. Over UDP an encoder of its own may take the place of IPFIX's.
+ */
 #ifndef PROBE_IPFIX_MAKE_H
 #define PROBE_IPFIX_MAKE_H
 
@@ -7,8 +10,33 @@
 #include "export/output.h"
 #include "record/ipfix_writer.h"
 
+struct ipfix_make;
+
+/* What makes messages of records. IPFIX's has no name outside: outputs that can have no other use its writer directly. */
+struct make_encoder {
+	/* Makes the writer. Returns 0, or a negative errno with a sentence. */
+	int (*open)(struct ipfix_make *m, const struct ipfix_writer_config *c, char *err, size_t err_size);
+	void (*close)(struct ipfix_make *m);
+	/* As how many records it goes out, or a negative errno. */
+	int (*add)(struct ipfix_make *m, const struct l7_record *r);
+	void (*flush)(struct ipfix_make *m);
+	uint32_t (*pending)(const struct ipfix_make *m);
+	/* As the functions of ipfix_writer.h; NULL: the protocol has no such messages. */
+	int (*templates)(struct ipfix_make *m, const struct ipfix_tables *t, struct ipfix_sink sink);
+	int (*statistics)(struct ipfix_make *m, const struct ipfix_tables *t, struct ipfix_sink sink);
+	int (*interfaces)(struct ipfix_make *m, const struct ipfix_interface *interfaces, size_t n,
+			  struct ipfix_sink sink);
+	int (*apps)(struct ipfix_make *m, const char *const *apps, uint32_t first, uint32_t n, struct ipfix_sink sink);
+	/* The message goes out now. Returns by how much the sequence number is greater in the next. */
+	uint32_t (*stamp)(const struct ipfix_make *m, struct message *message, uint32_t sequence);
+	uint32_t templates_after; /* messages after which templates are due again, 0: only the time decides */
+};
+
 struct ipfix_make {
-	struct ipfix_writer *writer;
+	const struct make_encoder *encoder;
+	struct ipfix_writer *writer; /* of IPFIX */
+	struct netflow9_writer *netflow9;
+	struct netflow5_writer *netflow5;
 	struct profile profile;
 	struct message_queue data; /* flow records, and statistics between them, from the oldest */
 	struct ipfix_sink store;   /* takes flow records instead of `data`; NULL: none does */
@@ -33,6 +61,10 @@ void ipfix_make_deinit(struct ipfix_make *m);
 void ipfix_make_discard(struct ipfix_make *m);
 
 void ipfix_make_record(struct ipfix_make *m, const struct l7_record *r);
+/* The encoder's: what is pending becomes a message; records added since the last one; a message that goes out now. */
+void ipfix_make_flush(struct ipfix_make *m);
+uint32_t ipfix_make_pending(const struct ipfix_make *m);
+uint32_t ipfix_make_stamp(const struct ipfix_make *m, struct message *message, uint32_t sequence);
 /* The next templates come with the names of this record's protocols (NULL: none), and of others that were named so since the last ones; no more. */
 void ipfix_make_name_apps(struct ipfix_make *m, const struct l7_record *r);
 /* Puts templates and all options records into `head`, in place of what is there. Pending records go behind the data. */

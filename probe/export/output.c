@@ -52,6 +52,10 @@ static const char *const options_tls[] = {OPTIONS_FAR,     "template",  "domain"
 					  NET_TLS_OPTIONS, "heartbeat", "rate",       "source",    NULL};
 static const char *const options_udp[] = {OPTIONS_FAR, "template", "domain",    "app_name", "queue", "mtu",
 					  "refresh",   "rate",     "heartbeat", "source",   NULL};
+static const char *const options_netflow9[] = {OPTIONS_FAR, "template", "domain", "queue",  "mtu",
+					       "refresh",   "rate",     "times",  "source", NULL};
+/* In no group: without templates there is nothing to ask with whether somebody is there again. */
+static const char *const options_netflow5[] = {OPTIONS_ALL, "domain", "queue", "mtu", "rate", "source", NULL};
 /* And all of librdkafka's. */
 static const char *const options_kafka[] = {OPTIONS_FAR,  "format",    "key",   "template",   "domain",
 					    "app_name",   "queue",     "spool", "spool_size", "spool_age",
@@ -65,6 +69,8 @@ static const struct output_scheme output_schemes[] = {
 	{"ipfix+tcp", OUTPUT_HOST, OUTPUT_IPFIX, &output_tcp_ops, options_tcp},
 	{"ipfix+tls", OUTPUT_HOST, OUTPUT_IPFIX, &output_tcp_ops, options_tls},
 	{"ipfix+udp", OUTPUT_HOST, OUTPUT_IPFIX, &output_udp_ops, options_udp},
+	{"netflow9+udp", OUTPUT_HOST, OUTPUT_NETFLOW9, &output_udp_ops, options_netflow9},
+	{"netflow5+udp", OUTPUT_HOST, OUTPUT_NETFLOW5, &output_udp_ops, options_netflow5},
 	{"kafka", OUTPUT_TOPIC, OUTPUT_JSON, &output_kafka_ops, options_kafka},
 };
 #define OUTPUT_SCHEMES (sizeof(output_schemes) / sizeof(output_schemes[0]))
@@ -97,7 +103,7 @@ static int output_check_place(const struct uri *u, enum output_place place, char
 	else if (place == OUTPUT_FILE && (u->path[0] != '/' || !u->path[1] || *u->host))
 		wrong = "a file needs its whole path, with three slashes: file:///path";
 	else if (place == OUTPUT_HOST && !*u->host)
-		wrong = "it needs a host: ipfix+tcp://host:4739";
+		wrong = "it needs a host, as in ipfix+tcp://host:4739";
 	else if (place == OUTPUT_HOST && u->n_hosts > 1)
 		wrong = "it takes one host; several outputs may be given";
 	else if (place == OUTPUT_HOST && u->path[0] && strcmp(u->path, "/") != 0)
@@ -224,6 +230,21 @@ static int output_source(const struct uri *u, struct output_options *o, char *er
 	return -EINVAL;
 }
 
+/* What only NetFlow v9 has. */
+static int output_netflow9_words(const struct uri *u, struct output_options *o, char *err, size_t err_size)
+{
+	static const char *const times[] = {"uptime", "epoch", NULL};
+	int word = output_word(u, "times", times, err, err_size);
+
+	o->epoch_times = word == 1;
+	return word < 0 ? word : 0;
+}
+
+static bool output_is_netflow5(const struct uri *u)
+{
+	return strcmp(u->scheme, "netflow5+udp") == 0;
+}
+
 static struct spool_config output_spool_defaults(void)
 {
 	struct spool_config c;
@@ -237,7 +258,8 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 	struct spool_config c = output_spool_defaults();
 	bool kafka = strcmp(u->scheme, "kafka") == 0;
 	uint64_t queue = kafka && !o->spool ? OUTPUT_QUEUE_KAFKA : OUTPUT_QUEUE;
-	bool udp = strcmp(u->scheme, "ipfix+udp") == 0;
+	bool udp = strstr(u->scheme, "+udp") != NULL;
+	uint32_t domain_max = output_is_netflow5(u) ? UINT16_MAX : UINT32_MAX;
 	bool file = strcmp(u->scheme, "ipfix+file") == 0;
 	const struct {
 		const char *name;
@@ -247,7 +269,7 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 		{"mtu", {OUTPUT_MTU_MIN, 65535, OUTPUT_MTU}, &o->mtu},
 		{"refresh", {1, 86400, OUTPUT_REFRESH_S}, &o->refresh_ms},
 		{"rate", {0, 100000000, 0}, &o->rate},
-		{"domain", {0, UINT32_MAX, domain}, &o->domain},
+		{"domain", {0, domain_max, domain & domain_max}, &o->domain},
 		{"queue", {OUTPUT_QUEUE_MIN, UINT64_C(1) << 34, queue}, &o->queue},
 		{"heartbeat", {0, OUTPUT_HEARTBEAT_MAX_S, file ? 0 : OUTPUT_HEARTBEAT_S}, &o->heartbeat_ms},
 		{"spool_size", {OUTPUT_SPOOL_MIN, UINT64_C(1) << 50, c.max_octets}, &o->spool_size},
@@ -280,6 +302,8 @@ static int output_parse(const struct uri *u, struct output_options *o, uint32_t 
 		rc = uri_check_options(u, s->options, err, err_size);
 	if (!rc && s->place == OUTPUT_TOPIC)
 		rc = output_kafka_words(u, o, err, err_size);
+	if (!rc && s->format == OUTPUT_NETFLOW9)
+		rc = output_netflow9_words(u, o, err, err_size);
 	if (!rc)
 		rc = output_words(u, o, err, err_size);
 	if (!rc)
@@ -307,7 +331,7 @@ int output_check(const struct uri *u, const char *template_name, char *err, size
 	return !rc && output_is_tls(u) ? net_tls_check(u, false, err, err_size) : rc;
 }
 
-static void output_wants_profile(const char *spec, uint64_t wanted[2])
+static void output_wants_profile(const char *spec, bool uniflow, uint64_t wanted[2])
 {
 	char ignored[256];
 	struct profile p;
@@ -318,7 +342,7 @@ static void output_wants_profile(const char *spec, uint64_t wanted[2])
 		l7_want(wanted, p.v4[i]);
 	for (size_t i = 0; i < p.n6; i++)
 		l7_want(wanted, p.v6[i]);
-	for (size_t i = 0; i < p.n4 && p.uniflow; i++) { /* a field is sent of either direction */
+	for (size_t i = 0; i < p.n4 && (p.uniflow || uniflow); i++) { /* a field is sent of either direction */
 		int pair = l7_record_pair(p.v4[i]);
 
 		if (pair >= 0)
@@ -333,8 +357,14 @@ static void output_wants_text(uint64_t wanted[2])
 
 	for (size_t i = 0; i < sizeof(names); i++)
 		l7_want(wanted, names[i]);
-	output_wants_profile("standard", wanted);
+	output_wants_profile("standard", false, wanted);
 }
+
+/* What NetFlow v5 always has, in our names. */
+static const char output_netflow5_fields[] =
+	"flowStartMilliseconds flowEndMilliseconds sourceIPv4Address destinationIPv4Address sourceTransportPort "
+	"destinationTransportPort protocolIdentifier packetDeltaCount octetDeltaCount tcpControlBits ipClassOfService "
+	"icmpTypeCodeIPv4 ingressInterface egressInterface samplingInterval";
 
 void output_wants(const struct uri *u, const char *template_name, uint64_t wanted[2])
 {
@@ -346,14 +376,18 @@ void output_wants(const struct uri *u, const char *template_name, uint64_t wante
 		output_wants_text(wanted);
 	else if (s && output_format(s, u) == OUTPUT_JSON)
 		wanted[0] = wanted[1] = UINT64_MAX;
+	else if (s && s->format == OUTPUT_NETFLOW5)
+		output_wants_profile(output_netflow5_fields, true, wanted);
 	else
-		output_wants_profile(own ? own : template_name, wanted);
+		output_wants_profile(own ? own : template_name, s && s->format == OUTPUT_NETFLOW9, wanted);
 }
 
 const char *output_port(const struct uri *u)
 {
 	if (*u->port)
 		return u->port;
+	if (strncmp(u->scheme, "netflow", 7) == 0)
+		return "2055";
 	return output_is_tls(u) ? NET_TLS_PORT : "4739";
 }
 

@@ -47,7 +47,7 @@ struct output_ops {
 };
 
 /* What an output writes. */
-enum output_format { OUTPUT_IPFIX, OUTPUT_JSON, OUTPUT_TEXT };
+enum output_format { OUTPUT_IPFIX, OUTPUT_NETFLOW9, OUTPUT_NETFLOW5, OUTPUT_JSON, OUTPUT_TEXT };
 
 /* What decides which of Kafka's partitions a record goes to. */
 enum output_key { OUTPUT_KEY_HOST, OUTPUT_KEY_PAIR, OUTPUT_KEY_EXPORTER, OUTPUT_KEY_NONE, OUTPUT_KEYS };
@@ -55,6 +55,7 @@ enum output_key { OUTPUT_KEY_HOST, OUTPUT_KEY_PAIR, OUTPUT_KEY_EXPORTER, OUTPUT_
 struct output_options {
 	bool early;           /* wants early records */
 	bool fixed_names;     /* app_name=fixed32 */
+	bool epoch_times;     /* NetFlow v9: times=epoch */
 	const char *template; /* profile */
 	uint64_t mtu;         /* UDP: of the path, headers with it */
 	uint64_t refresh_ms;  /* UDP: templates again */
@@ -117,7 +118,7 @@ extern const struct output_ops output_report_ops;
 extern const struct output_ops output_file_ops;
 extern const struct output_ops output_kafka_ops;
 extern const struct output_ops output_tcp_ops;
-extern const struct output_ops output_udp_ops;
+extern const struct output_ops output_udp_ops; /* IPFIX and NetFlow */
 
 /* True if text:- is a report here: of files, or live on a terminal. Else it is a line per record. */
 bool output_report_wanted(const struct exporter_config *c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ipfix+udp: a message per datagram. Templates and the application table go first, again every `refresh` seconds, and again
- * after the socket was made anew; data never goes before them.
+ * ipfix+udp, netflow9+udp, netflow5+udp: a message per datagram. Templates and the application table go first, again every `refresh`
+ * seconds, and again after the socket was made anew; data never goes before them. NetFlow v5 has none.
  *
  * Whether anybody takes them is not told, but by a host that has no such port, or a router that knows of no such host (RFC 1122 section
  * 3.2.2.1). In a group such a receiver counts as away, and is sent templates now and then, until they are not refused any more: then it
@@ -27,7 +27,8 @@ struct udp {
 	struct ipfix_make make;
 	struct net_udp net;
 	struct pace pace;
-	uint32_t sequence;   /* data records sent */
+	uint32_t sequence;   /* of the next message */
+	uint32_t messages;   /* of data since the last templates */
 	uint64_t refresh_ms; /* when templates are due again */
 	uint64_t retry_ms;   /* the kernel takes nothing until then */
 	uint64_t refused;    /* of net.refused, acted on */
@@ -48,7 +49,7 @@ static int udp_open(struct output *o, char *err, size_t err_size)
 		return rc;
 	}
 	u->make.datagrams = true;
-	net_udp_init(&u->net, o->uri->host, *o->uri->port ? o->uri->port : "4739");
+	net_udp_init(&u->net, o->uri->host, output_port(o->uri));
 	u->net.source = o->options.source;
 	u->pace.rate = o->options.rate;
 	o->state = u;
@@ -68,10 +69,9 @@ static void udp_say(struct output *o, struct udp *u, const char *what, uint64_t 
 static bool udp_send_one(struct output *o, struct udp *u, struct message *m, uint64_t now_ms)
 {
 	bool head = m == u->make.head.head;
-	int rc;
+	uint32_t step = ipfix_make_stamp(&u->make, m, u->sequence);
+	int rc = net_udp_send(&u->net, m->data, m->len);
 
-	ipfix_message_stamp(m->data, u->sequence, (uint32_t)(clock_wall_ms() / 1000));
-	rc = net_udp_send(&u->net, m->data, m->len);
 	if (rc == -EAGAIN) {
 		u->retry_ms = now_ms + 1;
 		return false;
@@ -82,7 +82,8 @@ static bool udp_send_one(struct output *o, struct udp *u, struct message *m, uin
 	if (rc)
 		udp_say(o, u, strerror(-rc), now_ms);
 	else
-		u->sequence += m->records;
+		u->sequence += step;
+	u->messages += !head;
 	if (head)
 		message_queue_drop(&u->make.head);
 	else if (rc)
@@ -98,11 +99,23 @@ static bool udp_refuses(const struct output *o, const struct udp *u, uint64_t no
 	return o->group && u->refused_ms && now_ms - u->refused_ms < UDP_REFUSED_MS;
 }
 
+static void udp_templates(struct output *o, struct udp *u, uint64_t now_ms)
+{
+	ipfix_make_templates(&u->make);
+	u->refresh_ms = now_ms + o->options.refresh_ms;
+	u->messages = 0;
+}
+
 static void udp_send(struct output *o, struct udp *u, uint64_t now_ms)
 {
-	while (u->net.fd >= 0 && now_ms >= u->retry_ms && pace_due(&u->pace, now_ms)) {
-		struct message *m = u->make.head.head ? u->make.head.head : u->make.data.head;
+	uint32_t after = u->make.encoder->templates_after;
 
+	while (u->net.fd >= 0 && now_ms >= u->retry_ms && pace_due(&u->pace, now_ms)) {
+		struct message *m;
+
+		if (after && u->messages >= after)
+			udp_templates(o, u, now_ms);
+		m = u->make.head.head ? u->make.head.head : u->make.data.head;
 		if (!m || !udp_send_one(o, u, m, now_ms))
 			break;
 	}
@@ -138,10 +151,8 @@ static void udp_step(struct output *o, uint64_t now_ms)
 		return;
 	if (udp_refuses(o, u, now_ms) && u->refresh_ms > now_ms + UDP_TRY_MS)
 		u->refresh_ms = now_ms + UDP_TRY_MS;
-	if (now_ms >= u->refresh_ms) {
-		ipfix_make_templates(&u->make);
-		u->refresh_ms = now_ms + o->options.refresh_ms;
-	}
+	if (now_ms >= u->refresh_ms)
+		udp_templates(o, u, now_ms);
 	ipfix_make_statistics(&u->make, false, now_ms);
 	udp_send(o, u, now_ms);
 }
@@ -157,9 +168,9 @@ static void udp_flush(struct output *o, uint64_t now_ms)
 {
 	struct udp *u = o->state;
 
-	if (!ipfix_writer_pending(u->make.writer))
+	if (!ipfix_make_pending(&u->make))
 		return;
-	ipfix_writer_flush(u->make.writer);
+	ipfix_make_flush(&u->make);
 	udp_step(o, now_ms);
 }
 
@@ -200,8 +211,8 @@ static bool udp_idle(const struct output *o)
 
 	/* Statistics alone are not worth waiting for a receiver that cannot be found. */
 	if (u->net.fd < 0)
-		return !u->make.data.flows && !ipfix_writer_pending(u->make.writer);
-	return !u->make.data.head && !ipfix_writer_pending(u->make.writer);
+		return !u->make.data.flows && !ipfix_make_pending(&u->make);
+	return !u->make.data.head && !ipfix_make_pending(&u->make);
 }
 
 static bool udp_up(const struct output *o, uint64_t now_ms)

@@ -76,7 +76,7 @@ static bool udp_send_one(struct output *o, struct udp *u, struct message *m, uin
 		u->retry_ms = now_ms + 1;
 		return false;
 	}
-	pace_spend(&u->pace, m->records, now_ms);
+	pace_spend(&u->pace, m->flows, now_ms); /* templates do not count, or a slow rate would never get past them */
 	if (net_udp_unreachable(rc))
 		u->refused_ms = now_ms;
 	if (rc)

@@ -270,14 +270,18 @@ static void test_uptime(void **state)
 		assert_true(g.uptime < UINT32_MAX - DAY);
 		assert_true(i > 1 || g.uptime >= after[i] + 60000);
 	}
-	for (unsigned i = 0; i < 6; i += 5) {
+	for (unsigned i = 0; i < 4; i++) { /* too far apart; and one that began before the base of the other */
+		static const uint64_t start[] = {0, 500 * DAY, 50 * DAY, 37 * DAY};
 		struct l7_record r;
 
 		sample(&r, 0);
-		r.start_ms = r.end_ms = BOOT + after[i];
+		r.start_ms = BOOT + start[i];
+		r.end_ms = i < 3 ? r.start_ms : BOOT + 50 * DAY;
 		netflow5_writer_add(w, &r);
 	}
-	assert_int_equal(g.messages, 7);
+	assert_int_equal(g.messages, 9);
+	netflow5_writer_flush(w);
+	assert_int_equal(g.first_ms, BOOT + 37 * DAY);
 	netflow5_writer_free(w);
 }
 

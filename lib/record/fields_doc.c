@@ -88,8 +88,13 @@ static const char doc_words[] =
 	"is the\n"
 	"place of its word in the list above, from ipip 1 on.\n"
 	"\n"
-	"| element | enterprise | id | octets | JSON key | nProbe's name |\n"
-	"|---|---|---|---|---|---|\n";
+	"NetFlow v9 has the elements with a number in that column, each in so many octets: a text is cut or padded "
+	"with zeros, "
+	"times are\n"
+	"those of `sysUptime` ([interop.md](interop.md)). Others are left out of its templates.\n"
+	"\n"
+	"| element | enterprise | id | octets | NetFlow v9 | JSON key | nProbe's name |\n"
+	"|---|---|---|---|---|---|---|\n";
 
 static const char doc_templates[] =
 	"\n"
@@ -167,7 +172,7 @@ static const char doc_end[] =
 	"there, and\n"
 	"what it never got. The sequence number of the message header counts per connection (RFC 7011 section 3.1).\n"
 	"\n"
-	"### Options of the IPFIX outputs\n"
+	"### Options of the IPFIX and NetFlow outputs\n"
 	"\n"
 	"| option | of | default | meaning |\n"
 	"|---|---|---|---|\n"
@@ -176,16 +181,19 @@ static const char doc_end[] =
 	"|\n"
 	"| `anonymize_key=` | all outputs | none | file of the key for it |\n"
 	"| `app=`, `category=`, `hosts=` | all outputs | all records | which records: [outputs.md](outputs.md) |\n"
-	"| `template=` | all IPFIX outputs | what `-t` says | fields: see Templates |\n"
-	"| `domain=` | all IPFIX outputs | the probe's | observation domain in the message headers |\n"
+	"| `template=` | all IPFIX outputs, netflow9+udp | what `-t` says | fields: see Templates |\n"
+	"| `domain=` | all | the probe's | observation domain in the message headers: source id of NetFlow v9; engine "
+	"type and id of "
+	"v5, 0 to 65535 |\n"
 	"| `app_name=` | all IPFIX outputs | varlen | `fixed32`: applicationName as 32 octets, zero padded |\n"
 	"| `heartbeat=` | all IPFIX outputs | 10, of a file 0 | seconds after which statistics are sent again, also "
 	"without a record, "
 	"up to 3600; 0: once a minute, in Kafka never |\n"
-	"| `queue=` | all IPFIX outputs | 16777216 | octets kept in memory until sent; when full, capturing drops "
+	"| `queue=` | all | 16777216 | octets kept in memory until sent; when full, capturing drops "
 	"the newest "
 	"records and counts them, reading a file waits |\n"
-	"| `balance=`, `failover=`, `away=` | ipfix+udp, ipfix+tcp, ipfix+tls | all get all | the group that shares "
+	"| `balance=`, `failover=`, `away=` | ipfix+udp, netflow9+udp, ipfix+tcp, ipfix+tls | all get all | the group "
+	"that shares "
 	"records: "
 	"[outputs.md](outputs.md) |\n"
 	"| `spool=` | ipfix+tcp, ipfix+tls | none | directory, with its whole path, for what waits to be sent: "
@@ -196,14 +204,20 @@ static const char doc_end[] =
 	"| `spool_age=` | with `spool` | 86400 | seconds after which what waits is dropped, 0 never |\n"
 	"| `spool_sync=` | with `spool` | 200 | milliseconds after which what was written is made durable, 0 at once |\n"
 	"| `ca=`, `cert=`, `key=`, `crl=`, `name=` | ipfix+tls | none | certificates: [tls.md](tls.md) |\n"
-	"| `mtu=` | ipfix+udp | 1400 | MTU of the path; messages are 48 octets shorter |\n"
-	"| `refresh=` | ipfix+udp | 60 | seconds after which templates are sent again |\n"
-	"| `rate=` | ipfix+udp, ipfix+tcp, ipfix+tls | 0 | records per second at most, 0 for no limit: what has waited "
+	"| `mtu=` | all over UDP | 1400 | MTU of the path; messages are 48 octets shorter |\n"
+	"| `refresh=` | ipfix+udp, netflow9+udp | 60 | seconds after which templates are sent again; NetFlow v9 does "
+	"so after 1,000 "
+	"datagrams, too |\n"
+	"| `rate=` | all over UDP, ipfix+tcp, ipfix+tls | 0 | flow records per second at most, 0 for no limit: what "
+	"has waited "
 	"and what is new, "
 	"one behind the other |\n"
-	"| `source=` | ipfix+udp, ipfix+tcp, ipfix+tls | the kernel's choice | address of this machine to send from; "
+	"| `source=` | all over UDP, ipfix+tcp, ipfix+tls | the kernel's choice | address of this machine to send "
+	"from; "
 	"of a name's "
 	"addresses only those of its family are tried |\n"
+	"| `times=` | netflow9+udp | uptime | `epoch`: 152 and 153, milliseconds since the epoch, in place of 22 and "
+	"21 |\n"
 	"\n"
 	"Sent means: over UDP, given to the kernel; over TCP and TLS, acknowledged by the peer's TCP; to a file, "
 	"written. "
@@ -231,17 +245,19 @@ static void doc_ipfix(void)
 	for (size_t i = 0; i < L7_FIELD_COUNT; i++) {
 		const struct l7_field_info *f = &l7_fields[i];
 		const char *nprobe = profile_nprobe_name((unsigned)i);
-		char pen[16], len[8];
+		char pen[16], len[8], v9[24] = "";
 
 		if (f->pen == L7_PEN_NONE)
 			continue;
 		snprintf(pen, sizeof(pen), "%u", f->pen);
 		snprintf(len, sizeof(len), "%u", f->len);
-		printf("| %s | %s | %u | %s | `%s` | %s |\n", f->name,
+		if (f->v9)
+			snprintf(v9, sizeof(v9), "%u (%u)", f->v9, f->v9len);
+		printf("| %s | %s | %u | %s | %s | `%s` | %s |\n", f->name,
 		       f->pen == L7_PEN_OWN    ? "*pen*"
 		       : f->pen == L7_PEN_IANA ? ""
 					       : pen,
-		       f->ie, f->len == L7_VARLEN ? "v" : len, doc_key(i), nprobe ? nprobe : "");
+		       f->ie, f->len == L7_VARLEN ? "v" : len, v9, doc_key(i), nprobe ? nprobe : "");
 	}
 }
 

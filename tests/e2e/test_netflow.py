@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""NetFlow v9 and v5, as receivers that others wrote read it: nfcapd with nfdump, nfacctd, tshark.
+"""NetFlow v9 and v5 (and IPFIX to nfacctd), as receivers that others wrote read it: nfcapd with nfdump, nfacctd, tshark.
 
 What arrives is compared, record by record, with what the probe's own JSON says of the same capture: addresses, ports, counters, flags,
 and times to the millisecond.
@@ -24,13 +24,13 @@ import l7  # noqa: E402
 import netflow  # noqa: E402
 
 CAPTURES = ("telegram.pcap", "teams.pcap", "1kxun.pcap", "http_ipv6.pcap")
-V9, V5 = "netflow9+udp", "netflow5+udp"
+V9, V5, IPFIX = "netflow9+udp", "netflow5+udp", "ipfix+udp"
 
 
 def expected(name, scheme, apps=True):
     """What is to arrive: of v5 no IPv6, and no names."""
-    found = netflow.all_halves(l7.probe_flows(l7.corpus(name)).flows, apps and scheme == V9)
-    return found if scheme == V9 else collections.Counter({h: n for h, n in found.items() if netflow.fits_v5(h)})
+    found = netflow.all_halves(l7.probe_flows(l7.corpus(name)).flows, apps and scheme != V5)
+    return found if scheme != V5 else collections.Counter({h: n for h, n in found.items() if netflow.fits_v5(h)})
 
 
 def send(name, uri, *more):
@@ -194,6 +194,18 @@ class Nfcapd(unittest.TestCase):
                 self.setUp()
                 self.check(name, V9)
 
+    def test_names(self):
+        """nfdump finds them in the application table, by the number of each record."""
+        for name in ("telegram.pcap", "teams.pcap"):
+            with self.subTest(name):
+                self.setUp()
+                with self.start() as nfcapd:
+                    send(name, f"{V9}://127.0.0.1:{self.port}")
+                    self.stop(nfcapd)
+                done = l7.run(["nfdump", "-R", self.folder, "-q", "-N", "-o", "fmt:%nbid %nbnam"])
+                found = collections.Counter(line.split(None, 1)[1].split("/")[0] for line in done.out.splitlines() if line.strip())
+                self.assertEqual(collections.Counter(h.app.split(".")[-1] for h in expected(name, V9).elements()), found)
+
     def test_version_9_profiles(self):
         for options in ("?template=iana", "?template=ntop", "?template=full", "?times=epoch", "?mtu=600"):
             with self.subTest(options):
@@ -252,7 +264,7 @@ class Nfacctd(unittest.TestCase):
 
     def collect(self, name, scheme, options):
         with tempfile.TemporaryDirectory() as folder:
-            port, own = l7.free_port(socket.SOCK_DGRAM), scheme == V9
+            port, own = l7.free_port(socket.SOCK_DGRAM), scheme != V5
             with open(folder + "/primitives", "w", encoding="ascii") as f:
                 f.write(self.PRIMITIVES)
             with open(folder + "/conf", "w", encoding="ascii") as f:
@@ -290,7 +302,7 @@ class Nfacctd(unittest.TestCase):
                             flow.get("appname", ""))
 
     def check(self, name, scheme, options=""):
-        exact = "epoch" in options   # of sysUptime it has whole seconds only
+        exact = "epoch" in options or scheme == IPFIX   # of sysUptime it has whole seconds only
         want = collections.Counter()
         for half, n in expected(name, scheme).items():
             want[half if exact else half._replace(first_ms=0, last_ms=0)] += n
@@ -311,6 +323,10 @@ class Nfacctd(unittest.TestCase):
 
     def test_version_5(self):
         self.check("telegram.pcap", V5)
+
+    def test_ipfix(self):
+        """With a record per direction it has the same there, names as soon as their length is fixed."""
+        self.check("telegram.pcap", IPFIX, "?template=iana&app_name=fixed32")
 
 
 def as_capture(datagrams, path):

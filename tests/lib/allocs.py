@@ -115,6 +115,8 @@ class Place:
             "tcp": lambda out, env: self.probe(env, out, *read, "-o", f"ipfix+tcp://localhost:{port}", "-t", few),
             "tls": lambda out, env: self.probe(env, out, *read, "-o", f"ipfix+tls://localhost:{secure}?{self.files}", "-t", few),
             "udp": lambda out, env: self.probe(env, out, *read, "-o", f"ipfix+udp://127.0.0.1:{port}?rate=100000"),
+            "netflow": lambda out, env: self.probe(env, out, *read, "-o", f"netflow9+udp://127.0.0.1:{port}?rate=100000",
+                                                   "-o", f"netflow5+udp://127.0.0.1:{port}"),
             "filter": lambda out, env: self.probe(env, out, *read, "-o", f"json+file://{out}/out?app=TLS.*,!TLS.Viber&category=!Web&"
                                                   "hosts=192.0.2.0/24,!198.51.100.0/24"),
             "group": lambda out, env: self.probe(env, out, *read, "-o", f"ipfix+tcp://127.0.0.1:{port}?balance=x",

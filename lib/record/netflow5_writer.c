@@ -8,7 +8,7 @@
 #include "record/netflow_header.h"
 
 #define NETFLOW5_SAMPLING_MAX 0x3fff
-#define NETFLOW5_SAMPLING_MODE 0x4000 /* one of so many packets */
+#define NETFLOW5_SAMPLING_MODE 0x8000 /* at random, as v9's SAMPLING_ALGORITHM has it */
 #define NETFLOW5_ICMP 1
 
 struct netflow5_writer {

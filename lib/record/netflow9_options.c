@@ -12,7 +12,9 @@
 #define OPTIONS_SCOPE_SYSTEM 1
 #define OPTIONS_SCOPE_LEN 4
 #define OPTIONS_APP_ID 22 /* the engine nDPI (RFC 6759) */
-#define OPTIONS_DETERMINISTIC 1
+
+/* SAMPLING_ALGORITHM (RFC 3954 section 8) */
+enum { OPTIONS_DETERMINISTIC = 1, OPTIONS_RANDOM = 2 };
 
 /* Octets in the tables of Cisco's devices. */
 enum { LEN_APP_NAME = 24, LEN_APP_TEXT = 55, LEN_IF_NAME = 32, LEN_IF_TEXT = 64 };
@@ -100,14 +102,16 @@ static void options_interfaces(struct netflow9_writer *w, const struct ipfix_int
 		options_named(w, &options_templates[1], interfaces[i].id, interfaces[i].name, sink);
 }
 
-/* All packets are looked at. */
-static void options_sampling(struct netflow9_writer *w, const struct ipfix_sink *sink)
+/* One in so many packets, of those in one of so many flows. Also if it is all: a receiver need not be told by hand then. */
+static void options_sampling(struct netflow9_writer *w, const struct ipfix_tables *t, const struct ipfix_sink *sink)
 {
+	uint64_t packets = t->sample_packets ? t->sample_packets : 1, flows = t->sample_flows ? t->sample_flows : 1;
+	uint64_t interval = packets * flows > UINT32_MAX ? UINT32_MAX : packets * flows;
 	uint8_t *to = netflow9_place(w, &w->about, NETFLOW9_TEMPLATE_SAMPLING, OPTIONS_SCOPE_LEN + 5, sink);
 
 	netflow_put32(to, w->config.source_id);
-	netflow_put32(to + OPTIONS_SCOPE_LEN, 1);
-	to[OPTIONS_SCOPE_LEN + 4] = OPTIONS_DETERMINISTIC;
+	netflow_put32(to + OPTIONS_SCOPE_LEN, (uint32_t)interval);
+	to[OPTIONS_SCOPE_LEN + 4] = interval > 1 ? OPTIONS_RANDOM : OPTIONS_DETERMINISTIC;
 }
 
 void netflow9_writer_templates(struct netflow9_writer *w, const struct ipfix_tables *t, uint64_t now_ms,
@@ -119,7 +123,7 @@ void netflow9_writer_templates(struct netflow9_writer *w, const struct ipfix_tab
 	options_data_template(w, &w->layouts[1], &sink);
 	for (size_t i = 0; i < OPTIONS_TEMPLATES; i++)
 		options_template(w, &options_templates[i], &sink);
-	options_sampling(w, &sink);
+	options_sampling(w, t, &sink);
 	options_interfaces(w, t->interfaces, t->n_interfaces, &sink);
 	options_apps(w, t->apps, 0, t->n_apps, &sink);
 	netflow9_emit(w, &w->about, &sink);

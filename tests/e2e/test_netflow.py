@@ -68,10 +68,10 @@ class Sink:
         return self.datagrams
 
 
-def collected(name, scheme, options=""):
+def collected(name, scheme, options="", *more):
     """The datagrams of a capture's export, and what the probe said."""
     sink = Sink()
-    done = send(name, f"{scheme}://127.0.0.1:{sink.port}{options}")
+    done = send(name, f"{scheme}://127.0.0.1:{sink.port}{options}", *more)
     return sink.finish(), done
 
 
@@ -125,6 +125,14 @@ class OwnReader(unittest.TestCase):
             if name != b"Unknown":
                 self.assertEqual(name, table[record[netflow.APP_ID]])
         self.assertEqual([b"\0\0\0\x01"], [r[34] for r in reader.options if 34 in r])
+
+    def test_sampled(self):
+        """What a record stands for: in each of v9, and among the options."""
+        reader = netflow.Reader()
+        for datagram in collected("teams.pcap", V9, "", "--sample-flows", "2", "--sample-packets", "3")[0]:
+            reader.feed(datagram)
+        self.assertEqual({b"\0\0\0\x06"}, {r[34] for r in reader.fields})
+        self.assertEqual([(b"\0\0\0\x06", b"\x02")], [(r[34], r[35]) for r in reader.options if 34 in r])
 
     def test_early_records_keep_sums(self):
         for scheme in (V9, V5):
@@ -218,6 +226,19 @@ class Nfcapd(unittest.TestCase):
                 with self.subTest(name):
                     self.setUp()
                     self.check(name, V5)
+
+    def test_sampled(self):
+        """Told in v5's header, nfdump multiplies by it; of v9 it does not."""
+        for scheme, factor in ((V9, 1), (V5, 4)):
+            with self.subTest(scheme):
+                self.setUp()
+                with self.start() as nfcapd:
+                    done = send("teams.pcap", f"{scheme}://127.0.0.1:{self.port}", "--sample-flows", "4", "-o", "json:-")
+                    self.stop(nfcapd)
+                want = [h._replace(packets=factor * h.packets, octets=factor * h.octets)
+                        for f in done.flows for h in netflow.halves(f, False)]
+                self.assertGreater(len(want), 10)
+                self.assertEqual(collections.Counter(want), collections.Counter(self.half(f) for f in self.flows()))
 
     def test_late(self):
         """Started in the middle it has the templates within a refresh, and all that follows."""

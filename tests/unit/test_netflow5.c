@@ -143,13 +143,13 @@ static void test_odd_values(void **state)
 	assert_int_equal(be(g.record + 12, 2), 65535);
 	assert_int_equal(be(g.record + 14, 2), 0);
 	assert_int_equal(g.record[37], 0x12);
-	assert_int_equal(g.sampling, 0x4000 | 100);
+	assert_int_equal(g.sampling, 0x8000 | 100);
 	r.sampling = 20000;
 	netflow5_writer_add(w, &r);
 	r.sampling = 1; /* another header: the message ends here */
 	netflow5_writer_add(w, &r);
 	assert_int_equal(g.messages, 2);
-	assert_int_equal(g.sampling, 0x7fff);
+	assert_int_equal(g.sampling, 0xbfff);
 	netflow5_writer_free(w);
 }
 

@@ -341,6 +341,7 @@ static void test_cut(void **state)
 
 struct names {
 	unsigned apps, interfaces, sampling;
+	uint32_t interval;
 };
 
 static void check_option(struct decoder *d, void *arg)
@@ -373,8 +374,8 @@ static void check_option(struct decoder *d, void *arg)
 		assert_int_equal(len, 64);
 		n->interfaces++;
 	} else {
-		assert_int_equal(decode_number(d, 34), 1);
-		assert_int_equal(decode_number(d, 35), 1);
+		assert_int_equal(decode_number(d, 34), n->interval);
+		assert_int_equal(decode_number(d, 35), n->interval > 1 ? 2 : 1);
 		n->sampling++;
 	}
 }
@@ -382,7 +383,8 @@ static void check_option(struct decoder *d, void *arg)
 static void test_options(void **state)
 {
 	struct sink *s = sink_new();
-	struct names n = {0};
+	struct names n = {.interval = 1};
+	struct ipfix_tables sampled = {.sample_packets = 10, .sample_flows = 4};
 	struct netflow9_writer *w;
 	struct profile p;
 
@@ -399,6 +401,12 @@ static void test_options(void **state)
 	netflow9_writer_apps(w, apps, 3, 4, BOOT + DAY, (struct ipfix_sink){take, s});
 	assert_int_equal(n.interfaces, 2);
 	assert_int_equal(n.apps, 4);
+	n.interval = 40;
+	netflow9_writer_templates(w, &sampled, BOOT + DAY, (struct ipfix_sink){take, s});
+	n.interval = UINT32_MAX;
+	sampled.sample_packets = UINT32_MAX;
+	netflow9_writer_templates(w, &sampled, BOOT + DAY, (struct ipfix_sink){take, s});
+	assert_int_equal(n.sampling, 3);
 	netflow9_writer_free(w);
 	free(s);
 }

@@ -65,7 +65,7 @@ struct output_options {
 	const char *spool;    /* directory; NULL: none */
 	uint64_t spool_size;  /* octets on disk */
 	uint64_t spool_age_ms;
-	uint64_t spool_sync_ms; /* 0: each batch */
+	uint64_t spool_sync_ms;   /* 0: each batch */
 	uint64_t away_ms;         /* of a group: so long may it be away before others have its share */
 	uint64_t heartbeat_ms;    /* IPFIX: statistics so often; 0: once a minute, in Kafka never */
 	struct net_source source; /* to a host: sent from there */

@@ -93,7 +93,7 @@ static void test_record(void **state)
 {
 	struct netflow5_writer *w;
 	struct l7_record r;
-	struct got g;
+	struct got g = {0};
 
 	(void)state;
 	w = writer(&g, 1352);
@@ -125,7 +125,7 @@ static void test_odd_values(void **state)
 {
 	struct netflow5_writer *w;
 	struct l7_record r;
-	struct got g;
+	struct got g = {0};
 
 	(void)state;
 	w = writer(&g, 1352);
@@ -157,7 +157,7 @@ static void test_ipv6(void **state)
 {
 	struct netflow5_writer *w;
 	struct l7_record r;
-	struct got g;
+	struct got g = {0};
 
 	(void)state;
 	w = writer(&g, 1352);
@@ -179,7 +179,7 @@ static void test_many(void **state)
 	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
 		struct netflow5_writer *w;
 		uint64_t octets = 0;
-		struct got g;
+		struct got g = {0};
 
 		w = writer(&g, cases[c].max);
 		for (unsigned i = 0; i < 1000; i++) {
@@ -214,7 +214,7 @@ static void test_split(void **state)
 	for (size_t c = 0; c < sizeof(cases) / sizeof(cases[0]); c++) {
 		struct netflow5_writer *w;
 		struct l7_record r;
-		struct got g;
+		struct got g = {0};
 
 		w = writer(&g, 1352);
 		sample(&r, 0);
@@ -235,7 +235,7 @@ static void test_split_ends(void **state)
 {
 	struct netflow5_writer *w;
 	struct l7_record r;
-	struct got g;
+	struct got g = {0};
 
 	(void)state;
 	w = writer(&g, 1352);
@@ -252,7 +252,7 @@ static void test_uptime(void **state)
 {
 	const uint64_t after[] = {0, 10 * DAY, 49 * DAY, 50 * DAY, 51 * DAY, 500 * DAY};
 	struct netflow5_writer *w;
-	struct got g;
+	struct got g = {0};
 
 	(void)state;
 	w = writer(&g, 1352);

@@ -50,7 +50,7 @@ static void probes_find(const struct exporters *e, struct probes *p)
 		if (probes_shown(x))
 			p->all[p->n++] = x;
 	}
-	qsort(p->all, p->n, sizeof(p->all[0]), probes_compare);
+	qsort(p->all, p->n, sizeof(const struct exporters_entry *), probes_compare);
 }
 
 /* ---- cells ---- */

@@ -19,7 +19,7 @@ import ipfix_strict  # noqa: E402
 import l7  # noqa: E402
 
 CAPTURES = ("telegram.pcap", "teams.pcap", "1kxun.pcap", "dns_long_domainname.pcap")
-PROFILES = ("standard", "iana", "ntop", "full")
+PROFILES = ("standard", "iana", "ntop", "security", "full")
 FIELDS = os.path.join(l7.ROOT, "templates", "fields.def")
 FLOW_ID, DIRECTION = (0, 148), (0, 239)
 APPLICATION, EXPORTED, PACKETS_SEEN, MTU_ROOM = (0, 95), (0, 42), (0, 86), 48

@@ -226,7 +226,7 @@ class Nfcapd(unittest.TestCase):
         return len(rows), sum(r[0] + r[2] for r in rows), sum(r[1] + r[3] for r in rows)
 
     def test_sums(self):
-        for profile in ("standard", "ntop", "full"):
+        for profile in ("standard", "ntop", "security", "full"):
             for name in CAPTURES:
                 with self.subTest(name, profile=profile):
                     self.assertEqual(json_sums(l7.corpus(name)), self.sums(l7.corpus(name), profile))

@@ -270,7 +270,8 @@ static const char *doc_about(const char *name)
 		 "no element of an enterprise, a record per direction, for collectors that drop what they do not "
 		 "know"},
 		{"ntop", "nProbe's fields and order, with ntop's elements for the protocol"},
-		{"security", "what an analyst wants: names asked for, certificates, fingerprints, risks, the Community ID"},
+		{"security",
+		 "what an analyst wants: names asked for, certificates, fingerprints, risks, the Community ID"},
 		{"full", "every field; more than Wireshark takes unless its `cflow.max_template_fields` is set to 0"},
 	};
 

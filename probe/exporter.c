@@ -290,20 +290,16 @@ static void exporter_poll(struct exporter *e, bool rings, int limit)
 	struct pollfd p[OUTPUT_FDS * SHARED_OUTPUTS_MAX + SHARED_WORKERS_MAX];
 	nfds_t n = 0, first_ring;
 	uint64_t count;
-	int due = groups_wait(&e->groups);
 
-	if (due >= 0 && (limit < 0 || due < limit))
-		limit = due;
+	limit = clock_sooner(limit, groups_wait(&e->groups));
 	for (size_t i = 0; i < e->n_outputs; i++) {
 		const struct output *o = &e->outputs[i];
 
 		if (o->dead)
 			continue;
 		p[n] = p[n + 1] = (struct pollfd){.fd = -1};
-		due = o->ops->wait(o, e->now_ms, &p[n]);
+		limit = clock_sooner(limit, o->ops->wait(o, e->now_ms, &p[n]));
 		n += OUTPUT_FDS;
-		if (due >= 0 && (limit < 0 || due < limit))
-			limit = due;
 	}
 	first_ring = n;
 	/* Of finished rings too: one may have been closed since it was put to sleep, and said so here. */

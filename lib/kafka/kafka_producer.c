@@ -539,7 +539,7 @@ int kafka_producer_wait(const struct kafka_producer *p, uint64_t now_ms, struct 
 		return 0;
 	if (!p->fatal && (!p->waiting || (p->blocked && p->n_lent)))
 		return -1;
-	return p->retry_ms > now_ms ? (int)(p->retry_ms - now_ms) : 0;
+	return clock_until(p->retry_ms, now_ms);
 }
 
 bool kafka_producer_away(const struct kafka_producer *p)

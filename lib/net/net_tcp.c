@@ -10,6 +10,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define TCP_POLL_ACK_MS 20 /* how often to look what was acknowledged: the kernel does not say */
 
 void net_tcp_init(struct net_tcp *t, const char *host, const char *port)
@@ -328,7 +330,7 @@ int net_tcp_wait(const struct net_tcp *t, bool more, uint64_t now_ms, struct pol
 	case NET_TCP_IDLE:
 		break;
 	}
-	return t->next_ms > now_ms ? (int)(t->next_ms - now_ms) : 0;
+	return clock_until(t->next_ms, now_ms);
 }
 
 /* Returns 0 if the socket is full. */

@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #include "net/net_tls_internal.h"
 
 /* ---- callbacks ---- */
@@ -303,7 +305,7 @@ int net_tls_due(const struct net_tls_session *s, uint64_t now_ms)
 {
 	if (s->stage == NET_TLS_UP)
 		return -1;
-	return s->due_ms > now_ms ? (int)(s->due_ms - now_ms) : 0;
+	return clock_until(s->due_ms, now_ms);
 }
 
 ssize_t net_tls_read(struct net_tls_session *s, void *to, size_t size)

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define UDP_BACKOFF_MIN_MS 100
 #define UDP_BACKOFF_MAX_MS 5000
 #define UDP_SEND_BUFFER (1 << 20)
@@ -107,7 +109,7 @@ int net_udp_wait(const struct net_udp *u, bool more, uint64_t now_ms, struct pol
 		*p = (struct pollfd){.fd = net_resolve_fd(u->resolve), .events = POLLIN};
 		return -1;
 	}
-	return u->next_ms > now_ms ? (int)(u->next_ms - now_ms) : 0;
+	return clock_until(u->next_ms, now_ms);
 }
 
 int net_udp_send(struct net_udp *u, const void *data, size_t len)

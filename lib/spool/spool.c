@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "spool/spool_internal.h"
 
@@ -251,16 +252,12 @@ int spool_wait(const struct spool *s, uint64_t now_ms, struct pollfd *p)
 	int64_t old = spool_limits_wait(s);
 
 	*p = (struct pollfd){.fd = s->thread && s->out ? spool_thread_fd(s->thread) : -1, .events = POLLIN};
-	if (old >= 0 && !s->out) {
-		int64_t left = old > (int64_t)now ? old - (int64_t)now : 0;
-
-		if (due < 0 || left < due)
-			due = left < 1 << 30 ? (int)left : 1 << 30;
-	}
-	if (s->reader.asked_ms && (due < 0 || due > SPOOL_LOOK_MS))
-		due = SPOOL_LOOK_MS;
-	else if (s->reader.retry_ms > now && (due < 0 || due > (int)(s->reader.retry_ms - now)))
-		due = (int)(s->reader.retry_ms - now);
+	if (old >= 0 && !s->out)
+		due = clock_sooner(due, clock_until((uint64_t)old, now));
+	if (s->reader.asked_ms)
+		due = clock_sooner(due, SPOOL_LOOK_MS);
+	if (s->reader.retry_ms > now)
+		due = clock_sooner(due, clock_until(s->reader.retry_ms, now));
 	return due;
 }
 

@@ -374,16 +374,6 @@ void spool_write_done(struct spool *s)
 
 /* ---- time ---- */
 
-static int write_until(const struct spool *s, uint64_t at)
-{
-	return at <= s->now_ms ? 0 : at - s->now_ms > 1 << 30 ? 1 << 30 : (int)(at - s->now_ms);
-}
-
-static int write_sooner(int a, int b)
-{
-	return a < 0 || (b >= 0 && b < a) ? b : a;
-}
-
 /* Until something can be written or synced, -1 if there is nothing. */
 static int write_wait_batches(const struct spool *s)
 {
@@ -392,10 +382,10 @@ static int write_wait_batches(const struct spool *s)
 	if (!unwritten && !unsynced && !s->reopen)
 		return -1;
 	if (s->trouble)
-		return write_until(s, s->retry_ms);
+		return clock_until(s->retry_ms, s->now_ms);
 	if (unwritten || s->flush || s->reopen || s->config.sync == SPOOL_SYNC_ALWAYS)
 		return 0;
-	return s->config.sync == SPOOL_SYNC_INTERVAL ? write_until(s, s->unsynced_ms + s->config.sync_ms) : -1;
+	return s->config.sync == SPOOL_SYNC_INTERVAL ? clock_until(s->unsynced_ms + s->config.sync_ms, s->now_ms) : -1;
 }
 
 int spool_write_wait(const struct spool *s)
@@ -406,8 +396,8 @@ int spool_write_wait(const struct spool *s)
 		return -1;
 	due = write_wait_batches(s);
 	if (write_pos_differs(s))
-		due = write_sooner(due, write_until(s, s->pos_ms + SPOOL_POS_MS));
+		due = clock_sooner(due, clock_until(s->pos_ms + SPOOL_POS_MS, s->now_ms));
 	if (s->n_doomed || write_removable(s, 0))
-		due = write_sooner(due, write_until(s, s->remove_ms));
+		due = clock_sooner(due, clock_until(s->remove_ms, s->now_ms));
 	return due;
 }

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "export/output.h"
 #include "export/progress.h"
@@ -226,7 +227,7 @@ static int report_wait(const struct output *o, uint64_t now_ms, struct pollfd *p
 		return -1;
 	if (!s->live)
 		return progress_wait(&s->progress, now_ms);
-	return s->due_ms > now_ms ? (int)(s->due_ms - now_ms) : 0;
+	return clock_until(s->due_ms, now_ms);
 }
 
 /* Records are merged: there is room for each. */

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/buf.h"
 #include "base/log.h"
 #include "export/output.h"
@@ -241,7 +242,7 @@ static int stream_wait(const struct output *o, uint64_t now_ms, struct pollfd *p
 	*p = (struct pollfd){.fd = s->done < s->buf.len && !s->regular ? s->fd : -1, .events = POLLOUT};
 	if (!s->retry_ms)
 		return -1;
-	return s->retry_ms > now_ms ? (int)(s->retry_ms - now_ms) : 0;
+	return clock_until(s->retry_ms, now_ms);
 }
 
 /* What is in hand belongs to the file that was there; what that has no room for, to the new one. */

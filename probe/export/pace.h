@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
+
 #define PACE_CREDIT_US 5000 /* after a pause it catches up at most this much: bursts stay short */
 #define PACE_BURSTS 10      /* messages in a second at least, as far as there are records for them */
 
@@ -36,7 +38,7 @@ static inline int pace_wait(const struct pace *p, uint64_t now_ms)
 {
 	uint64_t next = (p->due_us + 999) / 1000;
 
-	return !p->rate || next <= now_ms ? 0 : (int)(next - now_ms);
+	return p->rate ? clock_until(next, now_ms) : 0;
 }
 
 /* A message of more records would come too seldom. */

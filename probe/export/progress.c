@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/quantity.h"
 #include "export/terminal.h"
 
@@ -100,7 +101,7 @@ int progress_wait(const struct progress *p, uint64_t now_ms)
 {
 	if (!p->on)
 		return -1;
-	return p->due_ms > now_ms ? (int)(p->due_ms - now_ms) : 0;
+	return clock_until(p->due_ms, now_ms);
 }
 
 void progress_end(struct progress *p)

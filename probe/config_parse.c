@@ -61,8 +61,7 @@ static int config_parse_home(struct config *c, char *err, size_t err_size)
 		rc = addr_prefix_parse(c->home_nets.items[i], &items[i].prefix);
 		if (!rc)
 			continue;
-		snprintf(err, err_size, "%s is no network%s", c->home_nets.items[i],
-			 rc == -ERANGE ? ": host bits are set" : ", as 192.0.2.0/24 or 2001:db8::/32 is");
+		snprintf(err, err_size, "%s is no network%s", c->home_nets.items[i], addr_prefix_wrong(rc));
 		rc = config_wrong(c, "home-nets", i, err, err_size);
 	}
 	if (!rc)

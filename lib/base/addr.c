@@ -126,6 +126,11 @@ int addr_prefix_parse(const char *text, struct addr_prefix *p)
 	return memcmp(masked, p->ip, 16) == 0 ? 0 : -ERANGE;
 }
 
+const char *addr_prefix_wrong(int rc)
+{
+	return rc == -ERANGE ? ": host bits are set" : ", as 192.0.2.0/24 or 2001:db8::/32 is";
+}
+
 bool addr_prefix_has(const struct addr_prefix *p, const uint8_t ip[16])
 {
 	unsigned whole = p->bits / 8, rest = p->bits % 8;

@@ -25,6 +25,8 @@ char *addr_write4(char *to, const uint8_t four[4]);
 char *addr_write6(char *to, const uint8_t ip[16]);
 /* An address or "address/length"; host bits set are an error (-ERANGE), anything else wrong -EINVAL. */
 int addr_prefix_parse(const char *text, struct addr_prefix *p);
+/* What is wrong with a text for which that failed with rc; goes behind "... is no network". */
+const char *addr_prefix_wrong(int rc);
 bool addr_prefix_has(const struct addr_prefix *p, const uint8_t ip[16]);
 
 #endif

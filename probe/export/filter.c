@@ -160,8 +160,7 @@ static int filter_add_host(struct filter_maker *m, const char *text, bool negate
 	int rc = addr_prefix_parse(text, &item->prefix);
 
 	if (rc)
-		return filter_wrong(m, "%.64s is no address and no network%s", text,
-				    rc == -ERANGE ? ": host bits are set" : ", as 192.0.2.0/24 or 2001:db8::/32 is");
+		return filter_wrong(m, "%.64s is no address and no network%s", text, addr_prefix_wrong(rc));
 	item->set = negated ? HOSTS_NEGATED : HOSTS_WANTED;
 	m->n_prefixes++;
 	m->positive |= !negated;

@@ -353,19 +353,27 @@ bool spool_command_wanted(int argc, char **argv)
 	return argc > 1 && strcmp(argv[1], "spool") == 0;
 }
 
-static int command_on(const char *word, const char *path)
+static const struct command_word {
+	const char *word;
+	int (*run)(struct command_spool *c);
+} command_words[] = {{"ls", command_ls}, {"verify", command_verify}, {"drain", command_drain}};
+
+static const struct command_word *command_find(const char *word)
+{
+	for (size_t i = 0; i < sizeof(command_words) / sizeof(command_words[0]); i++)
+		if (strcmp(command_words[i].word, word) == 0)
+			return &command_words[i];
+	return NULL;
+}
+
+static int command_on(const struct command_word *w, const char *path)
 {
 	struct command_spool c;
 	int status;
 
 	if (command_open(&c, path))
 		return 2;
-	if (strcmp(word, "ls") == 0)
-		status = command_ls(&c);
-	else if (strcmp(word, "verify") == 0)
-		status = command_verify(&c);
-	else
-		status = command_drain(&c);
+	status = w->run(&c);
 	command_close(&c);
 	return status;
 }
@@ -373,18 +381,19 @@ static int command_on(const char *word, const char *path)
 int spool_command(int argc, char **argv)
 {
 	const char *word = argc > 2 ? argv[2] : "", *path = NULL;
+	const struct command_word *w = command_find(word);
 	bool ack = false;
 
 	if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
 		fputs(command_help, stdout);
 		return 0;
 	}
-	if (strcmp(word, "ls") != 0 && strcmp(word, "verify") != 0 && strcmp(word, "drain") != 0) {
+	if (!w) {
 		log_error("spool: \"%s\" is not ls, verify or drain", word);
 		return 1;
 	}
 	for (int i = 3; i < argc; i++) {
-		if (strcmp(argv[i], "--ack") == 0 && strcmp(word, "drain") == 0) {
+		if (strcmp(argv[i], "--ack") == 0 && w->run == command_drain) {
 			ack = true;
 		} else if (argv[i][0] == '-' || path) {
 			log_error("spool %s: %s is not understood: see l7probe spool --help", word, argv[i]);
@@ -397,5 +406,5 @@ int spool_command(int argc, char **argv)
 		log_error("spool %s: which directory?", word);
 		return 1;
 	}
-	return ack ? command_drain_ack(path) : command_on(word, path);
+	return ack ? command_drain_ack(path) : command_on(w, path);
 }

@@ -71,11 +71,11 @@ static uint64_t spooled_hash(const uint8_t *data, size_t len)
 	return hash ? hash : 1;
 }
 
-static int spooled_templates(struct message_spool *s, struct ipfix_make *m)
+static int spooled_templates(struct message_spool *s, struct message_make *m)
 {
 	struct spooled_templates t = {.spool = s};
 	struct ipfix_tables none = {0};
-	int rc = ipfix_writer_templates(m->writer, &none, (struct ipfix_sink){spooled_add_templates, &t});
+	int rc = m->encoder->templates(m, &none, (struct ipfix_sink){spooled_add_templates, &t});
 
 	if (rc || t.failed)
 		return rc ? rc : -EMSGSIZE;
@@ -102,13 +102,13 @@ static void spooled_put(void *arg, uint8_t *data, size_t len, uint32_t records)
 
 bool message_spool_room(const struct message_spool *s)
 {
-	/* As in ipfix_make_full(): three messages. */
+	/* As in message_make_full(): three messages. */
 	return spool_room(s->store.spool, 3 * (s->templates_len + s->message_max + 256));
 }
 
 /* ---- opening and closing ---- */
 
-int message_spool_new(struct message_spool **out, struct ipfix_make *m, char *err, size_t err_size)
+int message_spool_new(struct message_spool **out, struct message_make *m, char *err, size_t err_size)
 {
 	struct message_spool *s = calloc(1, sizeof(*s));
 	struct output *o = m->output;

@@ -16,7 +16,7 @@
 
 #include <poll.h>
 
-#include "export/ipfix_make.h"
+#include "export/message_make.h"
 #include "export/output_spool.h"
 
 #define MESSAGE_SPOOL_HOLD_MS 1000
@@ -57,7 +57,7 @@ struct message_spool {
 };
 
 /* Of an output with option spool; all flow records of `m` go here from now on. Returns 0, or a negative errno with a sentence. */
-int message_spool_new(struct message_spool **s, struct ipfix_make *m, char *err, size_t err_size);
+int message_spool_new(struct message_spool **s, struct message_make *m, char *err, size_t err_size);
 /* What cannot be made durable is counted as dropped. NULL is fine. */
 void message_spool_free(struct message_spool *s);
 

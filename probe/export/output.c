@@ -223,7 +223,7 @@ static int output_source(const struct uri *u, struct output_options *o, char *er
 {
 	const char *source = uri_option(u, "source");
 
-	if (!source || strcmp(u->scheme, "kafka") == 0 || net_source_parse(&o->source, source) == 0)
+	if (!source || net_source_parse(&o->source, source) == 0)
 		return 0;
 	snprintf(err, err_size, "%s: option source is \"%s\", not an address as 192.0.2.1 or 2001:db8::1", u->text,
 		 source);
@@ -240,11 +240,6 @@ static int output_netflow9_words(const struct uri *u, struct output_options *o, 
 	return word < 0 ? word : 0;
 }
 
-static bool output_is_netflow5(const struct uri *u)
-{
-	return strcmp(u->scheme, "netflow5+udp") == 0;
-}
-
 static struct spool_config output_spool_defaults(void)
 {
 	struct spool_config c;
@@ -253,14 +248,13 @@ static struct spool_config output_spool_defaults(void)
 	return c;
 }
 
-static int output_numbers(const struct uri *u, struct output_options *o, uint32_t domain, char *err, size_t err_size)
+static int output_numbers(const struct uri *u, const struct output_scheme *s, struct output_options *o, char *err,
+			  size_t err_size)
 {
 	struct spool_config c = output_spool_defaults();
-	bool kafka = strcmp(u->scheme, "kafka") == 0;
-	uint64_t queue = kafka && !o->spool ? OUTPUT_QUEUE_KAFKA : OUTPUT_QUEUE;
-	bool udp = strstr(u->scheme, "+udp") != NULL;
-	uint32_t domain_max = output_is_netflow5(u) ? UINT16_MAX : UINT32_MAX;
-	bool file = strcmp(u->scheme, "ipfix+file") == 0;
+	uint64_t queue = s->place == OUTPUT_TOPIC && !o->spool ? OUTPUT_QUEUE_KAFKA : OUTPUT_QUEUE;
+	uint64_t domain_max = s->format == OUTPUT_NETFLOW5 ? UINT16_MAX : UINT32_MAX;
+	bool file = s->place == OUTPUT_FILE, udp = s->ops == &output_udp_ops;
 	const struct {
 		const char *name;
 		struct uri_range range;
@@ -269,7 +263,7 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 		{"mtu", {OUTPUT_MTU_MIN, 65535, OUTPUT_MTU}, &o->mtu},
 		{"refresh", {1, 86400, OUTPUT_REFRESH_S}, &o->refresh_ms},
 		{"rate", {0, 100000000, 0}, &o->rate},
-		{"domain", {0, domain_max, domain & domain_max}, &o->domain},
+		{"domain", {0, domain_max, o->domain & domain_max}, &o->domain},
 		{"queue", {OUTPUT_QUEUE_MIN, UINT64_C(1) << 34, queue}, &o->queue},
 		{"heartbeat", {0, OUTPUT_HEARTBEAT_MAX_S, file ? 0 : OUTPUT_HEARTBEAT_S}, &o->heartbeat_ms},
 		{"spool_size", {OUTPUT_SPOOL_MIN, UINT64_C(1) << 50, c.max_octets}, &o->spool_size},
@@ -291,7 +285,8 @@ static int output_numbers(const struct uri *u, struct output_options *o, uint32_
 	return rc;
 }
 
-static int output_parse(const struct uri *u, struct output_options *o, uint32_t domain, char *err, size_t err_size)
+/* o has the template and the domain that are used unless the URI has others. */
+static int output_parse(const struct uri *u, struct output_options *o, char *err, size_t err_size)
 {
 	const struct output_scheme *s = output_find(u, err, err_size);
 	int rc = s ? output_check_place(u, s->place, err, err_size) : -EINVAL;
@@ -311,7 +306,7 @@ static int output_parse(const struct uri *u, struct output_options *o, uint32_t 
 	if (!rc)
 		rc = output_source(u, o, err, err_size);
 	if (!rc)
-		rc = output_numbers(u, o, domain, err, err_size);
+		rc = output_numbers(u, s, o, err, err_size);
 	return rc;
 }
 
@@ -324,7 +319,7 @@ int output_check(const struct uri *u, const char *template_name, char *err, size
 {
 	struct output_options o = {.template = template_name};
 	struct filter *none;
-	int rc = output_parse(u, &o, 0, err, err_size);
+	int rc = output_parse(u, &o, err, err_size);
 
 	if (!rc)
 		rc = filter_new(&none, u, NULL, err, err_size);
@@ -399,7 +394,8 @@ int output_open(struct output *o, const struct exporter_config *c, size_t index,
 
 	memset(o, 0, sizeof(*o));
 	o->options.template = c->template_name;
-	rc = output_parse(u, &o->options, c->domain, err, err_size);
+	o->options.domain = c->domain;
+	rc = output_parse(u, &o->options, err, err_size);
 	if (rc)
 		return rc;
 	s = output_find(u, err, err_size);

@@ -12,14 +12,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "export/ipfix_make.h"
+#include "export/message_make.h"
 #include "export/output_path.h"
 #include "record/ipfix_reader.h"
 
 #define FILE_MESSAGE 32768 /* octets: a few hundred records per system call */
 
 struct file {
-	struct ipfix_make make;
+	struct message_make make;
 	int fd;
 	size_t partial;    /* octets of the message in hand that are written */
 	uint32_t sequence; /* data records in whole messages */
@@ -100,13 +100,13 @@ static int file_open(struct output *o, char *err, size_t err_size)
 		free(f);
 		return rc;
 	}
-	rc = ipfix_make_init(&f->make, o, FILE_MESSAGE, err, err_size);
+	rc = message_make_init(&f->make, o, FILE_MESSAGE, err, err_size);
 	if (rc) {
 		close(f->fd);
 		free(f);
 		return rc;
 	}
-	ipfix_make_templates(&f->make);
+	message_make_templates(&f->make);
 	o->patient = !f->regular;
 	o->state = f;
 	return 0;
@@ -128,7 +128,7 @@ static void file_fail(struct output *o, struct file *f, int error)
 {
 	log_error("%s: %s; nothing more is written to it", o->name, strerror(error));
 	file_cut(o, f);
-	ipfix_make_discard(&f->make);
+	message_make_discard(&f->make);
 	output_kill(o, true);
 }
 
@@ -142,7 +142,7 @@ static void file_written(struct file *f, const struct message *m, uint64_t now_m
 	if (m == f->make.head.head)
 		message_queue_drop(&f->make.head);
 	else
-		ipfix_make_sent(&f->make, now_ms);
+		message_make_sent(&f->make, now_ms);
 }
 
 static struct message *file_current(const struct file *f)
@@ -182,7 +182,7 @@ static void file_record(struct output *o, const struct l7_record *r)
 {
 	struct file *f = o->state;
 
-	ipfix_make_record(&f->make, r);
+	message_make_record(&f->make, r);
 	if (f->regular && f->make.data.head)
 		file_write(o, f, o->progress_ms);
 }
@@ -191,7 +191,7 @@ static void file_flush(struct output *o, uint64_t now_ms)
 {
 	struct file *f = o->state;
 
-	ipfix_writer_flush(f->make.writer);
+	message_make_flush(&f->make);
 	file_write(o, f, now_ms);
 }
 
@@ -199,7 +199,7 @@ static void file_step(struct output *o, uint64_t now_ms)
 {
 	struct file *f = o->state;
 
-	ipfix_make_statistics(&f->make, false, now_ms);
+	message_make_statistics(&f->make, false, now_ms);
 	file_write(o, f, now_ms);
 }
 
@@ -207,8 +207,8 @@ static int file_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 {
 	const struct file *f = o->state;
 
-	int due = ipfix_make_wait(&f->make, now_ms);
-	int retry = f->retry_ms > now_ms ? (int)(f->retry_ms - now_ms) : 0;
+	int due = message_make_wait(&f->make, now_ms);
+	int retry = clock_until(f->retry_ms, now_ms);
 
 	*p = (struct pollfd){.fd = file_current(f) && !f->regular ? f->fd : -1, .events = POLLOUT};
 	return f->retry_ms && retry < due ? retry : due;
@@ -224,7 +224,7 @@ static void file_reopen(struct output *o, uint64_t now_ms)
 
 	if (!f->regular)
 		return;
-	ipfix_make_statistics(&f->make, true, now_ms);
+	message_make_statistics(&f->make, true, now_ms);
 	file_write(o, f, now_ms);
 	fd = o->dead ? -1 : output_path_again(o, f->fd, &st);
 	if (fd < 0)
@@ -234,11 +234,11 @@ static void file_reopen(struct output *o, uint64_t now_ms)
 	*f = (struct file){.make = f->make, .fd = fd, .regular = S_ISREG(st.st_mode)};
 	if (f->regular && file_keep(f, o, st.st_size, err, sizeof(err))) {
 		log_error("%s", err);
-		ipfix_make_discard(&f->make);
+		message_make_discard(&f->make);
 		output_kill(o, true);
 		return;
 	}
-	ipfix_make_templates(&f->make);
+	message_make_templates(&f->make);
 	file_write(o, f, now_ms);
 }
 
@@ -246,14 +246,14 @@ static bool file_full(const struct output *o)
 {
 	const struct file *f = o->state;
 
-	return ipfix_make_full(&f->make);
+	return message_make_full(&f->make);
 }
 
 static void file_finish(struct output *o, uint64_t now_ms)
 {
 	struct file *f = o->state;
 
-	ipfix_make_statistics(&f->make, true, now_ms);
+	message_make_statistics(&f->make, true, now_ms);
 	file_write(o, f, now_ms);
 }
 
@@ -261,7 +261,7 @@ static bool file_idle(const struct output *o)
 {
 	const struct file *f = o->state;
 
-	return !file_current(f) && !ipfix_writer_pending(f->make.writer);
+	return !file_current(f) && !message_make_pending(&f->make);
 }
 
 static void file_close(struct output *o)
@@ -274,7 +274,7 @@ static void file_close(struct output *o)
 		log_error("%s: %s", o->name, strerror(errno));
 		output_kill(o, true);
 	}
-	ipfix_make_deinit(&f->make);
+	message_make_deinit(&f->make);
 	free(f);
 }
 

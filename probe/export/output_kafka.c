@@ -17,7 +17,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "export/ipfix_make.h"
+#include "export/message_make.h"
 #include "export/kafka_spool.h"
 #include "export/output.h"
 #include "kafka/kafka_producer.h"
@@ -41,7 +41,7 @@ struct kafka {
 	uint64_t first; /* sequence of the first record that is in no message yet */
 	char stream_id[KAFKA_NUMBER_MAX];
 	/* Of IPFIX. */
-	struct ipfix_make make;
+	struct message_make make;
 	bool made;
 	uint32_t sequence;   /* of IPFIX messages: data records before */
 	uint64_t flushed_ms; /* when a message was last finished because of the time */
@@ -204,8 +204,7 @@ static void kafka_add_messages(struct kafka *k, struct message_queue *q, uint64_
 	while (q->head) {
 		struct message *m = q->head;
 
-		ipfix_message_stamp(m->data, k->sequence, (uint32_t)(clock_wall_ms() / 1000));
-		k->sequence += m->records;
+		k->sequence += message_make_stamp(&k->make, m, k->sequence);
 		*flows += m->flows;
 		buf_put(&k->value, m->data, m->len);
 		message_queue_drop(q);
@@ -222,7 +221,7 @@ static void kafka_finish_message(struct kafka *k, bool beat)
 	uint64_t flows = 0;
 	size_t len;
 
-	ipfix_make_templates(&k->make); /* what is pending is among the data then */
+	message_make_templates(&k->make); /* what is pending is among the data then */
 	buf_reset(&k->value);
 	kafka_add_messages(k, &k->make.head, &flows);
 	kafka_add_messages(k, &k->make.data, &flows);
@@ -238,7 +237,7 @@ static void kafka_finish_message(struct kafka *k, bool beat)
 /* While something is under way, it says that we are alive once it arrives; brokers that are away need not be told of each time. */
 static bool kafka_beats(const struct kafka *k)
 {
-	return k->made && k->output->options.heartbeat_ms && !ipfix_writer_pending(k->make.writer) &&
+	return k->made && k->output->options.heartbeat_ms && !message_make_pending(&k->make) &&
 	       !kafka_producer_pending(k->producer);
 }
 
@@ -247,7 +246,7 @@ static void kafka_beat(struct kafka *k, uint64_t now_ms)
 	if (!kafka_beats(k) || now_ms < k->beat_ms)
 		return;
 	k->first = k->output->sequence;
-	ipfix_make_name_apps(&k->make, NULL);
+	message_make_name_none(&k->make);
 	kafka_finish_message(k, true);
 }
 
@@ -255,10 +254,10 @@ static void kafka_ipfix(struct output *o, const struct l7_record *r)
 {
 	struct kafka *k = o->state;
 
-	if (!ipfix_writer_pending(k->make.writer))
+	if (!message_make_pending(&k->make))
 		k->first = r->record_sequence;
-	ipfix_make_name_apps(&k->make, r);
-	ipfix_make_record(&k->make, r);
+	message_make_name_apps(&k->make, r);
+	message_make_record(&k->make, r);
 	if (k->make.data.head) /* a message is full */
 		kafka_finish_message(k, false);
 }
@@ -278,7 +277,7 @@ static void kafka_free(struct kafka *k)
 	k->closing = true;
 	kafka_producer_free(k->producer);
 	if (k->made)
-		ipfix_make_deinit(&k->make);
+		message_make_deinit(&k->make);
 	output_spool_close(&k->store);
 	buf_deinit(&k->value);
 	free(k);
@@ -305,7 +304,7 @@ static int kafka_open(struct output *o, char *err, size_t err_size)
 	buf_init(&k->value, KAFKA_MESSAGE_MAX);
 	snprintf(k->stream_id, sizeof(k->stream_id), "%llu", (unsigned long long)o->stream_id);
 	if (o->format == OUTPUT_IPFIX) {
-		rc = ipfix_make_init(&k->make, o, KAFKA_IPFIX_MESSAGE, err, err_size);
+		rc = message_make_init(&k->make, o, KAFKA_IPFIX_MESSAGE, err, err_size);
 		k->made = !rc;
 	}
 	if (!rc)
@@ -323,7 +322,7 @@ static void kafka_flush(struct output *o, uint64_t now_ms)
 {
 	struct kafka *k = o->state;
 
-	if (!k->made || !ipfix_writer_pending(k->make.writer) || now_ms - k->flushed_ms < KAFKA_IPFIX_LINGER_MS)
+	if (!k->made || !message_make_pending(&k->make) || now_ms - k->flushed_ms < KAFKA_IPFIX_LINGER_MS)
 		return;
 	k->flushed_ms = now_ms;
 	kafka_finish_message(k, false);
@@ -347,21 +346,15 @@ static void kafka_step(struct output *o, uint64_t now_ms)
 static int kafka_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 {
 	const struct kafka *k = o->state;
-	int due = kafka_producer_wait(k->producer, now_ms, p), spool = -1;
-	uint64_t flush = k->flushed_ms + KAFKA_IPFIX_LINGER_MS;
+	int due = kafka_producer_wait(k->producer, now_ms, p);
 
 	if (k->store.spool)
-		spool = spool_wait(k->store.spool, now_ms, &p[1]);
-	if (spool >= 0 && (due < 0 || spool < due))
-		due = spool;
-
+		due = clock_sooner(due, spool_wait(k->store.spool, now_ms, &p[1]));
 	if (kafka_beats(k))
-		flush = k->beat_ms;
-	else if (!k->made || !ipfix_writer_pending(k->make.writer))
-		return due;
-	if (flush <= now_ms)
-		return 0;
-	return due < 0 || flush - now_ms < (uint64_t)due ? (int)(flush - now_ms) : due;
+		return clock_sooner(due, clock_until(k->beat_ms, now_ms));
+	if (k->made && message_make_pending(&k->make))
+		return clock_sooner(due, clock_until(k->flushed_ms + KAFKA_IPFIX_LINGER_MS, now_ms));
+	return due;
 }
 
 static bool kafka_full(const struct output *o)
@@ -375,7 +368,7 @@ static void kafka_finish(struct output *o, uint64_t now_ms)
 {
 	struct kafka *k = o->state;
 
-	if (k->made && ipfix_writer_pending(k->make.writer))
+	if (k->made && message_make_pending(&k->make))
 		kafka_finish_message(k, false);
 	if (k->store.spool)
 		spool_flush(k->store.spool);
@@ -386,7 +379,7 @@ static bool kafka_idle(const struct output *o)
 {
 	const struct kafka *k = o->state;
 
-	if (k->made && ipfix_writer_pending(k->make.writer))
+	if (k->made && message_make_pending(&k->make))
 		return false;
 	if (!k->store.spool)
 		return kafka_producer_pending(k->producer) <= k->beats; /* these are not worth waiting for */

@@ -20,7 +20,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "export/ipfix_make.h"
+#include "export/message_make.h"
 #include "export/message_spool.h"
 #include "export/pace.h"
 #include "net/net_tcp.h"
@@ -33,7 +33,7 @@
 #define TCP_SAY_OTHER_MS 10000 /* that it does not come up for another reason than the one that was said */
 
 struct tcp {
-	struct ipfix_make make;
+	struct message_make make;
 	struct net_tcp net;
 	struct net_tls *tls;  /* NULL: ipfix+tcp */
 	struct message *last; /* newest data message wholly written on this connection, NULL none */
@@ -83,11 +83,11 @@ static int tcp_open(struct output *o, char *err, size_t err_size)
 		snprintf(err, err_size, "%s: no memory", o->name);
 	}
 	if (!rc)
-		rc = ipfix_make_init(&t->make, o, TCP_MESSAGE, err, err_size);
+		rc = message_make_init(&t->make, o, TCP_MESSAGE, err, err_size);
 	if (!rc && o->options.spool) {
 		rc = message_spool_new(&t->spool, &t->make, err, err_size);
 		if (rc)
-			ipfix_make_deinit(&t->make);
+			message_make_deinit(&t->make);
 	}
 	if (rc) {
 		if (t)
@@ -112,7 +112,7 @@ static void tcp_connected(struct output *o, struct tcp *t)
 	t->partial = 0;
 	t->sequence = 0;
 	if (!t->spool) {
-		ipfix_make_templates(&t->make);
+		message_make_templates(&t->make);
 		return;
 	}
 	message_queue_clear(&t->make.head);
@@ -229,7 +229,7 @@ static bool tcp_agrees(struct tcp *t)
 		return false;
 	}
 	if (!t->told && wanted == s->hash) {
-		ipfix_make_templates(&t->make);
+		message_make_templates(&t->make);
 		t->told = wanted;
 	}
 	return true;
@@ -301,9 +301,9 @@ static void tcp_statistics(struct tcp *t, uint64_t now_ms)
 	if (t->spool)
 		t->make.stored_out = t->spool->out_records;
 	if (!t->finished && tcp_speaks(t))
-		ipfix_make_statistics(&t->make, false, now_ms);
+		message_make_statistics(&t->make, false, now_ms);
 	else if (t->spool && t->finished && !t->summed && tcp_speaks(t) && message_spool_arrived(t->spool)) {
-		ipfix_make_statistics(&t->make, true, now_ms);
+		message_make_statistics(&t->make, true, now_ms);
 		t->summed = true;
 	}
 }
@@ -324,7 +324,7 @@ static void tcp_release(struct tcp *t, uint64_t now_ms)
 	while (t->last && q->head->end <= t->net.acknowledged) {
 		if (q->head == t->last)
 			t->last = NULL;
-		ipfix_make_sent(&t->make, now_ms);
+		message_make_sent(&t->make, now_ms);
 	}
 	if (t->spool && message_spool_acknowledged(t->spool, t->net.acknowledged, t->net.over, now_ms))
 		t->make.output->progress_ms = now_ms;
@@ -366,16 +366,16 @@ static void tcp_record(struct output *o, const struct l7_record *r)
 {
 	struct tcp *t = o->state;
 
-	ipfix_make_record(&t->make, r);
-	if (pace_enough(&t->pace, ipfix_writer_pending(t->make.writer)))
-		ipfix_writer_flush(t->make.writer);
+	message_make_record(&t->make, r);
+	if (pace_enough(&t->pace, message_make_pending(&t->make)))
+		message_make_flush(&t->make);
 }
 
 static void tcp_flush(struct output *o, uint64_t now_ms)
 {
 	struct tcp *t = o->state;
 
-	if (!ipfix_writer_pending(t->make.writer)) {
+	if (!message_make_pending(&t->make)) {
 		t->waits_ms = 0;
 		return;
 	}
@@ -384,14 +384,8 @@ static void tcp_flush(struct output *o, uint64_t now_ms)
 	if (t->spool && now_ms - t->waits_ms < TCP_LINGER_MS)
 		return;
 	t->waits_ms = 0;
-	ipfix_writer_flush(t->make.writer);
+	message_make_flush(&t->make);
 	tcp_write(o, t, now_ms);
-}
-
-/* Of two times in milliseconds, -1 for never. */
-static int tcp_sooner(int a, int b)
-{
-	return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
 static int tcp_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
@@ -403,16 +397,15 @@ static int tcp_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 	int due = net_tcp_wait(&t->net, !paced && (batch || tcp_current(t)), now_ms, p);
 
 	if (paced)
-		due = tcp_sooner(due, pace_wait(&t->pace, now_ms));
+		due = clock_sooner(due, pace_wait(&t->pace, now_ms));
 	if (t->net.state == NET_TCP_UP && tcp_speaks(t))
-		due = tcp_sooner(due, ipfix_make_wait(&t->make, now_ms));
+		due = clock_sooner(due, message_make_wait(&t->make, now_ms));
 	if (t->spool) {
-		due = tcp_sooner(due, spool_wait(t->spool->store.spool, now_ms, &p[1]));
-		due = tcp_sooner(due, message_spool_wait(t->spool, now_ms));
+		due = clock_sooner(due, spool_wait(t->spool->store.spool, now_ms, &p[1]));
+		due = clock_sooner(due, message_spool_wait(t->spool, now_ms));
 	}
 	if (t->waits_ms)
-		due = tcp_sooner(due, now_ms - t->waits_ms < TCP_LINGER_MS ? (int)(t->waits_ms + TCP_LINGER_MS - now_ms)
-									   : 0);
+		due = clock_sooner(due, clock_until(t->waits_ms + TCP_LINGER_MS, now_ms));
 	return due;
 }
 
@@ -420,7 +413,7 @@ static bool tcp_full(const struct output *o)
 {
 	const struct tcp *t = o->state;
 
-	return t->spool ? !message_spool_room(t->spool) : ipfix_make_full(&t->make);
+	return t->spool ? !message_spool_room(t->spool) : message_make_full(&t->make);
 }
 
 static void tcp_finish(struct output *o, uint64_t now_ms)
@@ -429,11 +422,11 @@ static void tcp_finish(struct output *o, uint64_t now_ms)
 
 	t->finished = true;
 	if (t->spool) {
-		ipfix_writer_flush(t->make.writer);
+		message_make_flush(&t->make);
 		t->waits_ms = 0;
 		spool_flush(t->spool->store.spool);
 	} else {
-		ipfix_make_statistics(&t->make, true, now_ms);
+		message_make_statistics(&t->make, true, now_ms);
 	}
 	tcp_step(o, now_ms);
 }
@@ -444,7 +437,7 @@ static void tcp_finish(struct output *o, uint64_t now_ms)
  */
 static bool tcp_spool_idle(const struct tcp *t)
 {
-	if (ipfix_writer_pending(t->make.writer))
+	if (message_make_pending(&t->make))
 		return false;
 	if (t->net.state != NET_TCP_UP)
 		return !tcp_spooled(t) || (t->away && spool_settled(t->spool->store.spool));
@@ -459,8 +452,8 @@ static bool tcp_idle(const struct output *o)
 	if (t->spool)
 		return tcp_spool_idle(t);
 	if (t->net.state != NET_TCP_UP)
-		return !t->make.data.flows && !ipfix_writer_pending(t->make.writer);
-	return !t->make.data.head && !ipfix_writer_pending(t->make.writer);
+		return !t->make.data.flows && !message_make_pending(&t->make);
+	return !t->make.data.head && !message_make_pending(&t->make);
 }
 
 /* Certificates may be new, too. The connection that is up has shown those before, and stays. */
@@ -492,7 +485,7 @@ static void tcp_close(struct output *o)
 
 	net_tcp_deinit(&t->net);
 	net_tls_free(t->tls);
-	ipfix_make_deinit(&t->make); /* what it holds still goes into the spool */
+	message_make_deinit(&t->make); /* what it holds still goes into the spool */
 	message_spool_free(t->spool);
 	free(t);
 }

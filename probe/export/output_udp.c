@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "export/ipfix_make.h"
+#include "export/message_make.h"
 #include "export/pace.h"
 #include "net/net_udp.h"
 
@@ -24,7 +24,7 @@
 #define UDP_REFUSED_MS 10000 /* which it does until so long after the last refusal */
 
 struct udp {
-	struct ipfix_make make;
+	struct message_make make;
 	struct net_udp net;
 	struct pace pace;
 	uint32_t sequence;   /* of the next message */
@@ -40,7 +40,7 @@ struct udp {
 static int udp_open(struct output *o, char *err, size_t err_size)
 {
 	struct udp *u = calloc(1, sizeof(*u));
-	int rc = u ? ipfix_make_init(&u->make, o, o->options.mtu - UDP_HEADERS, err, err_size) : -ENOMEM;
+	int rc = u ? message_make_init(&u->make, o, o->options.mtu - UDP_HEADERS, err, err_size) : -ENOMEM;
 
 	if (rc) {
 		if (!u)
@@ -69,7 +69,7 @@ static void udp_say(struct output *o, struct udp *u, const char *what, uint64_t 
 static bool udp_send_one(struct output *o, struct udp *u, struct message *m, uint64_t now_ms)
 {
 	bool head = m == u->make.head.head;
-	uint32_t step = ipfix_make_stamp(&u->make, m, u->sequence);
+	uint32_t step = message_make_stamp(&u->make, m, u->sequence);
 	int rc = net_udp_send(&u->net, m->data, m->len);
 
 	if (rc == -EAGAIN) {
@@ -87,9 +87,9 @@ static bool udp_send_one(struct output *o, struct udp *u, struct message *m, uin
 	if (head)
 		message_queue_drop(&u->make.head);
 	else if (rc)
-		ipfix_make_lost(&u->make);
+		message_make_lost(&u->make);
 	else
-		ipfix_make_sent(&u->make, now_ms);
+		message_make_sent(&u->make, now_ms);
 	return true;
 }
 
@@ -101,7 +101,7 @@ static bool udp_refuses(const struct output *o, const struct udp *u, uint64_t no
 
 static void udp_templates(struct output *o, struct udp *u, uint64_t now_ms)
 {
-	ipfix_make_templates(&u->make);
+	message_make_templates(&u->make);
 	u->refresh_ms = now_ms + o->options.refresh_ms;
 	u->messages = 0;
 }
@@ -153,7 +153,7 @@ static void udp_step(struct output *o, uint64_t now_ms)
 		u->refresh_ms = now_ms + UDP_TRY_MS;
 	if (now_ms >= u->refresh_ms)
 		udp_templates(o, u, now_ms);
-	ipfix_make_statistics(&u->make, false, now_ms);
+	message_make_statistics(&u->make, false, now_ms);
 	udp_send(o, u, now_ms);
 }
 
@@ -161,16 +161,16 @@ static void udp_record(struct output *o, const struct l7_record *r)
 {
 	struct udp *u = o->state;
 
-	ipfix_make_record(&u->make, r);
+	message_make_record(&u->make, r);
 }
 
 static void udp_flush(struct output *o, uint64_t now_ms)
 {
 	struct udp *u = o->state;
 
-	if (!ipfix_make_pending(&u->make))
+	if (!message_make_pending(&u->make))
 		return;
-	ipfix_make_flush(&u->make);
+	message_make_flush(&u->make);
 	udp_step(o, now_ms);
 }
 
@@ -187,21 +187,21 @@ static int udp_wait(const struct output *o, uint64_t now_ms, struct pollfd *p)
 		if (u->retry_ms > next)
 			next = u->retry_ms;
 	}
-	return next > now_ms ? (int)(next - now_ms) : 0;
+	return clock_until(next, now_ms);
 }
 
 static bool udp_full(const struct output *o)
 {
 	const struct udp *u = o->state;
 
-	return ipfix_make_full(&u->make);
+	return message_make_full(&u->make);
 }
 
 static void udp_finish(struct output *o, uint64_t now_ms)
 {
 	struct udp *u = o->state;
 
-	ipfix_make_statistics(&u->make, true, now_ms);
+	message_make_statistics(&u->make, true, now_ms);
 	udp_step(o, now_ms);
 }
 
@@ -211,8 +211,8 @@ static bool udp_idle(const struct output *o)
 
 	/* Statistics alone are not worth waiting for a receiver that cannot be found. */
 	if (u->net.fd < 0)
-		return !u->make.data.flows && !ipfix_make_pending(&u->make);
-	return !u->make.data.head && !ipfix_make_pending(&u->make);
+		return !u->make.data.flows && !message_make_pending(&u->make);
+	return !u->make.data.head && !message_make_pending(&u->make);
 }
 
 static bool udp_up(const struct output *o, uint64_t now_ms)
@@ -227,7 +227,7 @@ static void udp_close(struct output *o)
 	struct udp *u = o->state;
 
 	net_udp_deinit(&u->net);
-	ipfix_make_deinit(&u->make);
+	message_make_deinit(&u->make);
 	free(u);
 }
 

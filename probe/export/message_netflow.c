@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "export/netflow_make.h"
+#include "export/message_make.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static uint64_t netflow_boot_ms(const struct output *o)
 }
 
 /* What a message says of the time that it is sent: flows in files are of another. */
-static uint64_t netflow_send_ms(const struct ipfix_make *m)
+static uint64_t netflow_send_ms(const struct message_make *m)
 {
 	return m->output->config->lossless ? 0 : clock_wall_ms();
 }
@@ -39,7 +39,7 @@ static bool netflow9_is_uniflow(const struct profile *p)
 	return memchr(p->v4, L7_F_octetDeltaCount, p->n4) || memchr(p->v4, L7_F_packetDeltaCount, p->n4);
 }
 
-static int netflow9_open(struct ipfix_make *m, const struct ipfix_writer_config *c, char *err, size_t err_size)
+static int netflow9_open(struct message_make *m, const struct ipfix_writer_config *c, char *err, size_t err_size)
 {
 	struct netflow9_config own = {
 		.profile = c->profile,
@@ -50,58 +50,64 @@ static int netflow9_open(struct ipfix_make *m, const struct ipfix_writer_config 
 		.data = c->data,
 	};
 
+	struct netflow9_writer *w;
+	int rc;
+
 	m->profile.uniflow = netflow9_is_uniflow(&m->profile);
-	return netflow9_writer_new(&m->netflow9, &own, err, err_size);
+	rc = netflow9_writer_new(&w, &own, err, err_size);
+	if (!rc)
+		m->writer = w;
+	return rc;
 }
 
-static void netflow9_close(struct ipfix_make *m)
+static void netflow9_close(struct message_make *m)
 {
-	netflow9_writer_free(m->netflow9);
+	netflow9_writer_free(m->writer);
 }
 
-static int netflow9_add(struct ipfix_make *m, const struct l7_record *r)
+static int netflow9_add(struct message_make *m, const struct l7_record *r)
 {
-	netflow9_writer_add(m->netflow9, r);
+	netflow9_writer_add(m->writer, r);
 	return 1;
 }
 
-static void netflow9_flush(struct ipfix_make *m)
+static void netflow9_flush(struct message_make *m)
 {
-	netflow9_writer_flush(m->netflow9);
+	netflow9_writer_flush(m->writer);
 }
 
-static uint32_t netflow9_pending(const struct ipfix_make *m)
+static uint32_t netflow9_pending(const struct message_make *m)
 {
-	return netflow9_writer_pending(m->netflow9);
+	return netflow9_writer_pending(m->writer);
 }
 
-static int netflow9_templates(struct ipfix_make *m, const struct ipfix_tables *t, struct ipfix_sink sink)
+static int netflow9_templates(struct message_make *m, const struct ipfix_tables *t, struct ipfix_sink sink)
 {
-	netflow9_writer_templates(m->netflow9, t, clock_wall_ms(), sink);
+	netflow9_writer_templates(m->writer, t, clock_wall_ms(), sink);
 	return 0;
 }
 
-static int netflow9_interfaces(struct ipfix_make *m, const struct ipfix_interface *interfaces, size_t n,
+static int netflow9_interfaces(struct message_make *m, const struct ipfix_interface *interfaces, size_t n,
 			       struct ipfix_sink sink)
 {
-	netflow9_writer_interfaces(m->netflow9, interfaces, n, clock_wall_ms(), sink);
+	netflow9_writer_interfaces(m->writer, interfaces, n, clock_wall_ms(), sink);
 	return 0;
 }
 
-static int netflow9_apps(struct ipfix_make *m, const char *const *apps, uint32_t first, uint32_t n,
+static int netflow9_apps(struct message_make *m, const char *const *apps, uint32_t first, uint32_t n,
 			 struct ipfix_sink sink)
 {
-	netflow9_writer_apps(m->netflow9, apps, first, n, clock_wall_ms(), sink);
+	netflow9_writer_apps(m->writer, apps, first, n, clock_wall_ms(), sink);
 	return 0;
 }
 
-static uint32_t netflow9_stamp(const struct ipfix_make *m, struct message *message, uint32_t sequence)
+static uint32_t netflow9_stamp(const struct message_make *m, struct message *message, uint32_t sequence)
 {
 	netflow9_message_stamp(message->data, sequence, netflow_send_ms(m));
 	return 1;
 }
 
-const struct make_encoder netflow9_encoder = {
+const struct message_encoder message_netflow9 = {
 	.open = netflow9_open,
 	.close = netflow9_close,
 	.add = netflow9_add,
@@ -116,7 +122,7 @@ const struct make_encoder netflow9_encoder = {
 
 /* ---- version 5 ---- */
 
-static int netflow5_open(struct ipfix_make *m, const struct ipfix_writer_config *c, char *err, size_t err_size)
+static int netflow5_open(struct message_make *m, const struct ipfix_writer_config *c, char *err, size_t err_size)
 {
 	struct netflow5_config own = {
 		.engine = (uint16_t)c->domain,
@@ -126,22 +132,22 @@ static int netflow5_open(struct ipfix_make *m, const struct ipfix_writer_config 
 	};
 
 	m->profile.uniflow = true;
-	m->netflow5 = netflow5_writer_new(&own);
-	if (m->netflow5)
+	m->writer = netflow5_writer_new(&own);
+	if (m->writer)
 		return 0;
 	snprintf(err, err_size, "no memory");
 	return -ENOMEM;
 }
 
-static void netflow5_close(struct ipfix_make *m)
+static void netflow5_close(struct message_make *m)
 {
-	netflow5_writer_free(m->netflow5);
+	netflow5_writer_free(m->writer);
 }
 
-static int netflow5_add(struct ipfix_make *m, const struct l7_record *r)
+static int netflow5_add(struct message_make *m, const struct l7_record *r)
 {
 	struct shared_output *c = m->output->counters;
-	int n = netflow5_writer_add(m->netflow5, r);
+	int n = netflow5_writer_add(m->writer, r);
 
 	if (n == -EAFNOSUPPORT) {
 		if (shared_get(&c->dropped_ipv6) == 0)
@@ -152,23 +158,23 @@ static int netflow5_add(struct ipfix_make *m, const struct l7_record *r)
 	return n;
 }
 
-static void netflow5_flush(struct ipfix_make *m)
+static void netflow5_flush(struct message_make *m)
 {
-	netflow5_writer_flush(m->netflow5);
+	netflow5_writer_flush(m->writer);
 }
 
-static uint32_t netflow5_pending(const struct ipfix_make *m)
+static uint32_t netflow5_pending(const struct message_make *m)
 {
-	return netflow5_writer_pending(m->netflow5);
+	return netflow5_writer_pending(m->writer);
 }
 
-static uint32_t netflow5_stamp(const struct ipfix_make *m, struct message *message, uint32_t sequence)
+static uint32_t netflow5_stamp(const struct message_make *m, struct message *message, uint32_t sequence)
 {
 	netflow5_message_stamp(message->data, sequence, netflow_send_ms(m));
 	return message->records;
 }
 
-const struct make_encoder netflow5_encoder = {
+const struct message_encoder message_netflow5 = {
 	.open = netflow5_open,
 	.close = netflow5_close,
 	.add = netflow5_add,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "export/ipfix_make.h"
+#include "export/message_make.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "capture/interface.h"
-#include "export/netflow_make.h"
 
 #define MAKE_STATISTICS_MS 60000 /* without a heartbeat */
 #define MAKE_HEAD_MAX (4u << 20) /* the application table of 16 million ids it is not: 300 names are 25 kB */
@@ -16,7 +15,7 @@
 /* A data message that is finished. What does not fit the queue is the newest: it is dropped. */
 static void make_data(void *arg, uint8_t *data, size_t len, uint32_t records)
 {
-	struct ipfix_make *m = arg;
+	struct message_make *m = arg;
 
 	if (m->store.message)
 		m->store.message(m->store.arg, data, len, records);
@@ -27,122 +26,49 @@ static void make_data(void *arg, uint8_t *data, size_t len, uint32_t records)
 /* Statistics among the data. Without room they are left out: the next ones say the same and more. */
 static void make_options(void *arg, uint8_t *data, size_t len, uint32_t records)
 {
-	struct ipfix_make *m = arg;
+	struct message_make *m = arg;
 
 	(void)message_queue_put(&m->data, data, len, records, 0);
 }
 
 static void make_head(void *arg, uint8_t *data, size_t len, uint32_t records)
 {
-	struct ipfix_make *m = arg;
+	struct message_make *m = arg;
 
 	if (!message_queue_put(&m->head, data, len, records, 0))
 		log_warn("%s: no memory for the templates", m->output->name);
 }
 
-static uint64_t make_beat_ms(const struct ipfix_make *m)
+static uint64_t make_beat_ms(const struct message_make *m)
 {
 	uint64_t heartbeat = m->output->options.heartbeat_ms;
 
 	return heartbeat ? heartbeat : MAKE_STATISTICS_MS;
 }
 
-/* ---- IPFIX ---- */
-
-static int make_ipfix_open(struct ipfix_make *m, const struct ipfix_writer_config *c, char *err, size_t err_size)
+static const struct message_encoder *make_encoder(enum output_format format)
 {
-	return ipfix_writer_new(&m->writer, c, err, err_size);
+	return format == OUTPUT_NETFLOW9   ? &message_netflow9
+	       : format == OUTPUT_NETFLOW5 ? &message_netflow5
+					   : &message_ipfix;
 }
 
-static void make_ipfix_close(struct ipfix_make *m)
-{
-	ipfix_writer_free(m->writer);
-}
-
-static int make_ipfix_add(struct ipfix_make *m, const struct l7_record *r)
-{
-	int rc = ipfix_writer_add(m->writer, r);
-
-	return rc ? rc : 1;
-}
-
-static void make_ipfix_flush(struct ipfix_make *m)
-{
-	ipfix_writer_flush(m->writer);
-}
-
-static uint32_t make_ipfix_pending(const struct ipfix_make *m)
-{
-	return ipfix_writer_pending(m->writer);
-}
-
-static int make_ipfix_templates(struct ipfix_make *m, const struct ipfix_tables *t, struct ipfix_sink sink)
-{
-	return ipfix_writer_templates(m->writer, t, sink);
-}
-
-static int make_ipfix_statistics(struct ipfix_make *m, const struct ipfix_tables *t, struct ipfix_sink sink)
-{
-	return ipfix_writer_statistics(m->writer, t, m->datagrams, sink);
-}
-
-static int make_ipfix_interfaces(struct ipfix_make *m, const struct ipfix_interface *interfaces, size_t n,
-				 struct ipfix_sink sink)
-{
-	return ipfix_writer_interfaces(m->writer, interfaces, n, sink);
-}
-
-static int make_ipfix_apps(struct ipfix_make *m, const char *const *apps, uint32_t first, uint32_t n,
-			   struct ipfix_sink sink)
-{
-	return ipfix_writer_apps(m->writer, apps, first, n, sink);
-}
-
-static uint32_t make_ipfix_stamp(const struct ipfix_make *m, struct message *message, uint32_t sequence)
-{
-	(void)m;
-	ipfix_message_stamp(message->data, sequence, (uint32_t)(clock_wall_ms() / 1000));
-	return message->records;
-}
-
-static const struct make_encoder make_ipfix = {
-	.open = make_ipfix_open,
-	.close = make_ipfix_close,
-	.add = make_ipfix_add,
-	.flush = make_ipfix_flush,
-	.pending = make_ipfix_pending,
-	.templates = make_ipfix_templates,
-	.statistics = make_ipfix_statistics,
-	.interfaces = make_ipfix_interfaces,
-	.apps = make_ipfix_apps,
-	.stamp = make_ipfix_stamp,
-};
-
-/* ---- of all ---- */
-
-static const struct make_encoder *make_encoder(enum output_format format)
-{
-	return format == OUTPUT_NETFLOW9   ? &netflow9_encoder
-	       : format == OUTPUT_NETFLOW5 ? &netflow5_encoder
-					   : &make_ipfix;
-}
-
-void ipfix_make_flush(struct ipfix_make *m)
+void message_make_flush(struct message_make *m)
 {
 	m->encoder->flush(m);
 }
 
-uint32_t ipfix_make_pending(const struct ipfix_make *m)
+uint32_t message_make_pending(const struct message_make *m)
 {
 	return m->encoder->pending(m);
 }
 
-uint32_t ipfix_make_stamp(const struct ipfix_make *m, struct message *message, uint32_t sequence)
+uint32_t message_make_stamp(const struct message_make *m, struct message *message, uint32_t sequence)
 {
 	return m->encoder->stamp(m, message, sequence);
 }
 
-int ipfix_make_init(struct ipfix_make *m, struct output *o, size_t message_max, char *err, size_t err_size)
+int message_make_init(struct message_make *m, struct output *o, size_t message_max, char *err, size_t err_size)
 {
 	struct ipfix_writer_config c = {
 		.profile = &m->profile,
@@ -171,22 +97,22 @@ int ipfix_make_init(struct ipfix_make *m, struct output *o, size_t message_max, 
 	return 0;
 }
 
-void ipfix_make_discard(struct ipfix_make *m)
+void message_make_discard(struct message_make *m)
 {
-	ipfix_make_flush(m);
+	message_make_flush(m);
 	shared_add(&m->output->counters->dropped, m->data.flows);
 	message_queue_clear(&m->data);
 	message_queue_clear(&m->head);
 }
 
-void ipfix_make_deinit(struct ipfix_make *m)
+void message_make_deinit(struct message_make *m)
 {
-	ipfix_make_discard(m);
+	message_make_discard(m);
 	m->encoder->close(m);
 	free(m->named);
 }
 
-static void make_add(struct ipfix_make *m, const struct l7_record *r)
+static void make_add(struct message_make *m, const struct l7_record *r)
 {
 	int n = m->encoder->add(m, r);
 
@@ -197,7 +123,7 @@ static void make_add(struct ipfix_make *m, const struct l7_record *r)
 }
 
 /* One record becomes up to two, or none: the counters are of what is sent. */
-static void make_halves(struct ipfix_make *m, const struct l7_record *r)
+static void make_halves(struct message_make *m, const struct l7_record *r)
 {
 	uint64_t halves = (r->packets > 0) + (uint64_t)(r->rev_packets > 0);
 
@@ -211,7 +137,7 @@ static void make_halves(struct ipfix_make *m, const struct l7_record *r)
 	make_add(m, &m->half);
 }
 
-void ipfix_make_record(struct ipfix_make *m, const struct l7_record *r)
+void message_make_record(struct message_make *m, const struct l7_record *r)
 {
 	if (m->profile.uniflow)
 		make_halves(m, r);
@@ -220,7 +146,7 @@ void ipfix_make_record(struct ipfix_make *m, const struct l7_record *r)
 }
 
 /* What the workers have counted; `exported` is the caller's, who knows where in the stream this goes. */
-static struct ipfix_statistics make_statistics(const struct ipfix_make *m, uint64_t exported)
+static struct ipfix_statistics make_statistics(const struct message_make *m, uint64_t exported)
 {
 	const struct exporter_config *c = m->output->config;
 	struct ipfix_statistics s = {
@@ -242,7 +168,7 @@ static struct ipfix_statistics make_statistics(const struct ipfix_make *m, uint6
 	return s;
 }
 
-static struct ipfix_probe make_probe(const struct ipfix_make *m)
+static struct ipfix_probe make_probe(const struct message_make *m)
 {
 	const struct exporter_config *c = m->output->config;
 	const struct shared_output *counters = m->output->counters;
@@ -284,7 +210,7 @@ static uint64_t make_interfaces_hash(const struct ipfix_interface *interfaces, s
 }
 
 /* One was away and is back under another number: its records are not to wait for the next refresh. */
-static void make_new_interfaces(struct ipfix_make *m)
+static void make_new_interfaces(struct message_make *m)
 {
 	struct ipfix_interface interfaces[2 * SHARED_INTERFACES_MAX];
 	size_t n = make_interfaces(m->output->config, interfaces);
@@ -303,7 +229,7 @@ static uint32_t make_n_apps(const struct exporter_config *c)
 }
 
 /* There are more protocols than there were: likewise. */
-static void make_new_apps(struct ipfix_make *m)
+static void make_new_apps(struct message_make *m)
 {
 	const struct exporter_config *c = m->output->config;
 	uint32_t first = m->apps;
@@ -316,19 +242,24 @@ static void make_new_apps(struct ipfix_make *m)
 		log_error("%s: names of protocols do not fit a message", m->output->name);
 }
 
-void ipfix_make_name_apps(struct ipfix_make *m, const struct l7_record *r)
+void message_make_name_none(struct message_make *m)
+{
+	if (!m->named)
+		m->named = calloc(SHARED_NAMES_MAX, sizeof(*m->named));
+}
+
+void message_make_name_apps(struct message_make *m, const struct l7_record *r)
 {
 	const struct exporter_config *c = m->output->config;
-	const uint32_t ids[] = {r ? r->app_id : 0, r ? r->master_id : 0};
+	const uint32_t ids[] = {r->app_id, r->master_id};
 
-	if (!m->named)
-		m->named = calloc(SHARED_NAMES_MAX, sizeof(*m->named)); /* without memory all are told */
-	for (size_t i = 0; i < 2 && m->named && r; i++)
+	message_make_name_none(m);
+	for (size_t i = 0; i < 2 && m->named; i++)
 		if (ids[i] < make_n_apps(c))
 			m->named[ids[i]] = c->names->apps[ids[i]];
 }
 
-void ipfix_make_templates(struct ipfix_make *m)
+void message_make_templates(struct message_make *m)
 {
 	const struct exporter_config *c = m->output->config;
 	const struct exporter_names *names = c->names;
@@ -357,7 +288,7 @@ void ipfix_make_templates(struct ipfix_make *m)
 		memset(m->named, 0, SHARED_NAMES_MAX * sizeof(*m->named));
 }
 
-void ipfix_make_statistics(struct ipfix_make *m, bool finish, uint64_t now_ms)
+void message_make_statistics(struct message_make *m, bool finish, uint64_t now_ms)
 {
 	const struct shared_output *c = m->output->counters;
 	struct ipfix_probe probe = make_probe(m);
@@ -371,19 +302,19 @@ void ipfix_make_statistics(struct ipfix_make *m, bool finish, uint64_t now_ms)
 	m->statistics_ms = now_ms + make_beat_ms(m);
 	if (!m->encoder->statistics)
 		return;
-	ipfix_make_flush(m);
+	message_make_flush(m);
 	s = make_statistics(m, shared_get(&c->records) + shared_get(&c->recovered) + m->stored_out -
 				       shared_get(&c->dropped) - shared_get(&c->spooled));
 	if (m->encoder->statistics(m, &t, (struct ipfix_sink){make_options, m}))
 		log_error("%s: statistics do not fit a message", m->output->name);
 }
 
-int ipfix_make_wait(const struct ipfix_make *m, uint64_t now_ms)
+int message_make_wait(const struct message_make *m, uint64_t now_ms)
 {
-	return m->statistics_ms > now_ms ? (int)(m->statistics_ms - now_ms) : 0;
+	return clock_until(m->statistics_ms, now_ms);
 }
 
-bool ipfix_make_full(const struct ipfix_make *m)
+bool message_make_full(const struct message_make *m)
 {
 	/* Its halves may finish two messages, and a flush then makes another of what was left. */
 	size_t next = 3 * message_queue_cost(m->message_max);
@@ -391,7 +322,7 @@ bool ipfix_make_full(const struct ipfix_make *m)
 	return m->data.octets + next > m->data.max;
 }
 
-void ipfix_make_sent(struct ipfix_make *m, uint64_t now_ms)
+void message_make_sent(struct message_make *m, uint64_t now_ms)
 {
 	struct shared_output *c = m->output->counters;
 
@@ -402,7 +333,7 @@ void ipfix_make_sent(struct ipfix_make *m, uint64_t now_ms)
 	m->output->progress_ms = now_ms;
 }
 
-void ipfix_make_lost(struct ipfix_make *m)
+void message_make_lost(struct message_make *m)
 {
 	shared_add(&m->output->counters->dropped, m->data.head->flows);
 	message_queue_drop(&m->data);

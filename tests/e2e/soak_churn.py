@@ -7,16 +7,12 @@
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+TEST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "test_churn.py")
 
 
 def main(rounds="60"):
     os.environ["L7_CHURN_ROUNDS"] = rounds
-    import l7  # pylint: disable=import-outside-toplevel
-    import test_churn  # pylint: disable=import-outside-toplevel
-    del sys.argv[1:]
-    sys.modules["__main__"].Churn = test_churn.Churn
-    l7.main()
+    os.execv(sys.executable, (sys.executable, TEST))
 
 
 if __name__ == "__main__":

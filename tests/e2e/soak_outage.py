@@ -7,16 +7,12 @@
 import os
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+TEST = os.path.join(os.path.dirname(os.path.abspath(__file__)), "test_outage.py")
 
 
 def main(seconds="300", rate="5000"):
     os.environ.update(L7_OUTAGE_SECONDS=seconds, L7_OUTAGE_RATE=rate)
-    import l7  # pylint: disable=import-outside-toplevel
-    import test_outage  # pylint: disable=import-outside-toplevel
-    sys.argv[1:] = ["Outage.test_away"]
-    sys.modules["__main__"].Outage = test_outage.Outage
-    l7.main()
+    os.execv(sys.executable, (sys.executable, TEST, "Outage.test_away"))
 
 
 if __name__ == "__main__":

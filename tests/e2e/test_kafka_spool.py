@@ -2,10 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """kafka with a spool: what becomes of records while brokers are away, the probe killed, a message refused."""
 import collections
-import contextlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import unittest
@@ -133,17 +131,6 @@ class Faults(Spooled):
         process.wait_until("l7probe captures", lambda: "capturing on" in process.err)
         return process
 
-    @contextlib.contextmanager
-    def flooding(self, count):
-        rest = subprocess.Popen((sys.executable, "-c", f"import flood; flood.send({count}, {RATE})"),
-                                env={**os.environ, "PYTHONPATH": os.path.join(l7.ROOT, "tests", "lib")})
-        try:
-            yield
-            self.assertEqual(0, rest.wait(120))
-        finally:
-            rest.kill()
-            rest.wait()
-
     def newest(self):
         """Number of the last record that waits on disk."""
         lines = l7.run((l7.L7PROBE, "spool", "drain", self.folder)).out.splitlines()
@@ -164,7 +151,7 @@ class Faults(Spooled):
         with kafka.Cluster() as k:
             k.create_topic("flows", partitions=4)
             with self.live(k.bootstrap) as probe:
-                with self.flooding(count):
+                with flood.running(count, RATE):
                     l7.wait_for("some are there", lambda: k.count("flows") > count // 10)
                     k.node.kill()
                 k.node.start()
@@ -182,7 +169,7 @@ class Faults(Spooled):
         with kafka.Cluster() as k:
             k.create_topic("flows", partitions=1)
             with self.live(k.bootstrap) as probe:
-                with self.flooding(count):
+                with flood.running(count, RATE):
                     l7.wait_for("some are there", lambda: k.count("flows") > 0)
                     k.node.kill()
                 l7.wait_for("the last record is on disk", lambda: self.newest() == count - 1)

@@ -10,7 +10,6 @@ import contextlib
 import glob
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,19 +28,6 @@ def memory(pid):
     """Octets of a process, what it shares by its share."""
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
         return 1024 * int(re.search(r"^Pss: +(\d+)", f.read(), re.M).group(1))
-
-
-@contextlib.contextmanager
-def flooding(test, count, rate=RATE):
-    """Datagrams, each a flow, while `with` lasts and until all are sent."""
-    sender = subprocess.Popen((sys.executable, "-c", f"import flood; flood.send({count}, {rate})"),
-                              env={**os.environ, "PYTHONPATH": os.path.join(l7.ROOT, "tests", "lib")})
-    try:
-        yield sender
-        test.assertEqual(0, sender.wait(60 + 2 * count / rate))
-    finally:
-        sender.kill()
-        sender.wait()
 
 
 @unittest.skipUnless(l7.can_capture() and l7.is_root(), "needs root")
@@ -95,7 +81,7 @@ class Outage(unittest.TestCase):
         self.keeper.start()
         with self.live() as probe:
             exporter = l7.all_children(probe.child.pid)[0]
-            with flooding(self, count):
+            with flood.running(count, RATE):
                 l7.wait_for("some are there", lambda: self.keeper.count() > RATE // 2)
                 before = memory(exporter)
                 self.keeper.kill()
@@ -123,7 +109,7 @@ class Outage(unittest.TestCase):
         count = RATE * 6
         self.keeper.start(lazy=0.05)
         with self.live() as probe:
-            with flooding(self, count):
+            with flood.running(count, RATE):
                 for kills in range(5):
                     l7.wait_for("it reads", lambda: self.keeper.count() > (kills + 1) * RATE // 4)
                     self.keeper.kill()
@@ -140,7 +126,7 @@ class Outage(unittest.TestCase):
         """-9 while the collector is away: all that was on disk comes, before what is new."""
         count = RATE * 2
         with self.live() as probe:
-            with flooding(self, count):
+            with flood.running(count, RATE):
                 pass
             l7.wait_for("the last is on disk", lambda: self.waiting() == count)
             pids = [probe.child.pid, *l7.all_children(probe.child.pid)]
@@ -149,7 +135,7 @@ class Outage(unittest.TestCase):
             l7.wait_for("nobody has the spool", lambda: not any(l7.status_of(pid) for pid in pids))
         self.keeper.start()
         with self.live() as probe:
-            with flooding(self, RATE):
+            with flood.running(RATE, RATE):
                 pass
             l7.wait_for("all are there", lambda: self.keeper.count() >= count + RATE)
             done = probe.stop()
@@ -161,7 +147,7 @@ class Outage(unittest.TestCase):
         """The oldest goes, so much is counted, and the rest comes in order."""
         count = RATE * 4
         with self.live(options="&spool_size=1048576") as probe:
-            with flooding(self, count):
+            with flood.running(count, RATE):
                 pass
             l7.wait_for("it is full", lambda: "records dropped so far" in probe.err)
             self.assertLess(self.on_disk(), 1_200_000)
@@ -176,7 +162,7 @@ class Outage(unittest.TestCase):
         os.mkdir(self.folder, 0o700)
         script = f'mount -t tmpfs -o size=3m none {self.folder} && exec "$@"'
         with self.live(options="&spool_size=8388608", before=("unshare", "-m", "sh", "-c", script, "sh")) as probe:
-            with flooding(self, count):
+            with flood.running(count, RATE):
                 pass
             l7.wait_for("it is full", lambda: "records dropped so far" in probe.err)
             self.keeper.start()
@@ -201,7 +187,7 @@ class Outage(unittest.TestCase):
         """A segment with an octet changed, files of next year: one batch is lost, counted, and said; all others come."""
         count = RATE * 2
         with self.live() as probe:
-            with flooding(self, count):
+            with flood.running(count, RATE):
                 pass
             l7.wait_for("the last is on disk", lambda: self.waiting() == count)
             self.assertEqual(0, probe.stop().status)

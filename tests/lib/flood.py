@@ -3,7 +3,11 @@
 Many flows of one datagram each on the loopback, at a steady rate: each is a record. The servers' addresses are 127.64.0.0/16, of which
 so many are used; what l7probe is to look at is "udp and dst net 127.64.0.0/16".
 """
+import contextlib
+import os
 import socket
+import subprocess
+import sys
 import time
 
 NET = "127.64.0.0/16"
@@ -29,3 +33,17 @@ def send(count, rate, hosts=500, first=0):
             sent = due
             time.sleep(PIECE_S)
     return count * (20 + 8 + 5)
+
+
+@contextlib.contextmanager
+def running(count, rate, first=0):
+    """The same by a process of its own, while `with` lasts and until all are sent."""
+    sender = subprocess.Popen((sys.executable, "-c", f"import flood; flood.send({count}, {rate}, first={first})"),
+                              env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.abspath(__file__))})
+    try:
+        yield sender
+        if sender.wait(120 + 2 * count / rate):
+            raise AssertionError(f"the sender ended with {sender.returncode}")
+    finally:
+        sender.kill()
+        sender.wait()

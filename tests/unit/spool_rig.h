@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/log.h"
 #include "spool/spool.h"
 
 #define RIG_BATCHES 4096
@@ -61,6 +62,21 @@ uint64_t rig_size(const char *folder, const char *file);
 /* Removes all that is in a directory; fewer calls than rm needs. */
 void rig_empty(const char *folder);
 uint32_t rig_random(uint32_t *state);
+
+/* Of a group of tests: errors alone are said, and nothing is left. */
+static inline int rig_setup(void **state)
+{
+	(void)state;
+	log_init("test", LOG_LEVEL_ERROR);
+	return 0;
+}
+
+static inline int rig_teardown(void **state)
+{
+	(void)state;
+	rig_disk_free();
+	return 0;
+}
 
 /* ---- batches ---- */
 

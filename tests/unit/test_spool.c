@@ -494,20 +494,6 @@ static void test_waits_end(void **state)
 	spool_close(s);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	log_init("test", LOG_LEVEL_ERROR);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	rig_disk_free();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,5 +518,5 @@ int main(void)
 		cmocka_unit_test(test_waits_end),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
 }

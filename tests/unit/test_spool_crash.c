@@ -506,20 +506,6 @@ static void test_failed_sync(void **state)
 	spool_fault_now = SPOOL_FAULT_NONE;
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	log_init("test", LOG_LEVEL_ERROR);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	rig_disk_free();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -528,5 +514,5 @@ int main(void)
 		cmocka_unit_test(test_errors),     cmocka_unit_test(test_failed_sync),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
 }

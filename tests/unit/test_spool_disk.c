@@ -200,20 +200,6 @@ static void test_low_disk(void **state)
 	spool_close(s);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	log_init("test", LOG_LEVEL_ERROR);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	rig_disk_free();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -222,5 +208,5 @@ int main(void)
 		cmocka_unit_test(test_not_removed),     cmocka_unit_test(test_low_disk),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
 }

@@ -642,20 +642,6 @@ static void test_unreadable_at_start(void **state)
 	spool_close(s);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	log_init("test", LOG_LEVEL_ERROR);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	rig_disk_free();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -678,5 +664,5 @@ int main(void)
 		cmocka_unit_test(test_unreadable_at_start),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, rig_setup, rig_teardown);
 }

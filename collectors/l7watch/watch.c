@@ -228,13 +228,14 @@ static int64_t watch_clock(uint64_t export_ms, uint64_t came_ms)
 void watch_about(void *arg, const struct ipfix_about *a)
 {
 	struct watch *w = arg;
-	/* To the millisecond: the wake-up may be a while ago. */
-	uint64_t came_ms = w->input.arrived_ms ? watch_arrival(w) : clock_wall_ms();
-	int64_t clock_ms = watch_clock(a->export_ms, came_ms);
-	bool wrong = clock_ms > (int64_t)WATCH_SKEW_MS || clock_ms < -(int64_t)WATCH_SKEW_MS;
 	struct ipfix_about replayed;
+	int64_t clock_ms = 0;
+	bool wrong;
 
 	if (!w->options.replay) {
+		if (a->has & IPFIX_HAS_INIT) /* to the millisecond: the wake-up may be a while ago */
+			clock_ms = watch_clock(a->export_ms, w->input.arrived_ms ? watch_arrival(w) : clock_wall_ms());
+		wrong = clock_ms > (int64_t)WATCH_SKEW_MS || clock_ms < -(int64_t)WATCH_SKEW_MS;
 		exporters_about(&w->exporters, a, w->wall_ms, clock_ms, wrong);
 		return;
 	}

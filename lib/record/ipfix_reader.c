@@ -572,6 +572,7 @@ static void ipfix_tell(struct ipfix_message *m)
 	d->counts |= (a->has & IPFIX_HAS_COUNT << IPFIX_EXPORTED) != 0;
 	if (!m->sink->about || !(options || (d->counts ? data || m->uncounted : data && !d->heard)))
 		return;
+	a->news = options || !d->heard;
 	d->heard = true;
 	a->exporter = ipfix_exporter(d, name);
 	a->address = m->s->peer;

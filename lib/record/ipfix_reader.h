@@ -125,6 +125,7 @@ struct ipfix_about {
 	bool ordered; /* what was exported before this was on its way before this */
 	bool unsure;  /* there are records in it that cannot be counted */
 	bool heard;   /* there are others, of flows or options */
+	bool news;    /* the exporter says something of itself, or is heard for the first time in this session */
 	bool has_packets;
 	uint32_t has;       /* IPFIX_HAS_*, of INIT, counts and texts */
 	uint32_t records;   /* flow records in it, but for doubles and those of an earlier stream */

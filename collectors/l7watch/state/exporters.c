@@ -231,7 +231,8 @@ void exporters_about(struct exporters *e, const struct ipfix_about *a, uint64_t 
 	struct exporters_entry *x = exporters_get(e, a->exporter, strlen(a->exporter));
 	uint64_t lost;
 
-	exporters_take(x, a);
+	if (a->news)
+		exporters_take(x, a);
 	if (a->heard) {
 		x->heard_ms = wall_ms;
 		exporters_tell(x, EXPORTERS_SILENT, false, "is heard again");

@@ -34,6 +34,13 @@ def sets(message):
     return found
 
 
+def established(ports):
+    """Connections of this machine's that have been made to these ports."""
+    with open("/proc/net/tcp", encoding="ascii") as f:
+        rows = [line.split() for line in f.readlines()[1:]]
+    return sum(int(row[1].rsplit(":", 1)[1], 16) in ports and row[3] == "01" for row in rows)
+
+
 class Lossy:
     """Hands datagrams on, those of each sender from a port of its own, but for some with flows; knows how many records were in these."""
 
@@ -119,6 +126,7 @@ class Churn(unittest.TestCase):
         ports = l7.free_port(), l7.free_port(socket.SOCK_DGRAM)
         self.watch = stack.enter_context(l7.Watch("version: 1\nrules: []\n", more=(
             "-l", f"ipfix+tls://127.0.0.1:{ports[0]}?cert={server.cert}&key={server.key}", "-l", f"ipfix+udp://127.0.0.1:{ports[1]}")))
+        self.streams = self.watch.port, ports[0]
         self.lossy = stack.enter_context(Lossy(ports[1]))
         self.outputs = {"tcp": f"ipfix+tcp://127.0.0.1:{self.watch.port}", "udp": f"ipfix+udp://127.0.0.1:{self.lossy.port}?rate=20000",
                         "tls": f"ipfix+tls://127.0.0.1:{ports[0]}?ca={authority.cert}"}
@@ -150,6 +158,7 @@ class Churn(unittest.TestCase):
             self.start(kinds[i * 37 % 100])  # mixed
         for _ in range(ROUNDS):
             l7.wait_for("100 are there", lambda: sum(p.child.poll() is None for _, p in self.probes) == 100)
+            l7.wait_for("those of connections have one", lambda: established(self.streams) == TCP + TLS)
             for kind in self.end(50):
                 self.start(kind)
         self.end(100)

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "exporter_rig.h"
 
+#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "base/wire.h"
 
 #define SLOTS 1024
 
@@ -151,4 +155,46 @@ void rig_check_identity(const struct rig *g)
 {
 	for (size_t i = 0; i < g->config.n_outputs; i++)
 		assert_int_equal(COUNTER(g, i, records), COUNTER(g, i, sent) + COUNTER(g, i, dropped));
+}
+
+int rig_bind(int type, int *port, int buffer)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)*port)};
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), on = 1;
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (buffer)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
+	if (type == SOCK_DGRAM && buffer) /* past what the system allows, if we may */
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer));
+	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
+	*port = ntohs(a.sin_port);
+	return fd;
+}
+
+static bool rig_read(int fd, uint8_t *to, size_t n)
+{
+	while (n) {
+		ssize_t got = read(fd, to, n);
+
+		if (got <= 0)
+			return false;
+		to += got;
+		n -= (size_t)got;
+	}
+	return true;
+}
+
+size_t rig_message(int fd, uint8_t message[65536])
+{
+	size_t len;
+
+	if (!rig_read(fd, message, 4))
+		return 0;
+	len = wire_be16(message + 2);
+	assert_true(len > 16);
+	return rig_read(fd, message + 4, len - 4) ? len : 0;
 }

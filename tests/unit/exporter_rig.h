@@ -50,6 +50,11 @@ void rig_deinit(struct rig *g);
 
 #define COUNTER(g, output, name) shared_get(&(g)->shared->outputs[output].name)
 
+/* A socket on the loopback; port 0: one that is free, and stays ours though nobody listens. `buffer` octets to receive, 0: as usual. */
+int rig_bind(int type, int *port, int buffer);
+/* The next message of IPFIX of a connection, and its octets: 0 if it has ended, perhaps inside of one. */
+size_t rig_message(int fd, uint8_t message[65536]);
+
 /* Every output: what was given is sent or dropped, nothing else. */
 void rig_check_identity(const struct rig *g);
 

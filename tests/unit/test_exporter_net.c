@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The exporter as it runs: IPFIX over TCP and UDP, to sinks that behave well and badly. */
-#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,45 +39,13 @@ static void received_flow(struct oracle *o, void *arg)
 		got->distinct++;
 }
 
-/* On the loopback; port 0: one that is free, and stays ours though nobody listens. */
-static int bind_to(int type, int *port, int buffer)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)*port)};
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), on = 1;
-
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (buffer)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer));
-	if (type == SOCK_DGRAM && buffer) /* past what the system allows, if we may */
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &buffer, sizeof(buffer));
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	*port = ntohs(a.sin_port);
-	return fd;
-}
-
 static int listen_on(int type, int *port, int buffer)
 {
-	int fd = bind_to(type, port, buffer);
+	int fd = rig_bind(type, port, buffer);
 
 	if (type == SOCK_STREAM)
 		assert_int_equal(listen(fd, 4), 0);
 	return fd;
-}
-
-static bool read_exactly(int fd, uint8_t *to, size_t n)
-{
-	while (n) {
-		ssize_t got = read(fd, to, n);
-
-		if (got <= 0)
-			return false;
-		to += got;
-		n -= (size_t)got;
-	}
-	return true;
 }
 
 /*
@@ -94,12 +61,7 @@ static unsigned sink_connection(int fd, struct received *got, unsigned limit, un
 	assert_true(oracle_init(&o, 32473));
 	o.flow = received_flow;
 	o.arg = got;
-	while (n < limit && read_exactly(fd, message, 4)) {
-		size_t len = wire_be16(message + 2);
-
-		assert_true(len > 16);
-		if (!read_exactly(fd, message + 4, len - 4))
-			break; /* the connection was cut inside it: it will come whole on the next */
+	for (size_t len; n < limit && (len = rig_message(fd, message));) {
 		if (n == 0)
 			assert_int_equal(wire_be16(message + 16), 2); /* a template set */
 		assert_int_equal(wire_be32(message + 8), (uint32_t)oracle_records(&o));
@@ -238,7 +200,7 @@ static void test_tcp_never_reads(void **state)
 /* Nobody there at all, reading a file: it does not hold up the end for ever. */
 static void test_tcp_nobody(void **state)
 {
-	int port = 0, nobody = bind_to(SOCK_STREAM, &port, 0);
+	int port = 0, nobody = rig_bind(SOCK_STREAM, &port, 0);
 	struct rig g;
 	char uri[80];
 

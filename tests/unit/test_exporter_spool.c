@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The exporter with a spool, killed or without a collector, started again: what a collector has in the end. */
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <signal.h>
 #include <stdio.h>
@@ -44,33 +43,6 @@ static void received_flow(struct oracle *o, void *arg)
 	got->newest = place;
 }
 
-static int listen_at(int *port)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)*port)};
-	socklen_t len = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-
-	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-	*port = ntohs(a.sin_port);
-	return fd; /* bound; who wants to be connected to listens */
-}
-
-static bool read_exactly(int fd, uint8_t *to, size_t n)
-{
-	while (n) {
-		ssize_t got = read(fd, to, n);
-
-		if (got <= 0)
-			return false;
-		to += got;
-		n -= (size_t)got;
-	}
-	return true;
-}
-
 /* Reads a connection to its end, which it asks for after `limit` messages: so all that its TCP has taken is read. */
 static void sink_connection(int fd, struct received *got, unsigned limit)
 {
@@ -81,14 +53,9 @@ static void sink_connection(int fd, struct received *got, unsigned limit)
 	assert_true(oracle_init(&o, 32473));
 	o.flow = received_flow;
 	o.arg = got;
-	for (unsigned n = 0; read_exactly(fd, message, 4); n++) {
-		size_t len = wire_be16(message + 2);
-
+	for (size_t len, n = 0; (len = rig_message(fd, message)); n++) {
 		if (n == limit)
 			shutdown(fd, SHUT_WR);
-		assert_true(len > 16);
-		if (!read_exactly(fd, message + 4, len - 4))
-			break;
 		assert_int_equal(wire_be32(message + 8), (uint32_t)oracle_records(&o));
 		assert_true(oracle_message(&o, message, len));
 	}
@@ -114,7 +81,7 @@ static void place_init(struct place *p, const char *more)
 
 	strcpy(p->folder, "/tmp/l7spool-XXXXXX");
 	assert_non_null(mkdtemp(p->folder));
-	p->server = listen_at(&port);
+	p->server = rig_bind(SOCK_STREAM, &port, 0); /* who wants to be connected to listens */
 	snprintf(p->uri, sizeof(p->uri), "ipfix+tcp://127.0.0.1:%d?spool=%s%s", port, p->folder, more);
 	p->got = calloc(1, sizeof(*p->got));
 	assert_non_null(p->got);

@@ -11,6 +11,7 @@
 #define UDP_BACKOFF_MIN_MS 100
 #define UDP_BACKOFF_MAX_MS 5000
 #define UDP_SEND_BUFFER (1 << 20)
+#define UDP_AGAIN_MS 60000
 
 void net_udp_init(struct net_udp *u, const char *host, const char *port)
 {
@@ -56,6 +57,7 @@ static enum net_udp_event udp_open(struct net_udp *u, uint64_t now_ms)
 			(void)!setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 			u->backoff_ms = UDP_BACKOFF_MIN_MS;
 			u->fd = fd;
+			u->again_ms = now_ms + UDP_AGAIN_MS;
 			return NET_UDP_READY;
 		}
 		if (fd >= 0) {
@@ -70,13 +72,56 @@ static enum net_udp_event udp_open(struct net_udp *u, uint64_t now_ms)
 	return udp_fail(u, known ? u->why : strerror(EHOSTUNREACH), now_ms);
 }
 
+/* Whether what is sent to is among them. Of a name with more addresses than there is room for nobody knows. */
+static bool udp_still(struct net_udp *u, const struct net_addresses *found)
+{
+	const struct sockaddr_storage *to = &u->addresses.list[u->address].addr;
+	socklen_t len = u->addresses.list[u->address].len;
+
+	for (size_t i = 0; i < found->n; i++) {
+		if (found->list[i].len == len && memcmp(&found->list[i].addr, to, len) == 0) {
+			u->addresses = *found;
+			u->address = i;
+			return true;
+		}
+	}
+	return found->n == NET_ADDRESSES_MAX;
+}
+
+/* A name server that does not answer changes nothing. */
+static enum net_udp_event udp_again(struct net_udp *u, uint64_t now_ms)
+{
+	struct net_addresses found = {.n = 0};
+	const char *why = "";
+	int rc;
+
+	if (!u->resolve) {
+		if (now_ms < u->again_ms)
+			return NET_UDP_NOTHING;
+		u->again_ms = now_ms + UDP_AGAIN_MS;
+		u->resolve = net_resolve_start(u->host, u->port, SOCK_DGRAM);
+	}
+	rc = u->resolve ? net_resolve_result(u->resolve, &found, &why) : -EAGAIN;
+	if (rc == -EAGAIN)
+		return NET_UDP_NOTHING;
+	net_resolve_free(u->resolve);
+	u->resolve = NULL;
+	if (rc || udp_still(u, &found))
+		return NET_UDP_NOTHING;
+	close(u->fd);
+	u->fd = -1;
+	u->addresses = found;
+	u->address = 0;
+	return udp_open(u, now_ms);
+}
+
 enum net_udp_event net_udp_step(struct net_udp *u, uint64_t now_ms)
 {
 	const char *why = "";
 	int rc;
 
 	if (u->fd >= 0)
-		return NET_UDP_NOTHING;
+		return udp_again(u, now_ms);
 	if (u->addresses.n)
 		return udp_open(u, now_ms);
 	if (!u->resolve) {

@@ -24,6 +24,8 @@ struct net_udp {
 	struct net_addresses addresses;
 	size_t address;
 	uint64_t next_ms; /* when to try again */
+	uint64_t
+		again_ms; /* when the name is looked up again, though all is well: nobody tells that a receiver has moved */
 	uint32_t backoff_ms;
 	uint64_t refused; /* datagrams that a host answered with "nobody listens" */
 	const char *reason;
@@ -34,7 +36,10 @@ struct net_udp {
 void net_udp_init(struct net_udp *u, const char *host, const char *port);
 void net_udp_deinit(struct net_udp *u);
 
-/* Takes the next step to a socket; nothing once there is one. */
+/*
+ * Takes the next step to a socket. Once there is one the name is looked up again each minute; the socket stays as it is unless its
+ * address is none of the name's any more.
+ */
 enum net_udp_event net_udp_step(struct net_udp *u, uint64_t now_ms);
 
 /* As net_tcp_wait(). */

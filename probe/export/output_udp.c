@@ -131,13 +131,25 @@ static void udp_send(struct output *o, struct udp *u, uint64_t now_ms)
 		o->progress_ms = now_ms;
 }
 
+/* Another socket, for a receiver that knows nothing yet. */
+static void udp_ready(const struct output *o, struct udp *u)
+{
+	const struct net_addresses *a = &u->net.addresses;
+	char to[NET_ADDRESS_TEXT];
+
+	if (u->refresh_ms)
+		log_info("%s: goes to %s now", o->name,
+			 net_address_format(&a->list[u->net.address].addr, a->list[u->net.address].len, to));
+	u->refresh_ms = 0;
+}
+
 static void udp_step(struct output *o, uint64_t now_ms)
 {
 	struct udp *u = o->state;
 
 	switch (net_udp_step(&u->net, now_ms)) {
 	case NET_UDP_READY:
-		u->refresh_ms = 0;
+		udp_ready(o, u);
 		u->failed = false;
 		break;
 	case NET_UDP_FAILED:

@@ -81,7 +81,8 @@ int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints
 	collector.asked++;
 	numeric.ai_flags = AI_NUMERICHOST;
 	for (int i = 0; i < 3 && collector.addresses[i]; i++) {
-		assert_int_equal(next(collector.addresses[i], port, &numeric, end), 0);
+		if (next(collector.addresses[i], port, &numeric, end))
+			return EAI_AGAIN;
 		end = &(*end)->ai_next;
 	}
 	return 0;
@@ -456,6 +457,55 @@ static void test_udp_listen(void **state)
 	net_udp_deinit(&u);
 }
 
+/* Steps at `now_ms` until the answer that was asked for is there and taken. */
+static enum net_udp_event udp_asked(struct net_udp *u, uint64_t now_ms)
+{
+	enum net_udp_event e = net_udp_step(u, now_ms);
+
+	for (int i = 0; i < 30000 && u->resolve; i++) {
+		usleep(1000);
+		e = net_udp_step(u, now_ms);
+	}
+	assert_null(u->resolve);
+	return e;
+}
+
+/* The receiver moves, and nobody tells: its name is looked up each minute. What stays among its addresses stays as it is. */
+static void test_udp_moves(void **state)
+{
+	struct net_udp u;
+	char port[8];
+	int server = listen_on(SOCK_DGRAM, port, 0), fd;
+
+	(void)state;
+	collector.asked = 0;
+	memcpy(collector.addresses, (const char *[3]){"127.0.0.2", "127.0.0.1", NULL}, sizeof(collector.addresses));
+	net_udp_init(&u, "collector", port);
+	assert_int_equal(udp_asked(&u, 1), NET_UDP_READY);
+	fd = u.fd;
+	assert_int_equal(udp_asked(&u, 60000), NET_UDP_NOTHING);
+	assert_int_equal(collector.asked, 1); /* not yet a minute */
+
+	memcpy(collector.addresses, (const char *[3]){"127.0.0.3", "127.0.0.2", NULL}, sizeof(collector.addresses));
+	assert_int_equal(udp_asked(&u, 60001), NET_UDP_NOTHING);
+	assert_int_equal(collector.asked, 2);
+	assert_int_equal(u.fd, fd);
+	assert_int_equal(u.address, 1);
+
+	memcpy(collector.addresses, (const char *[3]){"127.0.0.1", NULL, NULL}, sizeof(collector.addresses));
+	assert_int_equal(udp_asked(&u, 120000), NET_UDP_NOTHING);
+	assert_int_equal(udp_asked(&u, 120001), NET_UDP_READY);
+	assert_int_equal(net_udp_send(&u, "hello", 5), 0);
+	assert_int_equal(recv(server, (char[16]){0}, 16, 0), 5);
+
+	collector.addresses[0] = "no address"; /* the name server is ill: nothing changes */
+	assert_int_equal(udp_asked(&u, 180001), NET_UDP_NOTHING);
+	assert_int_equal(collector.asked, 4);
+	assert_int_equal(net_udp_send(&u, "hello", 5), 0);
+	net_udp_deinit(&u);
+	close(server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -463,7 +513,7 @@ int main(void)
 		cmocka_unit_test(test_peer_leaves), cmocka_unit_test(test_back_off),
 		cmocka_unit_test(test_stall),       cmocka_unit_test(test_back_off_from_who_closes),
 		cmocka_unit_test(test_udp),         cmocka_unit_test(test_udp_listen),
-		cmocka_unit_test(test_udp),         cmocka_unit_test(test_jitter),
+		cmocka_unit_test(test_udp_moves),   cmocka_unit_test(test_jitter),
 		cmocka_unit_test(test_keepalive),   cmocka_unit_test(test_name_again),
 		cmocka_unit_test(test_source),      cmocka_unit_test(test_source_away),
 		cmocka_unit_test(test_source_udp),

@@ -20,11 +20,13 @@ import frames  # noqa: E402
 import ipfix  # noqa: E402
 import kafka  # noqa: E402
 import l7  # noqa: E402
+import netflow  # noqa: E402
 import pcapio  # noqa: E402
 
 CAPTURES = ("1kxun.pcap", "telegram.pcap", "teams.pcap", "whatsapp_login_call.pcap")
 SOURCE, DESTINATION, PORT = (0, 8), (0, 12), (0, 11)
 SO_ATTACH_FILTER = 26
+SO_RCVBUFFORCE = 33
 RULES = "version: 1\nrules: []\n"
 
 
@@ -105,6 +107,16 @@ class Collector:
 def flow_key(record):
     return (str(ipaddress.ip_address(record[SOURCE])), str(ipaddress.ip_address(record[DESTINATION])),
             ipfix.number(record, PORT))
+
+
+class IpfixFlows(ipfix.Reader):
+    def keys(self):
+        return {flow_key(r) for r in self.records}
+
+
+class NetflowFlows(netflow.Reader):
+    def keys(self):
+        return {(half.src, half.dst, half.dport) for half in self.halves}
 
 
 class Traffic:
@@ -276,21 +288,29 @@ class Live(unittest.TestCase):
         self.end(process)
 
     def test_udp(self):
+        self.check_udp("ipfix+udp", IpfixFlows)
+
+    def test_netflow9(self):
+        self.check_udp("netflow9+udp", NetflowFlows)
+
+    def check_udp(self, scheme, flows):
         """A host that refuses datagrams is away at once, and is there again when it refuses none any more."""
         ports = [l7.free_port(socket.SOCK_DGRAM) for _ in range(2)]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second:
             second.bind(("127.0.0.1", ports[1]))
-            process = self.launch(f"ipfix+udp://127.0.0.1:{port}?failover=centre" for port in ports)
+            second.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+            process = self.launch(f"{scheme}://127.0.0.1:{port}?failover=centre" for port in ports)
             self.rounds_until("the other has the records", lambda: f":{ports[1]} now" in process.err)
             given = self.traffic.round()
-            reader = ipfix.Reader()
+            reader = flows()
             second.settimeout(0.2)
             self.rounds_until("they come", lambda: self.take(second, reader, given))
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
                 first.bind(("127.0.0.1", ports[0]))
+                first.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
                 l7.wait_for("the first has them again", lambda: f":{ports[0]} now" in process.err)
                 given = self.traffic.round()
-                reader = ipfix.Reader()
+                reader = flows()
                 first.settimeout(0.2)
                 self.rounds_until("they come", lambda: self.take(first, reader, given))
             self.assertEqual(0, process.stop().status)
@@ -329,7 +349,7 @@ class Live(unittest.TestCase):
             while True:
                 reader.feed(source.recv(65536))
         except socket.timeout:
-            return set(keys) <= {flow_key(r) for r in reader.records}
+            return set(keys) <= reader.keys()
 
 
 def connected(port):

@@ -57,10 +57,11 @@ def by_seed(count, seed):
     path = damage.temporary(f"fragments-{seed}.pcap")
     damage.fragmented(path, seed, FRAMES)
     count.attempt(f"damaged fragments, seed {seed}", path)
-    for how, more in (({"but": damage.NOT_SWAPPED}, ()), ({"only": damage.NOT_SWAPPED}, ("-o", "capwap.swap_fc:FALSE"))):
-        path = damage.temporary(f"tunnels-{seed}.pcap")
+    for name, how, more in (("tunnels", {"but": damage.NOT_SWAPPED}, ()),
+                            ("capwap", {"only": damage.NOT_SWAPPED}, ("-o", "capwap.swap_fc:FALSE"))):
+        path = damage.temporary(f"{name}-{seed}.pcap")
         damage.tunnelled(path, seed, EACH, **how)
-        count.attempt(f"damaged tunnels, seed {seed}", path, more)
+        count.attempt(f"damaged {name}, seed {seed}", path, more)
     for path, more in damage.linked(seed, EACH):
         count.attempt(f"damaged frames, {os.path.basename(path)}", path, more)
 

@@ -24,7 +24,7 @@ L7WATCH = os.path.join(l7.SANITIZE, "l7watch")
 HEAD = 4 * (4 + PROCESSES)
 SIZE = HEAD + 2 * 8 * PROCESSES * CALLS
 HUNG = 100  # s
-CHANCE = re.compile(re.escape(tempfile.gettempdir()) + r"/l7alloc-\w+|127\.0\.0\.1:\d+")  # what each run has of its own
+CHANCE = re.compile(re.escape(tempfile.gettempdir()) + r"/l7alloc-\w+|127\.0\.0\.1:\d+|\d+ min behind")  # what each run has of its own
 
 RULES = """
 version: 1

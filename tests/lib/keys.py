@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The keys of flows that tshark reads in a capture, packet by packet, beside those that l7probe reports."""
 import collections
+import functools
 import itertools
 import os
 import subprocess
@@ -11,6 +12,8 @@ import l7
 # Each packet for itself: nothing is put together.
 OPTIONS = ("ip.defragment:FALSE", "ipv6.defragment:FALSE", "ipv6.tso_support:TRUE", "tcp.desegment_tcp_streams:FALSE",
            "wlan.defragment:FALSE", "capwap.reassemble:FALSE")
+# In what it cannot place it looks for these, and once it has found one it takes all between the two ends for it.
+SOUGHT = "tshark", "-G", "heuristic-decodes"
 SKIPPED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keys.lua")
 # tshark's layers: those of IP, with source, destination and protocol; those between IP and what it carries, with the protocol that
 # follows; those that have ports, with their number.
@@ -27,9 +30,17 @@ FIELDS = ("frame.protocols", *ENDS["ip"], *ENDS["ipv6"], *BETWEEN.values(),
           "ipv6.opt.type", *itertools.chain(*PORTS.values()), *itertools.chain(*FRAGMENT.values()))
 
 
+@functools.cache
+def not_sought():
+    """Arguments of tshark: in UDP it is to look for no protocol but Teredo, which has its port, too, and to pass over one header of GTP."""
+    table = subprocess.run(SOUGHT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=60).stdout
+    names = {name for under, name, *_ in map(str.split, table.splitlines()) if under == "udp"} - {"teredo"} | {"nrup"}
+    return [word for name in sorted(names) for word in ("--disable-protocol", name)]
+
+
 def packets(path, *more):
     """Yields {field: [texts]} of each frame. more: arguments of tshark."""
-    argv = ["tshark", "-n", "-r", path, "-X", "lua_script:" + SKIPPED, "-d", "udp.port==8472,vxlan", *more]
+    argv = ["tshark", "-n", "-r", path, "-X", "lua_script:" + SKIPPED, "-d", "udp.port==8472,vxlan", *not_sought(), *more]
     for option in OPTIONS:
         argv += ["-o", option]
     argv += ["-T", "fields", "-E", "occurrence=a"]
@@ -53,7 +64,8 @@ class Packet:
     that come after that header and before the next; of a later fragment, and of what has none, they are 0.
 
       keys      {key: pairs of addresses between which the packet is a fragment, so far}
-      stopped   the pair between which it is, if tshark stops in an option of GREEDY, else None
+      stopped   the pair between which it is, if tshark stops in an option of GREEDY or in Shim6, of which it wants to show more
+                than the header's length, else None
     """
 
     def __init__(self, fields):
@@ -65,7 +77,8 @@ class Packet:
             if layer in QUOTES:
                 break
             self.pass_layer(layer)
-        if layer in OPTIONS6 and self.ends and int((["0"] + fields["ipv6.opt.type"])[-1], 0) in GREEDY:
+        greedy = layer in OPTIONS6 and int((["0"] + fields["ipv6.opt.type"])[-1], 0) in GREEDY
+        if (greedy or layer == "shim6") and self.ends:
             self.stopped = tuple(sorted(self.ends))
         self.note()
 

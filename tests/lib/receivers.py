@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tests of receivers have in common: the files of etc/interop, which captures, what is to arrive of them, and how a receiver is run.
+
+A receiver's record is read into halves (netflow.Half), one for each direction, and these are compared with those of the probe's own JSON.
+"""
+import collections
+import functools
+import os
+import re
+import shlex
+import socket
+import tempfile
+import time
+
+import l7
+import netflow
+
+INTEROP = os.path.join(l7.ROOT, "etc", "interop")
+CAPTURES = ("telegram.pcap", "teams.pcap", "1kxun.pcap", "http_ipv6.pcap")
+V9, V5, IPFIX = "netflow9+udp", "netflow5+udp", "ipfix+udp"
+PROFILES = ("standard", "ntop", "security", "full", "iana")
+WITH_SNI = ("standard", "security", "full", "ntop")
+RATE = 2000   # records a second: receivers have only the buffer that the kernel gives to everybody
+
+
+def shipped(*path):
+    """Path of a file in etc/interop."""
+    found = os.path.join(INTEROP, *path)
+    if not os.path.exists(found):
+        raise AssertionError(f"etc/interop has no {'/'.join(path)}")
+    return found
+
+
+def changed(path, changes):
+    """The text of such a file, where it listens and keeps things replaced: each of the places must be there."""
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    for old, new in changes.items():
+        if old not in text:
+            raise AssertionError(f"{path} has no {old}")
+        text = text.replace(old, new)
+    return text
+
+
+def command(path, program):
+    """The first command line for a program in the comments of such a file, as words: commands are indented there."""
+    with open(path, encoding="utf-8") as f:
+        found = re.findall(rf"^#   ({re.escape(program)} .*)$", f.read(), re.M)
+    if not found:
+        raise AssertionError(f"{path} says no command line for {program}")
+    return shlex.split(found[0])
+
+
+@functools.lru_cache(None)
+def flows(name):
+    return l7.probe_flows(l7.corpus(name)).flows
+
+
+def expected(name, scheme, apps=True):
+    """Halves that are to arrive: of v5 no IPv6, and no names."""
+    found = netflow.all_halves(flows(name), apps and scheme != V5)
+    return found if scheme != V5 else collections.Counter({h: n for h, n in found.items() if netflow.fits_v5(h)})
+
+
+def records(name, scheme, profile):
+    """How many records arrive of a capture."""
+    return len(flows(name)) if scheme == IPFIX and profile != "iana" else sum(expected(name, scheme).values())
+
+
+def uri(scheme, port, options=""):
+    return f"{scheme}://127.0.0.1:{port}?rate={RATE}{options}"
+
+
+def export(name, scheme, port, options="", *more):
+    done = l7.probe("-r", l7.corpus(name), *l7.NO_TIMEOUTS, "-o", uri(scheme, port, options), "--stats", *more)
+    if done.status != 0:
+        raise AssertionError(f"exit {done.status}: {done.err}")
+    return done
+
+
+class Receiver:
+    """
+    A receiver that runs, writes a line of JSON for each record to its standard output, and is ended by `with`. What it has written is in
+    `lines` once arrived() has come back.
+    """
+
+    def __init__(self, argv, port, **options):
+        self.port = port
+        self.process = l7.Process(argv, **options)
+        self.process.wait_until(f"{argv[0]} listens", lambda: l7.udp_queue(port))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *unused):
+        self.process.__exit__()
+
+    def written(self):
+        text = self.process.text(self.process.out_path)
+        return text[:text.rfind("\n") + 1].splitlines()
+
+    def arrived(self, count, wanted=lambda line: True, seconds=20):
+        """Waits until so many wanted lines are written and the queue is empty, then a moment for those that are too many, and ends it."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and sum(map(wanted, self.written())) < count:
+            time.sleep(0.02)
+        l7.wait_for("all is read", lambda: l7.udp_queue(self.port)[0] == 0)
+        if l7.udp_queue(self.port)[1]:
+            raise AssertionError("the kernel dropped datagrams")
+        done = self.process.stop()
+        return [line for line in done.out.splitlines() if wanted(line)]
+
+
+def folder():
+    return tempfile.TemporaryDirectory(prefix="l7interop-")
+
+
+def free_port():
+    return l7.free_port(socket.SOCK_DGRAM)
+
+
+def number_of_protocol(name):
+    return int(name) if name.isdigit() else socket.getprotobyname(name)
+
+
+def flags_of(text):
+    """TCP flags as letters, the highest first, of 8 bits or 16."""
+    if not re.fullmatch("[A-Z.]{8}|[A-Z.]{16}", text):
+        raise AssertionError(f"no flags: {text}")
+    return sum(1 << bit for bit, letter in enumerate(reversed(text[-8:])) if letter != ".")

@@ -62,6 +62,15 @@ class Install(unittest.TestCase):
                            "--home-nets", "10.0.0.0/8", "-R", self.path("etc/l7watch/rules.yaml"), "--check"])
             self.assertEqual((0, ""), (done.status, done.err))
 
+    def test_files_for_others(self):
+        """Whole: a receiver's configuration names other files of its folder."""
+        for folder in ("interop", "analytics"):
+            def files(root):
+                return {os.path.relpath(os.path.join(path, name), root) for path, _, names in os.walk(root) for name in names}
+            installed = files(self.path("usr/share/doc/l7probe/examples", folder))
+            self.assertEqual(files(os.path.join(l7.ROOT, "etc", folder)), installed)
+            self.assertGreater(len(installed), 5)
+
     def test_configuration_stays(self):
         for own in ("etc/l7watch/rules.yaml", "etc/l7watch/rules.d/mining.yaml"):
             self.stays(self.path(own))

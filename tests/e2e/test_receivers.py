@@ -18,6 +18,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import ipfix  # noqa: E402
 import l7  # noqa: E402
+import receivers  # noqa: E402
 import town  # noqa: E402
 
 CAPTURES = ("telegram.pcap", "teams.pcap", "1kxun.pcap")
@@ -138,7 +139,7 @@ class Tshark(unittest.TestCase):
     def inside(self, *argv, **options):
         return subprocess.Popen(("ip", "netns", "exec", self.space) + argv, **options)
 
-    def export(self, path, scheme, trace):
+    def export(self, path, scheme, trace, options=""):
         """Runs the export to a sink in the namespace while it is recorded."""
         sink = self.inside("/usr/bin/python3", "-c", SINK, scheme, stdout=subprocess.PIPE)
         ear = self.inside("/usr/bin/python3", RECORD, "--listen", "lo", trace, stdin=subprocess.PIPE,
@@ -147,7 +148,7 @@ class Tshark(unittest.TestCase):
             sink.stdout.readline()
             ear.stdout.readline()
             done = l7.run(["ip", "netns", "exec", self.space, l7.L7PROBE, "-r", path, *l7.NO_TIMEOUTS,
-                           "-o", f"{scheme}://127.0.0.1:4739"])
+                           "-o", f"{scheme}://127.0.0.1:4739{options}"])
             self.assertEqual(0, done.status, done.err)
             time.sleep(0.3)
             ear.stdin.close()
@@ -165,9 +166,9 @@ class Tshark(unittest.TestCase):
                 self.export(l7.corpus(name), scheme, trace)
                 self.compare(l7.corpus(name), trace, transport)
 
-    def compare(self, path, trace, transport):
-        done = l7.run(["tshark", "-n", "-r", trace, "-d", f"{transport}.port==4739,cflow", "-Y", "cflow",
-                       "-T", "fields", "-E", "aggregator=\x1f", "-e", "cflow.appl_name", "-e", "cflow.octets",
+    def compare(self, path, trace, transport, name="cflow.appl_name"):
+        done = l7.run(["tshark", "-n", "-r", trace, "-d", f"{transport}.port==4739,cflow", "-Y", "cflow", "-o", "cflow.max_template_fields:0",
+                       "-T", "fields", "-E", "aggregator=\x1f", "-e", name, "-e", "cflow.octets",
                        "-e", "_ws.malformed", "-e", "cflow.srcaddr", "-e", "cflow.srcaddrv6"])
         exported, octets, flows = collections.Counter(), 0, 0
         for line in done.out.splitlines():
@@ -190,6 +191,15 @@ class Tshark(unittest.TestCase):
     def test_udp(self):
         self.check("ipfix+udp", "udp")
 
+    def test_profiles(self):
+        """The other templates with a record per flow, of IPv4 and IPv6; ntop's has its own element for the name."""
+        for template, capture in (("ntop", "telegram.pcap"), ("security", "http_ipv6.pcap"), ("full", "telegram.pcap")):
+            with self.subTest(template), tempfile.TemporaryDirectory() as folder:
+                trace = folder + "/export.pcap"
+                self.export(l7.corpus(capture), "ipfix+udp", trace, "?template=" + template)
+                self.compare(l7.corpus(capture), trace, "udp",
+                             "cflow.pie.ntop.l7_proto_name" if template == "ntop" else "cflow.appl_name")
+
 
 # A collector that reads and forgets, as a program of its own: it runs in a namespace.
 SINK = """
@@ -209,8 +219,7 @@ class Nfcapd(unittest.TestCase):
 
     def collect(self, path, folder, profile):
         port = l7.free_port(socket.SOCK_DGRAM)
-        argv = ["nfcapd", "-b", "127.0.0.1", "-p", str(port), "-w", folder, "-t", "3600", "-B", "4000000"]
-        with l7.Process(argv) as nfcapd:
+        with l7.Process(receivers.nfcapd(folder, port)) as nfcapd:
             l7.wait_for("nfcapd listens", lambda: l7.udp_queue(port))
             done = l7.probe("-r", path, *l7.NO_TIMEOUTS, "-t", profile, "-o", f"ipfix+udp://127.0.0.1:{port}")
             self.assertEqual(0, done.status, done.err)
@@ -227,12 +236,12 @@ class Nfcapd(unittest.TestCase):
 
     def test_sums(self):
         for profile in ("standard", "ntop", "security", "full"):
-            for name in CAPTURES:
+            for name in (*CAPTURES, "http_ipv6.pcap"):
                 with self.subTest(name, profile=profile):
                     self.assertEqual(json_sums(l7.corpus(name)), self.sums(l7.corpus(name), profile))
 
     def test_sums_of_halves(self):
-        for name in CAPTURES:
+        for name in (*CAPTURES, "http_ipv6.pcap"):
             with self.subTest(name):
                 path = l7.corpus(name)
                 self.assertEqual(json_sums(path)[1:], self.sums(path, "iana")[1:])

@@ -19,7 +19,6 @@ INTEROP = os.path.join(l7.ROOT, "etc", "interop")
 CAPTURES = ("telegram.pcap", "teams.pcap", "1kxun.pcap", "http_ipv6.pcap")
 V9, V5, IPFIX = "netflow9+udp", "netflow5+udp", "ipfix+udp"
 PROFILES = ("standard", "ntop", "security", "full", "iana")
-WITH_SNI = ("standard", "security", "full", "ntop")
 RATE = 2000   # records a second: receivers have only the buffer that the kernel gives to everybody
 
 
@@ -45,10 +44,17 @@ def changed(path, changes):
 def command(path, program):
     """The first command line for a program in the comments of such a file, as words: commands are indented there."""
     with open(path, encoding="utf-8") as f:
-        found = re.findall(rf"^#   ({re.escape(program)} .*)$", f.read(), re.M)
+        found = re.findall(rf"^[#!]   ({re.escape(program)} .*)$", f.read(), re.M)
     if not found:
         raise AssertionError(f"{path} says no command line for {program}")
     return shlex.split(found[0])
+
+
+def nfcapd(flows_folder, port):
+    """nfcapd with the options of its file, in one file of flows for as long as a test lasts."""
+    path = shipped("nfcapd", "l7probe.conf")
+    text = changed(path, {"-w /var/cache/nfdump/l7probe": f"-w {flows_folder}", "-p 2055": f"-p {port}"})
+    return ["nfcapd", "-b", "127.0.0.1", "-t", "3600", *re.search("^options='(.*)'$", text, re.M).group(1).split()]
 
 
 @functools.lru_cache(None)

@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import subprocess
 
 import engines
@@ -31,9 +32,10 @@ def environment(**more):
     return env
 
 
-def last_line(text):
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason given"
+def reason(done):
+    """What a go command that failed says last, in JSON or without."""
+    said = re.findall(r'^\s*"Error": "(.*)",?$', done.out, re.M) or [line for line in (done.err or done.out).splitlines() if line.strip()]
+    return said[-1].strip() if said else f"exit {done.status}"
 
 
 def fetch(argv, folder):
@@ -45,7 +47,7 @@ def fetch(argv, folder):
     if done.status != 0:
         if "checksum mismatch" in done.err or "SECURITY ERROR" in done.err:
             raise AssertionError(done.err)
-        engines.skip(f"modules cannot be fetched: {last_line(done.err or done.out)}")
+        engines.skip(f"modules cannot be fetched: {reason(done)}")
     return done.out
 
 

@@ -210,8 +210,11 @@ class Nfcapd(unittest.TestCase):
                 with self.start() as nfcapd:
                     send(name, f"{V9}://127.0.0.1:{self.port}")
                     self.stop(nfcapd)
-                done = l7.run(["nfdump", "-R", self.folder, "-q", "-N", "-o", "fmt:%nbid %nbnam"])
-                found = collections.Counter(line.split(None, 1)[1].split("/")[0] for line in done.out.splitlines() if line.strip())
+                words = receivers.command(receivers.shipped("nfcapd", "l7probe.conf"), "nfdump")
+                words[words.index("-R") + 1] = self.folder
+                done = l7.run(words + ["-q", "-N"])
+                self.assertIn("%nbnam", words[-1])
+                found = collections.Counter(line.split()[-1].split("/")[0] for line in done.out.splitlines() if line.strip())
                 self.assertEqual(collections.Counter(h.app.split(".")[-1] for h in expected(name, V9).elements()), found)
 
     def test_version_9_profiles(self):

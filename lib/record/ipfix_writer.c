@@ -78,7 +78,7 @@ static void writer_add_parts(fbInfoModel_t *model)
 
 static bool writer_is_fixed(const struct ipfix_writer *w, uint8_t field)
 {
-	return w->config.fixed_names && field == L7_F_applicationName;
+	return w->config.fixed_names && (field == L7_F_applicationName || field == L7_F_applicationCategoryName);
 }
 
 bool ipfix_writer_spec(fbTemplate_t *t, const char *name, uint16_t len, GError **error)

@@ -54,7 +54,7 @@ struct ipfix_writer_config {
 	uint32_t domain;
 	uint32_t pen;           /* what L7_PEN_OWN is sent as */
 	size_t message_max;     /* octets, IPFIX_MESSAGE_MIN to IPFIX_MESSAGE_MAX */
-	bool fixed_names;       /* applicationName as 32 octets, zero padded, for collectors that want it fixed */
+	bool fixed_names;       /* application and category as 32 octets, zero padded, for collectors that want it so */
 	struct ipfix_sink data; /* takes the messages with flow records */
 };
 

@@ -359,7 +359,9 @@ class Nfacctd(unittest.TestCase):
         """With a record per direction it has the same there, names as soon as their length is fixed."""
         for name in ("telegram.pcap", "http_ipv6.pcap"):
             with self.subTest(name):
-                self.check(name, IPFIX, "?template=iana&app_name=fixed32")
+                flows = self.check(name, IPFIX, "?template=iana&app_name=fixed32")
+                categories = {f["app"]: f["category"] for f in receivers.flows(name)}
+                self.assertEqual({(app, category) for app, category in categories.items()}, {(f["appname"], f["appcat"]) for f in flows})
 
 
 def as_capture(datagrams, path):

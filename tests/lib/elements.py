@@ -33,7 +33,7 @@ def of_fields():
     pens = {"IANA": 0, "REVERSE": REVERSE, "NTOP": NTOP, "OWN": OWN}
     for name, kind, pen, number, octets, netflow, key in ROW.findall(text_of("templates", "fields.def")):
         if pens.get(pen):
-            short = "string" if octets == "VARLEN" else "ip6" if kind == "IP" else f"uint{8 * int(octets)}"
+            short = "string" if "TEXT" in kind or octets == "VARLEN" else "ip6" if kind == "IP" else f"uint{8 * int(octets)}"
             yield Element(pens[pen], int(number), snake(name) if key == "NULL" else key.strip('"'), short, int(netflow))
 
 

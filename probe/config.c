@@ -128,6 +128,18 @@ static const struct conf_row config_rows[] = {
 	 .offset = AT(categories),
 	 .argument = "FILE",
 	 .help = "categories of hosts and networks; default " CATEGORIES_FILE " if it is there"},
+	{.name = "geoip",
+	 .type = CONF_LIST,
+	 .offset = AT(geoip),
+	 .argument = "FILE",
+	 .split = ',',
+	 .help = "countries, cities, autonomous systems of addresses: MaxMind DB files; default none"},
+	{.name = "mac-vendors",
+	 .type = CONF_LIST,
+	 .offset = AT(mac_vendors),
+	 .argument = "FILE",
+	 .split = ',',
+	 .help = "makers of MAC addresses, for JSON: IEEE's lists, as oui.csv; default none"},
 	{.name = "exporter",
 	 .type = CONF_STRING,
 	 .offset = AT(exporter),
@@ -602,8 +614,9 @@ void config_help(struct config *c, FILE *out)
 	      "file.\n"
 	      "files: of captures made anew, live appended to, and opened again on SIGHUP once they were moved away.\n"
 	      "early=1 sends a first record as soon as a flow is classified, for alerts within a second.\n"
-	      "SIGHUP reads configuration, --protocols, --categories and certificates again, and opens files that were "
-	      "moved away.\n"
+	      "SIGHUP reads configuration, --protocols, --categories, --geoip and certificates again, and opens files "
+	      "that "
+	      "were moved away.\n"
 	      "\nExit status: 0 done, 1 wrong usage or configuration, 2 cannot start or lost work.\n",
 	      out);
 }

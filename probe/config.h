@@ -22,6 +22,8 @@ struct config {
 	char *config;
 	char *protocols;
 	char *categories;
+	struct conf_list geoip; /* files, GEO_FILES_MAX at most */
+	struct conf_list mac_vendors;
 	char *exporter;
 	char *site;      /* NULL: none */
 	char *crash_dir; /* NULL: no packet is kept */

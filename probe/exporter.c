@@ -32,7 +32,8 @@ struct exporter {
 	uint64_t flushed_ms;
 	uint64_t closed_ms; /* when all rings were first seen closed, 0 not yet */
 	uint64_t stop_ms;   /* when we were told to stop, 0 not yet */
-	struct community_ids *ids;
+	int geo_socket;     /* -1: no files are handed over */
+	struct complete with;
 	struct l7_record record;
 };
 
@@ -209,7 +210,7 @@ static size_t exporter_take(struct exporter *e, size_t ring)
 			continue;
 		}
 		shared_add(&shared->records, 1);
-		complete_fill(&e->record, e->config, e->ids);
+		complete_fill(&e->record, e->config, &e->with);
 		exporter_spread(e);
 	}
 	if (broken) {
@@ -343,6 +344,29 @@ static void exporter_on_hangup(int number)
 	exporter_reopen_asked = 1;
 }
 
+/*
+ * Before records are taken: those that come after the supervisor has said that there are new files are by them. What waits in the
+ * socket is not there for long: the workers of a live capture wake us each tick.
+ */
+static void exporter_take_geo(struct exporter *e)
+{
+	struct geo *next;
+	int rc;
+
+	if (e->geo_socket < 0)
+		return;
+	while ((rc = geo_receive(&next, e->geo_socket)) == 0) {
+		geo_free(e->with.geo);
+		e->with.geo = next;
+	}
+	if (rc == -EAGAIN)
+		return;
+	if (rc != -EPIPE) /* that is: the supervisor is gone */
+		log_error("exporter: new files of geoip cannot be taken, those before stay: %s", strerror(-rc));
+	close(e->geo_socket); /* so that nothing waits here that nobody takes */
+	e->geo_socket = -1;
+}
+
 /* Before records are taken: what is made after the signal is in the new files. */
 static void exporter_reopen(struct exporter *e)
 {
@@ -368,6 +392,7 @@ static void exporter_round(struct exporter *e)
 	size_t most = 0;
 
 	exporter_reopen(e);
+	exporter_take_geo(e);
 	for (size_t i = 0; i < e->config->n_rings; i++) {
 		size_t n = exporter_take(e, i);
 
@@ -424,8 +449,8 @@ static int exporter_open(struct exporter *e)
 		log_error("exporter: too many outputs or workers");
 		return -EINVAL;
 	}
-	e->ids = community_ids_new();
-	if (!e->ids) {
+	e->with.ids = community_ids_new();
+	if (!e->with.ids) {
 		log_error("exporter: no memory for community ids, or the library has no SHA-1");
 		return -ENOMEM;
 	}
@@ -457,7 +482,8 @@ static int exporter_close(struct exporter *e, int status)
 		if (shared_get(&o->counters->failed) || (dropped && e->config->lossless))
 			status = 2;
 	}
-	community_ids_free(e->ids);
+	community_ids_free(e->with.ids);
+	geo_free(e->with.geo);
 	return status;
 }
 
@@ -473,7 +499,10 @@ void exporter_signals(void)
 
 int exporter_run(const struct exporter_config *c, int ready)
 {
-	struct exporter e = {.config = c, .now_ms = clock_mono_ms()};
+	struct exporter e = {.config = c,
+			     .now_ms = clock_mono_ms(),
+			     .geo_socket = c->geo ? c->geo_socket : -1,
+			     .with = {.geo = c->geo, .vendors = c->vendors}};
 	int rc;
 
 	exporter_signals();

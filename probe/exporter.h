@@ -40,6 +40,9 @@ struct exporter_report {
 	bool all;          /* every flow, not only the largest */
 };
 
+struct geo;     /* export/geo.h */
+struct vendors; /* export/vendors.h */
+
 struct exporter_config {
 	const struct uri *outputs;
 	size_t n_outputs;
@@ -60,6 +63,10 @@ struct exporter_config {
 	uint32_t pen;                  /* what L7_PEN_OWN is sent as */
 	uint32_t sample_packets;       /* one in so many is looked at; 0 and 1: all */
 	uint32_t sample_flows;         /* likewise */
+	uint64_t place_fields[2];      /* fields that the files below have: profiles of ours have them then */
+	struct geo *geo;               /* the exporter's from now on; NULL: none */
+	int geo_socket;                /* with it: where another is handed over (geo_send()); -1: there never is one */
+	struct vendors *vendors;       /* NULL: none */
 	/* Called once the outputs are open, before the first record is looked at; not 0: an errno, and the end. NULL: nothing. */
 	int (*confine)(void);
 	uint64_t drain_timeout_ms; /* to send what is queued once all rings are closed, or since `stopping` */

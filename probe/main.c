@@ -10,7 +10,9 @@
 #include "capture/capture.h"
 #include "config.h"
 #include "dpi/dpi.h"
+#include "export/geo.h"
 #include "export/group.h"
+#include "export/vendors.h"
 #include "lists.h"
 #include "names.h"
 #include "sandbox_selftest.h"
@@ -32,6 +34,21 @@ static int main_check_filters(struct config *c, struct dpi_module *dpi, char *er
 		rc = config_check_filters(c, &names, err, err_size);
 	names_deinit(&names);
 	free(shared);
+	return rc;
+}
+
+static int main_check_places(const struct config *c, char *err, size_t err_size)
+{
+	struct geo *geo = NULL;
+	struct vendors *vendors = NULL;
+	int rc = 0;
+
+	if (c->geoip.n)
+		rc = geo_open(&geo, (const char *const *)c->geoip.items, c->geoip.n, NULL, err, err_size);
+	if (!rc && c->mac_vendors.n)
+		rc = vendors_open(&vendors, (const char *const *)c->mac_vendors.items, c->mac_vendors.n, err, err_size);
+	geo_free(geo);
+	vendors_free(vendors);
 	return rc;
 }
 
@@ -59,6 +76,8 @@ static int main_check(struct config *c)
 	}
 	rc = main_check_filters(c, dpi, err, sizeof(err));
 	dpi_module_free(dpi);
+	if (!rc)
+		rc = main_check_places(c, err, sizeof(err));
 	if (rc)
 		log_error("%s", err);
 	else

@@ -94,6 +94,7 @@ static int supervisor_exporter_main(struct supervisor *s, int ready)
 	for (unsigned i = 0; i < s->shared.n_workers; i++)
 		shared_ring(&s->shared, i, &rings[i]);
 	supervisor_close_stores(s);
+	supervisor_geo_give(s, &c);
 	rc = shared_keep_exporter(&s->shared);
 	if (rc) {
 		log_error("exporter: shared memory: %s", strerror(-rc));
@@ -121,6 +122,7 @@ static int supervisor_start_exporter(struct supervisor *s)
 		supervisor_leave(supervisor_exporter_main(s, ready[1]));
 	}
 	close(ready[1]);
+	supervisor_geo_close(&s->geo);
 	do
 		n = read(ready[0], &octet, 1);
 	while (n < 0 && errno == EINTR);
@@ -286,12 +288,15 @@ static int supervisor_init(struct supervisor *s, char *err, size_t err_size)
 		snprintf(err, err_size, "no memory");
 		return rc;
 	}
-	return config_check_filters(s->config, &s->names, err, err_size);
+	rc = config_check_filters(s->config, &s->names, err, err_size);
+	return rc ? rc : supervisor_geo_open(s->config, &s->geo, err, err_size);
 }
 
 static void supervisor_deinit(struct supervisor *s)
 {
 	names_deinit(&s->names);
+	supervisor_geo_close(&s->geo);
+	supervisor_geo_forget(&s->geo);
 	links_deinit(&s->links);
 	crash_dir_deinit(&s->crash);
 	if (leaks_checked()) /* a hundred thousand pieces: a fifth of the time of a short run */
@@ -371,6 +376,7 @@ int supervisor_run(struct config *config, int argc, char **argv)
 		s->reloads.last_ok = true;
 		for (unsigned i = 0; i < SHARED_WORKERS_MAX; i++)
 			s->workers[i].store = -1;
+		s->geo.sockets[0] = s->geo.sockets[1] = -1;
 		rc = supervisor_init(s, err, sizeof(err));
 	}
 	if (rc) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the files of the supervisor share: supervisor.c (start, signals, end, the exporter), supervisor_worker.c (start and death of
- * workers), supervisor_watch.c (workers that hang), supervisor_follow.c (workers that follow others), supervisor_reload.c (SIGHUP).
+ * workers), supervisor_watch.c (workers that hang), supervisor_follow.c (workers that follow others), supervisor_reload.c (SIGHUP),
+ * supervisor_geo.c (files that say something of addresses).
  */
 #ifndef PROBE_SUPERVISOR_INTERNAL_H
 #define PROBE_SUPERVISOR_INTERNAL_H
@@ -14,6 +15,8 @@
 #include "config.h"
 #include "crash_dir.h"
 #include "dpi/dpi.h"
+#include "export/geo.h"
+#include "export/vendors.h"
 #include "exporter.h"
 #include "links.h"
 #include "mirror.h"
@@ -60,6 +63,14 @@ struct supervisor_reloads {
 	uint64_t files; /* what was in the files of protocols and categories, as a hash */
 };
 
+/* Files that the exporter gets. */
+struct supervisor_geo {
+	struct geo *geo; /* until the exporter has it */
+	struct vendors *vendors;
+	struct geo_stamp stamps[GEO_FILES_MAX]; /* of the files that it has */
+	int sockets[2];                         /* to give it others: ours and its; -1: that is never done */
+};
+
 struct supervisor {
 	struct config *config;
 	int argc; /* as it was read, to read it again */
@@ -70,6 +81,7 @@ struct supervisor {
 	struct supervisor_worker workers[SHARED_WORKERS_MAX];
 	struct supervisor_next next;
 	struct supervisor_reloads reloads;
+	struct supervisor_geo geo;
 	uint32_t serial; /* of the last worker started */
 	pid_t exporter;
 	sigset_t signals; /* waited for; blocked in this process */
@@ -122,6 +134,18 @@ void supervisor_follow_not(struct supervisor *s, unsigned i);
 void supervisor_follow_ended(struct supervisor *s, int wait_status);
 /* The end has come. True: worker i is about to be followed, and its follower ends in its place. */
 bool supervisor_follow_stop(struct supervisor *s, unsigned i);
+
+/* Reads what the configuration names. Returns 0, or a negative errno with a sentence; supervisor_geo_close() is right after both. */
+int supervisor_geo_open(const struct config *c, struct supervisor_geo *g, char *err, size_t err_size);
+/* In the exporter, as it begins: all that there is goes to it. */
+void supervisor_geo_give(struct supervisor *s, struct exporter_config *c);
+/* What the exporter has now is of no use to others. */
+void supervisor_geo_close(struct supervisor_geo *g);
+/* In a worker, and at the end: the socket too. */
+void supervisor_geo_forget(struct supervisor_geo *g);
+/* Of a reload: what is new into `next`, if there is something, and then to the exporter. */
+int supervisor_geo_read(const struct supervisor *s, struct supervisor_geo *next, char *err, size_t err_size);
+void supervisor_geo_put(struct supervisor *s, struct supervisor_geo *next);
 
 /* A hash of what is in the files of rules. */
 uint64_t supervisor_files(const struct config *config);

@@ -39,6 +39,7 @@ struct reload {
 	struct config config;
 	struct dpi_module *dpi;
 	uint64_t files;
+	struct supervisor_geo geo;
 };
 
 /* All of it, good, or nothing and a sentence. */
@@ -53,9 +54,12 @@ static int reload_read(const struct supervisor *s, struct reload *r, char *err, 
 	r->files = supervisor_files(&r->config); /* before: a file may change in between, and is new the next time */
 	rc = dpi_module_new(&r->dpi, &files, err, err_size);
 	if (!rc)
+		rc = supervisor_geo_read(s, &r->geo, err, err_size);
+	if (!rc)
 		rc = names_number(s->shared.names, r->dpi, err, err_size);
 	if (!rc)
 		return 0;
+	geo_free(r->geo.geo);
 	dpi_module_free(r->dpi);
 	config_deinit(&r->config);
 	return rc;
@@ -68,6 +72,7 @@ static void reload_put(struct supervisor *s, struct reload *r)
 
 	s->reloads.done++;
 	s->reloads.last_ok = true;
+	supervisor_geo_put(s, &r->geo);
 	if (!changed && r->files == s->reloads.files) {
 		dpi_module_free(r->dpi);
 		log_info("read again: nothing is new to the workers");

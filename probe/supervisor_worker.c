@@ -47,6 +47,7 @@ static int supervisor_worker_main(struct supervisor *s, unsigned i, const uint32
 	for (unsigned k = 0; k < s->shared.n_workers; k++)
 		if (k != i)
 			close(s->workers[k].store);
+	supervisor_geo_forget(&s->geo);
 	shared_ring(&s->shared, i, &c.ring);
 	return worker_run(&c);
 }

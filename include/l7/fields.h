@@ -88,6 +88,12 @@ static inline bool l7_field_of_tunnel(unsigned f)
 	       f == L7_F_outerDestinationAddress;
 }
 
+/* Fields whose values are in files that not everybody gives. */
+static inline bool l7_field_of_place(unsigned f)
+{
+	return l7_fields[f].offset >= offsetof(struct l7_record, place);
+}
+
 /* Which fields somebody takes: two words of bits, as `has` of a record. What nobody takes need not be found out. */
 static inline bool l7_wants(const uint64_t wanted[2], enum l7_field f)
 {

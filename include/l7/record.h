@@ -12,9 +12,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* Octets for all strings of one record together; what does not fit is cut and counted by who adds it. */
-#define L7_TEXT_MAX 1152
+#define L7_TEXT_MAX 1568
 /* Longest single string, in octets. */
 #define L7_STRING_MAX 255
 /* What a worker may use of `text`; the rest is for the names which the exporter adds. */
@@ -126,6 +127,20 @@ struct l7_reported {
 	struct l7_tcp_counts tcp_counts[2];
 };
 
+/* What files say of the two ends: of their addresses, and of their MAC addresses who made the interface. Set by the exporter. */
+struct l7_place {
+	uint32_t src_as; /* autonomous system */
+	uint32_t dst_as;
+	struct l7_text src_as_name;
+	struct l7_text dst_as_name;
+	struct l7_text src_country; /* two letters, ISO 3166-1 */
+	struct l7_text dst_country;
+	struct l7_text src_city;
+	struct l7_text dst_city;
+	struct l7_text src_mac_vendor;
+	struct l7_text dst_mac_vendor;
+};
+
 struct l7_record {
 	uint64_t has[2]; /* bit per enum l7_field: the record carries it */
 	uint64_t flow_id;
@@ -204,15 +219,30 @@ struct l7_record {
 	struct l7_reported reported;
 	uint16_t text_len; /* octets used of text */
 	char text[L7_TEXT_MAX];
+	struct l7_place place; /* behind all that a worker makes: its records are not longer for it */
 };
 
 /* Octets of a record as a worker makes it: what a slot of the ring has. */
 #define L7_RECORD_SLOT ((offsetof(struct l7_record, text) + L7_TEXT_WORKER + 7) & ~(size_t)7)
 
-/* Octets of a record in use: what is copied through the ring. */
+/* Octets of a record in use, but for `place`: what is copied through the ring. */
 static inline size_t l7_record_used(const struct l7_record *r)
 {
 	return offsetof(struct l7_record, text) + r->text_len;
+}
+
+/* All of a record that is in use. */
+static inline void l7_record_copy(struct l7_record *to, const struct l7_record *from)
+{
+	memcpy(to, from, l7_record_used(from));
+	to->place = from->place;
+}
+
+/* A record without anything. */
+static inline void l7_record_clear(struct l7_record *r)
+{
+	memset(r, 0, offsetof(struct l7_record, text));
+	memset(&r->place, 0, sizeof(r->place));
 }
 
 /*
@@ -242,7 +272,7 @@ int l7_record_pair(unsigned field);
 
 /*
  * True if every length, offset and enumeration of a record from an untrusted writer is in range. Looks at nothing
- * beyond `used` octets.
+ * beyond `used` octets: at `place` only if they are sizeof(*r).
  */
 bool l7_record_check(const struct l7_record *r, size_t used);
 

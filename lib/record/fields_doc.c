@@ -111,6 +111,11 @@ static const char doc_templates[] =
 	"same but for the addresses: it is enough to list those of one family. What only flows in a tunnel have "
 	"(`tunnelKind`,\n"
 	"`tunnelId`, `outer...Address`) is in templates for these (263, 264); the records of others do not carry it.\n"
+	"Autonomous systems, countries, cities and their names are in the templates below only if a file of `--geoip` "
+	"has "
+	"them, but for `full`\n"
+	"and lists of your own, which are as they are\n"
+	"([outputs.md](outputs.md#where-an-address-belongs-to)).\n"
 	"\n"
 	"With `octetDeltaCount` or `packetDeltaCount` and neither counter of the reverse direction, each direction of "
 	"a "
@@ -297,6 +302,7 @@ static void doc_profile(const struct profile *p)
 
 int main(void)
 {
+	static const uint64_t all[2] = {UINT64_MAX, UINT64_MAX};
 	struct profile p;
 	char err[256];
 
@@ -306,7 +312,7 @@ int main(void)
 	doc_ipfix();
 	fputs(doc_templates, stdout);
 	for (size_t i = 0; profile_name(i); i++) {
-		if (profile_load(&p, profile_name(i), err, sizeof(err))) {
+		if (profile_load_with(&p, profile_name(i), all, err, sizeof(err))) {
 			fprintf(stderr, "%s\n", err);
 			return 1;
 		}

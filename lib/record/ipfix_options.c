@@ -208,7 +208,7 @@ static int options_apps(struct ipfix_writer *w, const char *const *apps, uint32_
 
 static uint8_t options_data_type(const struct l7_field_info *f)
 {
-	if (f->len == L7_VARLEN)
+	if (f->type == L7_TYPE_TEXT || f->type == L7_TYPE_ALIAS_TEXT)
 		return TYPE_STRING;
 	if (f->type == L7_TYPE_IP)
 		return TYPE_IP6;

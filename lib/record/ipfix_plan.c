@@ -427,6 +427,12 @@ static void plan_any_text(struct l7_record *r, struct ipfix_extra *x, const stru
 	}
 }
 
+/* A template has a place for an autonomous system where its record has none: 0 is nobody's (RFC 7607). */
+static bool plan_unknown(unsigned row, uint32_t value)
+{
+	return !value && (row == L7_F_bgpSourceAsNumber || row == L7_F_bgpDestinationAsNumber);
+}
+
 static void plan_store(struct l7_record *r, struct ipfix_extra *x, const struct ipfix_step *s, const uint8_t *p)
 {
 	void *member = (char *)r + l7_fields[s->row].offset;
@@ -440,6 +446,8 @@ static void plan_store(struct l7_record *r, struct ipfix_extra *x, const struct 
 		break;
 	case OP_U32:
 		*(uint32_t *)member = (uint32_t)plan_uint(p, s->len);
+		if (plan_unknown(s->row, *(const uint32_t *)member))
+			return;
 		break;
 	case OP_U64:
 		*(uint64_t *)member = plan_uint(p, s->len);
@@ -493,7 +501,7 @@ static void plan_version(struct l7_record *r)
 
 bool ipfix_plan_decode(const struct ipfix_plan *p, struct wire *w, struct l7_record *r, struct ipfix_extra *x)
 {
-	memset(r, 0, offsetof(struct l7_record, text));
+	l7_record_clear(r);
 	memset(x, 0, offsetof(struct ipfix_extra, counts));
 	for (size_t i = 0; i < p->n_steps; i++) {
 		const struct ipfix_step *s = &p->steps[i];

@@ -51,7 +51,7 @@ static void writer_add_elements(fbInfoModel_t *model, uint32_t pen)
 		if (f->type == L7_TYPE_IP)
 			type = FB_IP6_ADDR;
 		e.ent = f->pen == L7_PEN_OWN ? pen : f->pen;
-		e.flags = f->len > 1 && f->len <= 8 ? FB_IE_F_ENDIAN : 0;
+		e.flags = type != FB_STRING && f->len > 1 && f->len <= 8 ? FB_IE_F_ENDIAN : 0;
 		e.type = type;
 		fbInfoModelAddElement(model, &e);
 	}
@@ -76,9 +76,12 @@ static void writer_add_parts(fbInfoModel_t *model)
 	}
 }
 
-static bool writer_is_fixed(const struct ipfix_writer *w, uint8_t field)
+/* Octets of a field in the template, or L7_VARLEN. */
+static uint16_t writer_length(const struct ipfix_writer *w, uint8_t field)
 {
-	return w->config.fixed_names && (field == L7_F_applicationName || field == L7_F_applicationCategoryName);
+	bool fixed = w->config.fixed_names && (field == L7_F_applicationName || field == L7_F_applicationCategoryName);
+
+	return fixed ? WRITER_NAME_FIXED : l7_fields[field].len;
 }
 
 bool ipfix_writer_spec(fbTemplate_t *t, const char *name, uint16_t len, GError **error)
@@ -103,9 +106,8 @@ static bool writer_sent_template(struct ipfix_writer *w, const struct writer_lay
 
 	for (size_t i = 0; i < layout->n; i++) {
 		uint8_t field = layout->fields[i];
-		uint16_t len = writer_is_fixed(w, field) ? WRITER_NAME_FIXED : l7_fields[field].len;
 
-		if (ipfix_writer_spec(t, l7_fields[field].name, len, error))
+		if (ipfix_writer_spec(t, l7_fields[field].name, writer_length(w, field), error))
 			continue;
 		fbTemplateFreeUnused(t);
 		return false;
@@ -134,11 +136,13 @@ static bool writer_packed_template(struct ipfix_writer *w, struct writer_layout 
 
 	for (size_t i = 0; i < layout->n && good; i++) {
 		const struct l7_field_info *f = &l7_fields[layout->fields[i]];
-		bool fixed = writer_is_fixed(w, layout->fields[i]);
-		size_t size = fixed ? WRITER_NAME_FIXED : f->len;
+		size_t size = writer_length(w, layout->fields[i]);
+		bool fixed = f->type == L7_TYPE_TEXT && size != L7_VARLEN;
 
-		layout->steps[i] = (struct writer_step){
-			.from = f->offset, .to = (uint16_t)layout->size, .type = f->type, .fixed = fixed};
+		layout->steps[i] = (struct writer_step){.from = f->offset,
+							.to = (uint16_t)layout->size,
+							.type = f->type,
+							.fixed = fixed ? (uint8_t)size : 0};
 		if (size == L7_VARLEN) {
 			good = writer_part(t, &part, run, error) && writer_part(t, &part, L7_VARLEN, error);
 			run = 0;
@@ -400,7 +404,7 @@ static void writer_step_text(struct ipfix_writer *w, const struct writer_step *s
 	fbVarfield_t v;
 
 	if (s->fixed) {
-		ipfix_writer_text_fixed((char *)w->record + s->to, WRITER_NAME_FIXED, r->text + t->off, t->len);
+		ipfix_writer_text_fixed((char *)w->record + s->to, s->fixed, r->text + t->off, t->len);
 		return;
 	}
 	v = ipfix_writer_text(w, r->text + t->off, t->len);

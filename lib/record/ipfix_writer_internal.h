@@ -7,14 +7,14 @@
 
 #include "record/ipfix_writer.h"
 
-#define WRITER_TEXTS 20 /* texts of one record at most */
+#define WRITER_TEXTS 32 /* texts of one record at most */
 
 /* How one field gets from struct l7_record into the packed structure that libfixbuf encodes. */
 struct writer_step {
 	uint16_t from;
 	uint16_t to;
-	uint8_t type; /* enum l7_type */
-	bool fixed;   /* text as WRITER_NAME_FIXED octets */
+	uint8_t type;  /* enum l7_type */
+	uint8_t fixed; /* octets of a text of fixed length, else 0 */
 };
 
 /* Templates of flow records: by address family, and by whether there is a tunnel. */

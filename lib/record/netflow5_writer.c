@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "l7/fields.h"
 #include "record/netflow_header.h"
 
 #define NETFLOW5_SAMPLING_MAX 0x3fff
 #define NETFLOW5_SAMPLING_MODE 0x8000 /* at random, as v9's SAMPLING_ALGORITHM has it */
 #define NETFLOW5_ICMP 1
+#define NETFLOW5_AS_TRANS 23456 /* stands for numbers of more than 16 bits (RFC 6793 section 2) */
 
 struct netflow5_writer {
 	struct netflow5_config config;
@@ -84,10 +86,17 @@ static uint16_t netflow5_interface(uint32_t index)
 	return index > UINT16_MAX ? 0 : (uint16_t)index;
 }
 
+static uint16_t netflow5_as(const struct l7_record *r, enum l7_field f, uint32_t as)
+{
+	if (!l7_has(r, f))
+		return 0;
+	return as > UINT16_MAX ? NETFLOW5_AS_TRANS : (uint16_t)as;
+}
+
 /*
  *   0 srcaddr   4 dstaddr   8 nexthop   12 input   14 output   16 dPkts   20 dOctets   24 First   28 Last
  *   32 srcport   34 dstport   36 pad   37 tcp_flags   38 prot   39 tos   40 src_as   42 dst_as   44 masks   46 pad
- * Next hop, autonomous systems and masks are a router's to know: 0. Of ICMP the port is type and code, as Cisco has it.
+ * Next hop and masks are a router's to know: 0. Of ICMP the port is type and code, as Cisco has it.
  */
 static void netflow5_record(const struct netflow5_writer *w, uint8_t *to, const struct l7_record *r)
 {
@@ -105,6 +114,8 @@ static void netflow5_record(const struct netflow5_writer *w, uint8_t *to, const 
 	to[37] = (uint8_t)r->tcp_flags;
 	to[38] = r->protocol;
 	to[39] = r->tos;
+	netflow_put16(to + 40, netflow5_as(r, L7_F_bgpSourceAsNumber, r->place.src_as));
+	netflow_put16(to + 42, netflow5_as(r, L7_F_bgpDestinationAsNumber, r->place.dst_as));
 }
 
 /* The message has room for one more record, and what its header says is true of this one too. */

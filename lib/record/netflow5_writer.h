@@ -4,7 +4,7 @@
  * record, nothing of the application. Its shape is Cisco's (NetFlow Services Solutions Guide, "Version 5"); there is no RFC.
  *
  * A counter has 32 bits. A record that has counted more goes out as several, so that sums are right. An interface's number has
- * 16: a greater one is sent as 0, unknown.
+ * 16: a greater one is sent as 0, unknown. So has an autonomous system's, and 23456 is sent for a greater one (RFC 6793).
  */
 #ifndef L7_RECORD_NETFLOW5_WRITER_H
 #define L7_RECORD_NETFLOW5_WRITER_H

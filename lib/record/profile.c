@@ -285,11 +285,40 @@ static int profile_unknown(const char *spec, char *err, size_t err_size)
 	return -EINVAL;
 }
 
+static size_t profile_leave_out(uint8_t *fields, size_t n, const uint64_t there[2])
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!l7_field_of_place(fields[i]) || l7_wants(there, fields[i]))
+			fields[kept++] = fields[i];
+	return kept;
+}
+
+static int profile_own(struct profile *p, const struct profile_source *s, const uint64_t there[2], char *err,
+		       size_t err_size)
+{
+	int rc = profile_parse(p, s->name, s->text, err, err_size);
+
+	if (rc)
+		return rc;
+	p->n4 = profile_leave_out(p->v4, p->n4, there);
+	p->n6 = profile_leave_out(p->v6, p->n6, there);
+	return 0;
+}
+
 int profile_load(struct profile *p, const char *spec, char *err, size_t err_size)
+{
+	static const uint64_t nothing[2];
+
+	return profile_load_with(p, spec, nothing, err, err_size);
+}
+
+int profile_load_with(struct profile *p, const char *spec, const uint64_t there[2], char *err, size_t err_size)
 {
 	for (size_t i = 0; i < profile_n_sources; i++)
 		if (strcmp(profile_sources[i].name, spec) == 0)
-			return profile_parse(p, profile_sources[i].name, profile_sources[i].text, err, err_size);
+			return profile_own(p, &profile_sources[i], there, err, err_size);
 	if (strcmp(spec, PROFILE_FULL) == 0) {
 		profile_full(p);
 		return 0;

@@ -28,6 +28,11 @@ struct profile {
  * kept. Returns 0, or -EINVAL with a sentence that has file and line, and the nearest name.
  */
 int profile_load(struct profile *p, const char *spec, char *err, size_t err_size);
+/*
+ * The same where some files are given that fields come from, those of l7_field_of_place(): `there` are the ones that they have. Our
+ * own profiles have of these fields only what is there, and nothing above; `full`, and what users list, is as it is.
+ */
+int profile_load_with(struct profile *p, const char *spec, const uint64_t there[2], char *err, size_t err_size);
 /* The same from a text; `name` is kept, not copied, and stands for the profile in messages, before a number of the line. */
 int profile_parse(struct profile *p, const char *name, const char *text, char *err, size_t err_size);
 /* Name of profile i, NULL past the last. */

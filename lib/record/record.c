@@ -89,6 +89,11 @@ static const uint8_t record_pairs[][2] = {
 	{L7_F_ingressInterface, L7_F_egressInterface},
 	{L7_F_sourceMacAddress, L7_F_destinationMacAddress},
 	{L7_F_outerSourceAddress, L7_F_outerDestinationAddress},
+	{L7_F_bgpSourceAsNumber, L7_F_bgpDestinationAsNumber},
+	{L7_F_sourceAsName, L7_F_destinationAsName},
+	{L7_F_sourceCountry, L7_F_destinationCountry},
+	{L7_F_sourceCity, L7_F_destinationCity},
+	{L7_F_sourceMacVendor, L7_F_destinationMacVendor},
 	{L7_F_ipClassOfService, L7_F_reverseIpClassOfService},
 	{L7_F_minimumTTL, L7_F_reverseMinimumTTL},
 	{L7_F_maximumTTL, L7_F_reverseMaximumTTL},
@@ -170,11 +175,14 @@ bool l7_record_check(const struct l7_record *r, size_t used)
 {
 	if (used < offsetof(struct l7_record, text) || used > sizeof(*r))
 		return false;
-	if (r->text_len > used - offsetof(struct l7_record, text))
+	if (r->text_len > used - offsetof(struct l7_record, text) || r->text_len > L7_TEXT_MAX)
 		return false;
-	for (size_t i = 0; i < sizeof(record_texts) / sizeof(record_texts[0]); i++)
+	for (size_t i = 0; i < sizeof(record_texts) / sizeof(record_texts[0]); i++) {
+		if (record_texts[i] >= offsetof(struct l7_record, place) && used < sizeof(*r))
+			continue;
 		if (!record_text_ok(r, *(const struct l7_text *)(const void *)((const char *)r + record_texts[i])))
 			return false;
+	}
 	return (r->ip_version == 4 || r->ip_version == 6) && r->confidence < L7_CONF_COUNT &&
 	       r->master_confidence < L7_CONF_COUNT && r->end_reason < L7_END_COUNT && r->state <= L7_STATE_ALL &&
 	       r->biflow <= L7_BIFLOW_PERIMETER && r->tunnel < L7_TUNNEL_COUNT;

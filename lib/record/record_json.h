@@ -14,6 +14,6 @@
  */
 void record_json(struct buf *out, const struct l7_record *r);
 
-#define RECORD_JSON_MAX 49152
+#define RECORD_JSON_MAX 65536
 
 #endif

@@ -491,7 +491,7 @@ int record_json_read(struct record_json_reader *j, const char *line, size_t len,
 	json_t *object;
 	int rc;
 
-	memset(r, 0, offsetof(struct l7_record, text));
+	l7_record_clear(r);
 	j->column = 0;
 	if (len > RECORD_JSON_LINE_MAX)
 		return reader_wrong(&l, "the line is longer than %u octets", RECORD_JSON_LINE_MAX);

@@ -388,10 +388,30 @@ struct anonymize_end {
 	uint8_t *link;
 	uint8_t *outer; /* where its tunnel begins: at the client itself, it may be */
 	const uint8_t *fields;
+	const uint8_t *texts; /* and what files say of them */
+	enum l7_field as;
 };
+
+/*
+ * What was found by the true addresses: a city and the maker of an interface narrow a client down, and go with them. Country and
+ * autonomous system stay beside a pseudonym, they are of millions.
+ */
+static void anonymize_place(struct anonymize *a, const struct anonymize_end *e)
+{
+	static const uint32_t none;
+	bool all = a->rules.how[ANONYMIZE_CLIENTS] == ANONYMIZE_DROP;
+
+	for (int i = 0; i < (all ? 4 : 2); i++)
+		anonymize_drop(a, e->texts[i]);
+	if (!all)
+		return;
+	memcpy((char *)&a->out + l7_fields[e->as].offset, &none, sizeof(none));
+	l7_unmark(&a->out, e->as);
+}
 
 static void anonymize_end(struct anonymize *a, struct anonymize_end e)
 {
+	anonymize_place(a, &e);
 	anonymize_leaks(a, e.ip);
 	anonymize_address(a, e.ip, a->out.ip_version == 4);
 	anonymize_link(a, e.link);
@@ -407,6 +427,10 @@ static void anonymize_clients(struct anonymize *a)
 						L7_F_outerSourceAddress};
 	static const uint8_t target_fields[] = {L7_F_destinationIPv4Address, L7_F_destinationIPv6Address,
 						L7_F_destinationMacAddress, L7_F_outerDestinationAddress};
+	static const uint8_t source_texts[] = {L7_F_sourceCity, L7_F_sourceMacVendor, L7_F_sourceCountry,
+					       L7_F_sourceAsName};
+	static const uint8_t target_texts[] = {L7_F_destinationCity, L7_F_destinationMacVendor, L7_F_destinationCountry,
+					       L7_F_destinationAsName};
 	struct l7_record *r = &a->out;
 	bool source = anonymize_is_home(a, r->src_ip), target = anonymize_is_home(a, r->dst_ip);
 	uint8_t mac[ANONYMIZE_MAC];
@@ -420,14 +444,16 @@ static void anonymize_clients(struct anonymize *a)
 	anonymize_mac(a, 'f', &r->flow_id, sizeof(r->flow_id), mac);
 	memcpy(&r->flow_id, mac, sizeof(r->flow_id));
 	if (source)
-		anonymize_end(a, (struct anonymize_end){r->src_ip, r->link.src_mac, r->outer_src_ip, source_fields});
+		anonymize_end(a, (struct anonymize_end){r->src_ip, r->link.src_mac, r->outer_src_ip, source_fields,
+							source_texts, L7_F_bgpSourceAsNumber});
 	if (target)
-		anonymize_end(a, (struct anonymize_end){r->dst_ip, r->link.dst_mac, r->outer_dst_ip, target_fields});
+		anonymize_end(a, (struct anonymize_end){r->dst_ip, r->link.dst_mac, r->outer_dst_ip, target_fields,
+							target_texts, L7_F_bgpDestinationAsNumber});
 }
 
 const struct l7_record *anonymize_record(struct anonymize *a, const struct l7_record *r)
 {
-	memcpy(&a->out, r, l7_record_used(r));
+	l7_record_copy(&a->out, r);
 	if (a->rules.how[ANONYMIZE_CLIENTS])
 		anonymize_clients(a);
 	anonymize_names(a);

@@ -4,7 +4,8 @@
  * before the output gets it.
  *
  *   clients  addresses of clients, also of the link, and what would say them: flow_id gets another value, community_id and
- *            names that are or contain an address are left out
+ *            names that are or contain an address are left out; so are their city and who made their interface, and of clients
+ *            that are dropped country and autonomous system
  *   sni      names of servers: sni, http_host, dns_query, tls_subject, and a tls_issuer that is the same; an http_url, too
  *   url      http_url
  *   agent    http_user_agent

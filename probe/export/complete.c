@@ -8,7 +8,9 @@
 
 #define COMPLETE_EXPORTER_MAX                                                                                          \
 	64 /* octets of the probe's name in a record: what is left is for the names of protocols */
-_Static_assert(L7_TEXT_MAX - L7_TEXT_WORKER >= COMPLETE_EXPORTER_MAX + 16 + 112 + L7_STRING_MAX + COMMUNITY_ID_LEN,
+#define COMPLETE_PLACES_MAX (2 * (2 + 2 * GEO_TEXT_MAX + VENDORS_TEXT_MAX)) /* of both ends */
+_Static_assert(L7_TEXT_MAX - L7_TEXT_WORKER >=
+		       COMPLETE_EXPORTER_MAX + 16 + 112 + L7_STRING_MAX + COMMUNITY_ID_LEN + COMPLETE_PLACES_MAX,
 	       "names have room");
 
 bool complete_copy(struct l7_record *r, const void *slot)
@@ -98,7 +100,21 @@ static const char *complete_interface(const struct exporter_config *c, uint32_t 
 	return NULL;
 }
 
-void complete_fill(struct l7_record *r, const struct exporter_config *c, struct community_ids *ids)
+/* Nothing of these is in a record that a worker makes: what is there is of the one before. */
+static void complete_places(struct l7_record *r, const struct exporter_config *c, const struct complete *with)
+{
+	enum { FIRST = L7_F_sourceMacVendor, LAST = L7_F_destinationCity };
+	_Static_assert(LAST - FIRST == 9 && LAST < 64, "they stand together in fields.def, in one word");
+
+	r->has[0] &= ~(((UINT64_C(1) << (LAST - FIRST + 1)) - 1) << FIRST);
+	memset(&r->place, 0, sizeof(r->place));
+	if (with->geo)
+		geo_fill(with->geo, r, c->wanted);
+	if (with->vendors)
+		vendors_fill(with->vendors, r, c->wanted);
+}
+
+void complete_fill(struct l7_record *r, const struct exporter_config *c, const struct complete *with)
 {
 	const struct exporter_names *names = c->names;
 	const char *category =
@@ -114,9 +130,10 @@ void complete_fill(struct l7_record *r, const struct exporter_config *c, struct 
 		      sizeof(c->interfaces->name));
 	if (r->risks && l7_wants(c->wanted, L7_F_flowRiskNames))
 		complete_risks(r, names);
-	if (l7_wants(c->wanted, L7_F_communityId) && community_id(ids, community, r))
+	if (l7_wants(c->wanted, L7_F_communityId) && community_id(with->ids, community, r))
 		complete_text(r, &r->community_id, L7_F_communityId, community, sizeof(community));
 	r->sampling = (c->sample_packets ? c->sample_packets : 1) * (c->sample_flows ? c->sample_flows : 1);
+	complete_places(r, c, with);
 	l7_mark(r, L7_F_samplingInterval);
 	l7_mark(r, L7_F_streamId);
 	l7_mark(r, L7_F_recordSequence);

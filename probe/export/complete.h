@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "export/geo.h"
+#include "export/vendors.h"
 #include "exporter.h"
 #include "l7/record.h"
 #include "record/community_id.h"
@@ -15,7 +17,14 @@
  */
 bool complete_copy(struct l7_record *r, const void *slot);
 
-/* Adds names, interface, exporter and sampling, and marks them. */
-void complete_fill(struct l7_record *r, const struct exporter_config *c, struct community_ids *ids);
+/* What is found out with more than the configuration; NULL: nobody wants it, or there is none. */
+struct complete {
+	struct community_ids *ids;
+	struct geo *geo;
+	struct vendors *vendors;
+};
+
+/* Adds names, interface, exporter, sampling, and what files say of the addresses, and marks them. */
+void complete_fill(struct l7_record *r, const struct exporter_config *c, const struct complete *with);
 
 #endif

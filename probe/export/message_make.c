@@ -79,7 +79,7 @@ int message_make_init(struct message_make *m, struct output *o, size_t message_m
 		.data = {make_data, m},
 	};
 	char why[200];
-	int rc = profile_load(&m->profile, o->options.template, why, sizeof(why));
+	int rc = profile_load_with(&m->profile, o->options.template, o->config->place_fields, why, sizeof(why));
 
 	m->output = o;
 	m->encoder = make_encoder(o->format);
@@ -132,7 +132,7 @@ static void make_halves(struct message_make *m, const struct l7_record *r)
 		make_add(m, r);
 	if (!r->rev_packets)
 		return;
-	memcpy(&m->half, r, l7_record_used(r));
+	l7_record_copy(&m->half, r);
 	l7_record_reverse(&m->half);
 	make_add(m, &m->half);
 }

@@ -328,10 +328,11 @@ int output_check(const struct uri *u, const char *template_name, char *err, size
 
 static void output_wants_profile(const char *spec, bool uniflow, uint64_t wanted[2])
 {
+	static const uint64_t all[2] = {UINT64_MAX, UINT64_MAX}; /* what the files have is not known yet */
 	char ignored[256];
 	struct profile p;
 
-	if (profile_load(&p, spec, ignored, sizeof(ignored)))
+	if (profile_load_with(&p, spec, all, ignored, sizeof(ignored)))
 		return;
 	for (size_t i = 0; i < p.n4; i++)
 		l7_want(wanted, p.v4[i]);
@@ -359,7 +360,7 @@ static void output_wants_text(uint64_t wanted[2])
 static const char output_netflow5_fields[] =
 	"flowStartMilliseconds flowEndMilliseconds sourceIPv4Address destinationIPv4Address sourceTransportPort "
 	"destinationTransportPort protocolIdentifier packetDeltaCount octetDeltaCount tcpControlBits ipClassOfService "
-	"icmpTypeCodeIPv4 ingressInterface egressInterface samplingInterval";
+	"icmpTypeCodeIPv4 ingressInterface egressInterface samplingInterval bgpSourceAsNumber bgpDestinationAsNumber";
 
 void output_wants(const struct uri *u, const char *template_name, uint64_t wanted[2])
 {

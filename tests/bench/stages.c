@@ -112,7 +112,7 @@ static void stages_commit(void *arg)
 		return;
 	if (!complete_copy(&s->record, &s->slot))
 		die("a record is refused");
-	complete_fill(&s->record, &s->config, s->ids);
+	complete_fill(&s->record, &s->config, &(struct complete){s->ids, NULL, NULL});
 	if (ipfix_writer_add(s->writer, &s->record))
 		die("a record is not encoded");
 }

@@ -17,6 +17,7 @@ import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import l7  # noqa: E402
+import mmdb  # noqa: E402
 
 PRINT = os.path.join(l7.RELEASE, "fixbuf_print")
 FIELDS = os.path.join(l7.ROOT, "templates", "fields.def")
@@ -26,6 +27,8 @@ CAPTURES = ("1kxun.pcap", "teams.pcap", "telegram.pcap", "dns_long_domainname.pc
 ONLY_JSON = {"exporter", "master", "application"}
 DRAWN = {"stream_id"}
 CONFIDENCE = ("none", "port", "ip", "partial", "cache", "dpi")
+PLACES = (("0.0.0.0/1", "DE", "Köln", 64500, "Lower half"), ("128.0.0.0/1", "US", "New York", 4200000000, "Upper half"),
+          ("2000::/3", "FR", "Paris", 65551, "All of IPv6"))
 REASONS = ("none", "idle", "active", "end", "forced", "resources")
 NOTHING = (None, 0, "0", "none", "00:00:00:00:00:00", "::")
 TUNNELS = ("none", "ipip", "6in4", "4in6", "6in6", "gre", "pptp", "erspan", "vxlan", "geneve", "gtp", "l2tp", "teredo", "capwap",
@@ -94,6 +97,8 @@ class Full(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
+        self.files = mmdb.write(self.folder + "/places.mmdb", {net: {
+            "country_code": code, "city": city, "asn": f"AS{number}", "as_name": name} for net, code, city, number, name in PLACES})
         self.rows = rows()
         keys = {}
         for row in self.rows:
@@ -101,7 +106,7 @@ class Full(unittest.TestCase):
         self.assertGreater(len(self.rows), 40)
 
     def run_probe(self, path, *more):
-        done = l7.probe("-r", path, *more)
+        done = l7.probe("-r", path, "--geoip", self.files, *more)
         self.assertEqual(0, done.status, done.err)
 
     def both(self, path):
@@ -155,7 +160,7 @@ class Full(unittest.TestCase):
         self.assertGreater(records, 300)
         # What no capture has, or no file, or not with nDPI 4.2, would go untested.
         untested = {r.key for r in self.rows if r.key} - keys
-        self.assertLessEqual(untested, {"interface", "ingress_if", "egress_if", "ja4c"})
+        self.assertLessEqual(untested, {"interface", "ingress_if", "egress_if", "ja4c", "src_mac_vendor", "dst_mac_vendor"})
 
 
 if __name__ == "__main__":

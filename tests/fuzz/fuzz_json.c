@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		FUZZ_CHECK(line);
 		memcpy(line, data, len); /* its own, so that a read past its end is seen */
 		if (record_json_read(&j, line, len, &r, err) == 0) {
-			FUZZ_CHECK(l7_record_check(&r, l7_record_used(&r)) && r.biflow != L7_BIFLOW_REVERSE);
+			FUZZ_CHECK(l7_record_check(&r, sizeof(r)) && r.biflow != L7_BIFLOW_REVERSE);
 			if (fuzz_exact(&r))
 				fuzz_again(&r);
 		} else {

@@ -207,7 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (complete_copy(&r, slot)) {
 		struct community_ids *ids = community_ids_new();
 
-		complete_fill(&r, &config, ids);
+		complete_fill(&r, &config, &(struct complete){ids, NULL, NULL});
 		community_ids_free(ids);
 		FUZZ_CHECK(l7_record_check(&r, l7_record_used(&r)));
 		FUZZ_CHECK(r.app.len > 0 && r.exporter.len == 6);

@@ -10,6 +10,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import frames  # noqa: E402
 import links  # noqa: E402
+import mmdb  # noqa: E402
 import tunnels  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -421,13 +422,37 @@ def json_lines():
     }
 
 
+def geo():
+    """Files of MaxMind's form, IPinfo's form, of IPv4 alone, and such as no writer makes."""
+    def city(code, name):
+        return {"city": {"names": {"de": "x", "en": name}}, "country": {"iso_code": code}, "location": {"latitude": 1.5}}
+    nets = {"192.0.2.0/24": city("DE", "K\u00f6ln"), "203.0.113.0/24": city("US", "x" * 300), "2001:db8::/32": city("FR", "Paris")}
+    systems = {"192.0.2.0/24": {"autonomous_system_number": 64500, "autonomous_system_organization": "Example"},
+               "0.0.0.0/1": {"autonomous_system_number": 4200000000}}
+    flat = {"203.0.113.7/32": {"country_code": "DE", "country": "Germany", "asn": "AS64500", "as_name": "a, b", "x": [1, True, [0.5]]}}
+    deep = mmdb.head(mmdb.ARRAY, 1) * 3000 + mmdb.head(14, 0)
+    return {"city": mmdb.build(nets, aliases=("2002::/16",)), "as28": mmdb.build(systems, record=28),
+            "flat32": mmdb.build(flat, record=32), "four": mmdb.build(systems, six=False), "empty": mmdb.build({}),
+            "deep": mmdb.build({"192.0.2.0/24": {"a": deep, "country": {"iso_code": "DE"}}}),
+            "huge": mmdb.build({"192.0.2.0/24": {"a": b"\x1f\x04\xff\xff\xff", "country_code": "DE"}}),
+            "ring": b"\0" * 6 + mmdb.build(nets)[6:], "cut": mmdb.build(nets)[:-40]}
+
+
+def vendors():
+    head = b"Registry,Assignment,Organization Name,Organization Address\n"
+    return {"csv": head + b'MA-L,002272,"A ""B"", C","1,\n2"\r\nMA-M,741AE09,D,\nMA-S,8C1F64FFF,Private,\n', "open": head + b'MA-L,0,"',
+            "short": head + b"MA-L,00227,A,\n", "bom": b"\xef\xbb\xbf" + head + b"MA-L,FFFFFF,\xff\xfe,",
+            "txt": b"00-22-72   (hex)\t\tA\r\n002272     (base 16)\t\tA\r\n\t\tUS\r\n74-1A-E0   (hex)\t\tB\n900000-9FFFFF     (base 16)\t\tB\n",
+            "range": b"74-1A-E0   (hex)\t\tB\n900000-1FFFFF     (base 16)\t\tB\n", "hex": b"-(hex)(base 16)\n00-00-00(hex)"}
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
     for target, inputs in (("fuzz_ipfix", ipfix()), ("fuzz_yaml", yaml()), ("fuzz_rules", rules()),
                            ("fuzz_record", record_slot()), ("fuzz_decode", decode()), ("fuzz_flow", flow()),
                            ("fuzz_framer", framer()), ("fuzz_profile", profile()), ("fuzz_protocols", protocols()),
                            ("fuzz_categories", categories()), ("fuzz_uri", uri()), ("fuzz_json", json_lines()),
-                           ("fuzz_spool", spool())):
+                           ("fuzz_spool", spool()), ("fuzz_geo", geo()), ("fuzz_vendors", vendors())):
         os.makedirs(os.path.join(folder, target), exist_ok=True)
         for name, octets in inputs.items():
             with open(os.path.join(folder, target, name), "wb") as f:

@@ -16,6 +16,7 @@ import threading
 
 import allocs_watch
 import l7
+import mmdb
 import tls
 
 PROCESSES, CALLS = 8, 16384
@@ -46,12 +47,15 @@ rules:
 """
 TEMPLATE = "# a few\n" + "\n".join("flowStartMilliseconds flowEndMilliseconds octetDeltaCount packetDeltaCount "
                                    "sourceIPv4Address destinationIPv4Address applicationName".split()) + "\n"
+OUI = "Registry,Assignment,Organization Name,Organization Address\nMA-L,002272,Micro-Fuel,x\n"
 CONFIG = """
 read: [{capture}]
 output: ["json+file://{out}", "ipfix+file://{out}.ipfix?early=1"]
 template: {template}
 protocols: {protocols}
 categories: {folder}/categories.txt
+geoip: [{given}/places.mmdb]
+mac_vendors: [{given}/oui.csv]
 filter: ip or ip6
 crash_dir: {folder}
 exporter: branch-7
@@ -86,10 +90,11 @@ class Place:
         self.secure = context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True)
         for server in self.server, self.secure:
             threading.Thread(target=sink, args=(server,), daemon=True).start()
-        for name, text in (("rules.yaml", RULES), ("names.txt", "WhatsApp\nTLS.Viber # no\n"), ("few.tmpl", TEMPLATE),
+        for name, text in (("rules.yaml", RULES), ("names.txt", "WhatsApp\nTLS.Viber # no\n"), ("few.tmpl", TEMPLATE), ("oui.csv", OUI),
                            ("watch.yaml", f"rules: {self.folder}/rules.yaml\nstats: true\n")):
             with open(f"{self.folder}/{name}", "w", encoding="utf-8") as f:
                 f.write(text)
+        mmdb.write(self.folder + "/places.mmdb", {"0.0.0.0/1": {"country_code": "DE", "asn": "AS64500", "as_name": "x"}})
         done = l7.run([L7PROBE, "-r", l7.STORY, "-o", f"ipfix+file://{self.folder}/story.ipfix?early=1",
                        "-o", f"json+file://{self.folder}/story.json"])
         if done.status:
@@ -153,7 +158,7 @@ class Place:
         with open(out + "/categories.txt", "w", encoding="utf-8") as f:
             f.write("192.0.2.0/24 Cloud\n2001:db8::/32 Cloud\nexample.org Mining\n")
         with open(out + "/probe.yaml", "w", encoding="utf-8") as f:
-            f.write(CONFIG.format(capture=l7.STORY, out=out + "/out", template=self.folder + "/few.tmpl", folder=out,
+            f.write(CONFIG.format(capture=l7.STORY, out=out + "/out", template=self.folder + "/few.tmpl", folder=out, given=self.folder,
                                   protocols=os.path.join(l7.ROOT, "etc", "protocols.txt")))
         return ended(env, out, L7PROBE, "-c", out + "/probe.yaml")
 

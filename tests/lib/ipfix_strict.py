@@ -13,7 +13,8 @@ UNSIGNED, ADDRESS, TIME, STRING, OCTETS = "unsigned", "address", "time", "string
 # Of IANA's registry, what l7probe sends: type and octets.
 ELEMENTS = {
     1: (UNSIGNED, 8), 2: (UNSIGNED, 8), 4: (UNSIGNED, 1), 5: (UNSIGNED, 1), 6: (UNSIGNED, 2), 7: (UNSIGNED, 2),
-    8: (ADDRESS, 4), 10: (UNSIGNED, 4), 11: (UNSIGNED, 2), 12: (ADDRESS, 4), 14: (UNSIGNED, 4), 25: (UNSIGNED, 8),
+    8: (ADDRESS, 4), 10: (UNSIGNED, 4), 11: (UNSIGNED, 2), 12: (ADDRESS, 4), 14: (UNSIGNED, 4), 16: (UNSIGNED, 4),
+    17: (UNSIGNED, 4), 25: (UNSIGNED, 8),
     26: (UNSIGNED, 8), 27: (ADDRESS, 16), 28: (ADDRESS, 16), 32: (UNSIGNED, 2), 34: (UNSIGNED, 4), 42: (UNSIGNED, 8),
     52: (UNSIGNED, 1), 53: (UNSIGNED, 1), 56: (ADDRESS, 6), 58: (UNSIGNED, 2), 80: (ADDRESS, 6), 82: (STRING, None),
     86: (UNSIGNED, 8), 94: (STRING, None), 95: (OCTETS, 4), 96: (STRING, None), 135: (UNSIGNED, 8), 136: (UNSIGNED, 1),
@@ -25,6 +26,7 @@ ELEMENTS = {
 REVERSE = 29305       # RFC 5103
 # informationElementDataType (RFC 5610): octets of a value
 TYPE_OCTETS = {1: 1, 2: 2, 3: 4, 4: 8, 13: VARIABLE, 19: 16}
+FIXED = {(35632, 101): 2, (35632, 103): 2}  # texts of always so many octets: countries
 
 
 class Broken(ValueError):
@@ -166,7 +168,7 @@ class Strict:
         if enterprise in (0, REVERSE):
             text = ELEMENTS[number][0] == STRING
         else:
-            text = variable
+            text = variable or key in FIXED
         if not text:
             return
         if not variable:
@@ -181,7 +183,7 @@ class Strict:
         for key, size in template.fields:
             if key[0] not in (0, REVERSE):
                 need(key in self.types, "RFC 5610: no type of", key)
-                need(TYPE_OCTETS[self.types[key]] == size, "RFC 5610: type of", key, "and its length", size)
+                need(size in (TYPE_OCTETS[self.types[key]], FIXED.get(key)), "RFC 5610: type of", key, "and its length", size)
 
         def number(ident):
             return int.from_bytes(record[0, ident], "big") if (0, ident) in record else None

@@ -53,6 +53,10 @@ static inline void oracle_model(struct oracle *o, uint32_t pen)
 			 : f->len == 4 ? FB_UINT_32
 			 : f->len == 8 ? FB_UINT_64
 				       : FB_STRING;
+		if (f->type == L7_TYPE_TEXT) { /* of fixed length, it may be */
+			e.flags = 0;
+			e.type = FB_STRING;
+		}
 		fbInfoModelAddElement(o->model, &e);
 	}
 }
@@ -120,9 +124,17 @@ static inline uint64_t oracle_number(const struct oracle *o, enum l7_field f)
 
 static inline fbVarfield_t oracle_text(const struct oracle *o, enum l7_field f)
 {
+	const uint8_t *at = o->record + o->offset[f];
+	size_t len = l7_fields[f].len;
 	fbVarfield_t v;
 
-	memcpy(&v, o->record + o->offset[f], sizeof(v));
+	if (len == L7_VARLEN) {
+		memcpy(&v, at, sizeof(v));
+		return v;
+	}
+	while (len && !at[len - 1])
+		len--;
+	v = (fbVarfield_t){.len = len, .buf = (uint8_t *)at};
 	return v;
 }
 

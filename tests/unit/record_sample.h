@@ -58,6 +58,10 @@ static inline void record_sample(struct l7_record *r, unsigned n)
 	r->confidence = L7_CONF_DPI;
 	r->master_confidence = L7_CONF_PARTIAL;
 	r->state = L7_STATE_FINAL | L7_STATE_LAST;
+	r->place.src_as = 64500 + n;
+	r->place.dst_as = UINT32_C(4200000000) + n;
+	record_sample_text(r, &r->place.src_country, L7_F_sourceCountry, "DE");
+	record_sample_text(r, &r->place.dst_country, L7_F_destinationCountry, "US");
 	record_sample_text(r, &r->sni, L7_F_tlsServerName, "api.telegram.org");
 	record_sample_text(r, &r->http_host, L7_F_httpHost, "www.example.com");
 	record_sample_text(r, &r->dns_query, L7_F_dnsQuery, "name.example.org");

@@ -48,7 +48,7 @@ static void apply(const char *rules, const struct prefix_map *nets, const struct
 	assert_int_equal(anonymize_new(&a, &parsed, nets, err, sizeof(err)), 0);
 	*out = *anonymize_record(a, r);
 	anonymize_free(a);
-	assert_true(l7_record_check(out, l7_record_used(out)));
+	assert_true(l7_record_check(out, sizeof(*out)));
 }
 
 static void sample(struct l7_record *r, const char *source, const char *target)
@@ -163,13 +163,17 @@ static void test_every_text(void **state)
 					   L7_F_httpMime,       L7_F_sshClient,     L7_F_sshServer,
 					   L7_F_tlsJa3Client,   L7_F_tlsJa3Server,  L7_F_tlsJa4Client,
 					   L7_F_sshHasshClient, L7_F_sshHasshServer};
+	/* Of the other end, in this test, and never from the wire. */
+	static const uint8_t places[] = {L7_F_destinationMacVendor, L7_F_destinationAsName, L7_F_destinationCountry,
+					 L7_F_destinationCity};
 
 	(void)state;
 	for (unsigned f = 0; f < L7_FIELD_COUNT; f++) {
 		struct l7_text *t;
 		struct l7_record r, out;
 
-		if (l7_fields[f].type != L7_TYPE_TEXT || memchr(ours, (int)f, sizeof(ours)))
+		if (l7_fields[f].type != L7_TYPE_TEXT || memchr(ours, (int)f, sizeof(ours)) ||
+		    memchr(places, (int)f, sizeof(places)))
 			continue;
 		sample(&r, "192.0.2.1", "198.51.100.1");
 		t = (struct l7_text *)(void *)((char *)&r + l7_fields[f].offset);
@@ -181,6 +185,38 @@ static void test_every_text(void **state)
 		apply("clients:drop", NULL, &r, &out);
 		if (l7_has(&out, (enum l7_field)f))
 			fail_msg("%s holds the client's address", l7_fields[f].name);
+	}
+}
+
+/* What files say of a client: a pseudonym keeps country and autonomous system, who is dropped keeps nothing. */
+static void test_places(void **state)
+{
+	static const uint8_t gone[] = {L7_F_sourceCity, L7_F_sourceMacVendor};
+	static const uint8_t wide[] = {L7_F_sourceCountry, L7_F_sourceAsName, L7_F_bgpSourceAsNumber};
+	struct l7_record r, out;
+
+	(void)state;
+	for (unsigned turned = 0; turned < 2; turned++) {
+		for (unsigned drop = 0; drop < 2; drop++) {
+			sample(&r, "192.0.2.1", "198.51.100.1");
+			if (turned)
+				l7_record_reverse(&r);
+			apply(drop ? "clients:drop" : "clients:hash", &home, &r, &out);
+			for (size_t i = 0; i < sizeof(gone); i++) {
+				int other = l7_record_pair(gone[i]);
+
+				assert_false(l7_has(&out, turned ? (enum l7_field)other : gone[i]));
+				assert_true(l7_has(&out, turned ? gone[i] : (enum l7_field)other));
+			}
+			for (size_t i = 0; i < sizeof(wide); i++) {
+				int other = l7_record_pair(wide[i]);
+
+				assert_int_equal(l7_has(&out, turned ? (enum l7_field)other : wide[i]), !drop);
+				assert_true(l7_has(&out, turned ? wide[i] : (enum l7_field)other));
+			}
+			assert_int_equal(turned ? out.place.dst_as : out.place.src_as, drop ? 0 : 64500);
+			assert_int_equal(turned ? out.place.src_as : out.place.dst_as, 4200000000);
+		}
 	}
 }
 
@@ -209,7 +245,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_who),        cmocka_unit_test(test_tunnel), cmocka_unit_test(test_leaks),
-		cmocka_unit_test(test_every_text), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_every_text), cmocka_unit_test(test_places), cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -122,7 +122,7 @@ static bool oracle_says(const struct oracle *o, struct l7_record *r)
 {
 	struct names_record guess, trusted;
 
-	complete_fill(r, &config, NULL);
+	complete_fill(r, &config, &(struct complete){NULL, NULL, NULL});
 	names_of_record(&o->table, r, &guess);
 	trusted = names_trusted(&guess, L7_CONF_CACHE);
 	if (!o->list.positive)

@@ -31,8 +31,8 @@ static void got(void *arg, const struct l7_record *r)
 {
 	struct fixture *f = arg;
 
-	assert_true(l7_record_check(r, l7_record_used(r)));
-	memcpy(&f->last, r, l7_record_used(r));
+	assert_true(l7_record_check(r, sizeof(*r)));
+	l7_record_copy(&f->last, r);
 	f->n++;
 }
 
@@ -546,18 +546,19 @@ static void test_long_texts(void **state)
 	text[299] = '\0';
 	message_start(&f->m, 0, 0);
 	message_set(&f->m, 2);
-	message_template(&f->m, 256, 8, 0);
+	message_template(&f->m, 256, 9, 0);
 	message_field(&f->m, 0, 8, 4);
 	message_field(&f->m, NTOP, 188, VAR);
 	message_field(&f->m, NTOP, 187, VAR);
 	message_field(&f->m, NTOP, 180, VAR);
 	message_field(&f->m, NTOP, 183, VAR);
+	message_field(&f->m, NTOP, 184, VAR);
 	message_field(&f->m, NTOP, 205, VAR);
 	message_field(&f->m, 0, 372, VAR);
 	message_field(&f->m, 0, 96, VAR);
 	message_set(&f->m, 256);
 	message_uint(&f->m, 0xc0000201, 4);
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < 7; i++)
 		message_text(&f->m, text, 0);
 	message_text(&f->m, "TLS.Telegram", 0);
 	assert_int_equal(send_message(f), 0);

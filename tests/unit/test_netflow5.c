@@ -62,7 +62,7 @@ static void take(void *arg, uint8_t *data, size_t len, uint32_t records)
 		g->last_ms = boot + be(r + 28, 4);
 		assert_true(be(r + 24, 4) <= be(r + 28, 4) && be(r + 28, 4) <= g->uptime);
 		assert_int_equal(be(r + 8, 4), 0);  /* next hop */
-		assert_int_equal(be(r + 40, 8), 0); /* autonomous systems, masks, padding */
+		assert_int_equal(be(r + 44, 4), 0); /* masks, padding */
 		assert_int_equal(r[36], 0);
 		memcpy(g->record, r, sizeof(g->record));
 	}
@@ -89,6 +89,24 @@ static void sample(struct l7_record *r, unsigned n)
 	r->end_ms = r->start_ms + 1500;
 }
 
+/* Nothing is known of an address: 0, whatever is left in the record. */
+static void test_no_as(void **state)
+{
+	struct netflow5_writer *w;
+	struct l7_record r;
+	struct got g = {0};
+
+	(void)state;
+	w = writer(&g, 1352);
+	sample(&r, 0);
+	l7_unmark(&r, L7_F_bgpSourceAsNumber);
+	l7_unmark(&r, L7_F_bgpDestinationAsNumber);
+	assert_int_equal(netflow5_writer_add(w, &r), 1);
+	netflow5_writer_flush(w);
+	assert_int_equal(be(g.record + 40, 4), 0);
+	netflow5_writer_free(w);
+}
+
 static void test_record(void **state)
 {
 	struct netflow5_writer *w;
@@ -107,6 +125,8 @@ static void test_record(void **state)
 	assert_memory_equal(g.record, "\xc0\0\x02\x0a\x95\x9a\xa7\xdc", 8);
 	assert_int_equal(be(g.record + 12, 2), 3);
 	assert_int_equal(be(g.record + 14, 2), 4);
+	assert_int_equal(be(g.record + 40, 2), 64500);
+	assert_int_equal(be(g.record + 42, 2), 23456); /* 4200000000 has no place in it (RFC 6793) */
 	assert_int_equal(g.packets, r.packets);
 	assert_int_equal(g.octets, r.octets);
 	assert_int_equal(g.first_ms, r.start_ms);
@@ -288,9 +308,9 @@ static void test_uptime(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_record), cmocka_unit_test(test_odd_values), cmocka_unit_test(test_ipv6),
-		cmocka_unit_test(test_many),   cmocka_unit_test(test_split),      cmocka_unit_test(test_split_ends),
-		cmocka_unit_test(test_uptime),
+		cmocka_unit_test(test_record),     cmocka_unit_test(test_no_as),  cmocka_unit_test(test_odd_values),
+		cmocka_unit_test(test_ipv6),       cmocka_unit_test(test_many),   cmocka_unit_test(test_split),
+		cmocka_unit_test(test_split_ends), cmocka_unit_test(test_uptime),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -175,11 +175,11 @@ static void test_hostile_text(void **state)
 
 	(void)state;
 	record_sample(&r, 0);
-	r.text_len = L7_STRING_MAX;
+	r.text_len = L7_TEXT_MAX;
 	r.app = r.master = r.application = r.category = r.sni = all;
 	r.http_host = r.dns_query = r.interface = r.exporter = all;
-	memset(r.text, 0x01, L7_STRING_MAX);
-	assert_true(l7_record_check(&r, l7_record_used(&r)));
+	memset(r.text, 0x01, L7_TEXT_MAX);
+	assert_true(l7_record_check(&r, sizeof(r)));
 	buf_init(&b, RECORD_JSON_MAX);
 	record_json(&b, &r);
 	assert_false(b.failed);

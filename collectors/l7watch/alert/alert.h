@@ -27,7 +27,7 @@
 
 #define ALERT_KEYS_MAX 100000u /* engaged at one time; the one without a flow for longest is released for a new one */
 #define ALERT_FLOWS_MAX 65536u /* flows that are remembered as counted */
-#define ALERT_JSON_MAX 65536u
+#define ALERT_JSON_MAX 98304u  /* the record that it is about in it */
 #define ALERT_APP_MAX 128
 #define ALERT_SILENCES_MAX 1000u
 #define ALERT_SAVE_MAX 256u /* alerts whose counts go to the store in one tick */

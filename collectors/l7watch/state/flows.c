@@ -245,7 +245,7 @@ void flows_take(struct flows *f, const struct l7_record *r, uint64_t now_ms, str
 	reversed = flows_reversed(e, &x, m);
 	*in = (struct rules_input){.record = r, .now_ms = now_ms};
 	if (reversed) {
-		memcpy(&f->turned, r, l7_record_used(r));
+		l7_record_copy(&f->turned, r);
 		l7_record_reverse(&f->turned);
 		in->record = &f->turned;
 		f->n_turned++;

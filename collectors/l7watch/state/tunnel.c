@@ -77,7 +77,7 @@ bool tunnel_record(const struct l7_record *r, struct l7_record *out)
 	if (!l7_has(r, L7_F_tunnelKind) || r->tunnel >= L7_TUNNEL_COUNT || !tunnel_kinds[r->tunnel].app ||
 	    !l7_has(r, L7_F_outerSourceAddress) || !l7_has(r, L7_F_outerDestinationAddress))
 		return false;
-	memset(out, 0, offsetof(struct l7_record, text));
+	l7_record_clear(out);
 	tunnel_ends(r, out);
 	tunnel_counts(r, out);
 	tunnel_words(r, out);

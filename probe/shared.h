@@ -143,6 +143,7 @@ struct shared_output {
 	shared_counter sent;         /* given to the kernel (UDP), acknowledged (TCP), written (file) */
 	shared_counter dropped;      /* given, never sent */
 	shared_counter dropped_ipv6; /* of them, what the protocol has no place for: NetFlow v5 */
+	shared_counter cut;          /* sent with shorter texts: longer than a message otherwise */
 	shared_counter filtered;     /* not wanted by its filter: not given */
 	shared_counter messages;
 	shared_counter octets;

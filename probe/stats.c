@@ -85,6 +85,7 @@ static void stats_outputs(struct buf *b, const struct config *config, const stru
 		stats_key(b, "sent", shared_get(&o->sent));
 		stats_key(b, "dropped", shared_get(&o->dropped));
 		stats_key(b, "dropped_ipv6", shared_get(&o->dropped_ipv6));
+		stats_key(b, "cut", shared_get(&o->cut));
 		stats_key(b, "filtered", shared_get(&o->filtered));
 		stats_key(b, "messages", shared_get(&o->messages));
 		stats_key(b, "octets", shared_get(&o->octets));

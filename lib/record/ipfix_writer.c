@@ -12,8 +12,11 @@
 #include "base/utf8.h"
 #include "base/wire.h"
 #include "record/ipfix_writer_internal.h"
+#include "record/template_id.h"
 
 #define WRITER_NAME_FIXED 32
+#define WRITER_NAME_ROOM                                                                                               \
+	80 /* octets of a name of applications that a message must have room for: none of the probe is longer */
 
 /* GLib has one handler per process, and what libfixbuf says may repeat per record: the first few are enough. */
 static void writer_glib_log(const char *domain, GLogLevelFlags level, const char *message, void *arg)
@@ -77,9 +80,9 @@ static void writer_add_parts(fbInfoModel_t *model)
 }
 
 /* Octets of a field in the template, or L7_VARLEN. */
-static uint16_t writer_length(const struct ipfix_writer *w, uint8_t field)
+static uint16_t writer_length(uint8_t field, bool fixed_names)
 {
-	bool fixed = w->config.fixed_names && (field == L7_F_applicationName || field == L7_F_applicationCategoryName);
+	bool fixed = fixed_names && (field == L7_F_applicationName || field == L7_F_applicationCategoryName);
 
 	return fixed ? WRITER_NAME_FIXED : l7_fields[field].len;
 }
@@ -107,7 +110,7 @@ static bool writer_sent_template(struct ipfix_writer *w, const struct writer_lay
 	for (size_t i = 0; i < layout->n; i++) {
 		uint8_t field = layout->fields[i];
 
-		if (ipfix_writer_spec(t, l7_fields[field].name, writer_length(w, field), error))
+		if (ipfix_writer_spec(t, l7_fields[field].name, writer_length(field, w->config.fixed_names), error))
 			continue;
 		fbTemplateFreeUnused(t);
 		return false;
@@ -136,13 +139,16 @@ static bool writer_packed_template(struct ipfix_writer *w, struct writer_layout 
 
 	for (size_t i = 0; i < layout->n && good; i++) {
 		const struct l7_field_info *f = &l7_fields[layout->fields[i]];
-		size_t size = writer_length(w, layout->fields[i]);
+		size_t size = writer_length(layout->fields[i], w->config.fixed_names);
 		bool fixed = f->type == L7_TYPE_TEXT && size != L7_VARLEN;
 
-		layout->steps[i] = (struct writer_step){.from = f->offset,
-							.to = (uint16_t)layout->size,
-							.type = f->type,
-							.fixed = fixed ? (uint8_t)size : 0};
+		layout->steps[i] = (struct writer_step){
+			.from = f->offset,
+			.to = (uint16_t)layout->size,
+			.type = f->type,
+			.cut = (uint8_t)ipfix_cut_kind(layout->fields[i]),
+			.fixed = fixed ? (uint8_t)size : 0,
+		};
 		if (size == L7_VARLEN) {
 			good = writer_part(t, &part, run, error) && writer_part(t, &part, L7_VARLEN, error);
 			run = 0;
@@ -150,6 +156,7 @@ static bool writer_packed_template(struct ipfix_writer *w, struct writer_layout 
 		} else {
 			run += size;
 			layout->size += size;
+			layout->fixed_size += size;
 		}
 	}
 	if (!good || !writer_part(t, &part, run, error)) {
@@ -159,15 +166,23 @@ static bool writer_packed_template(struct ipfix_writer *w, struct writer_layout 
 	return ipfix_writer_add_template(&w->flows, layout->id, t, error);
 }
 
+/* The number of a template. */
+static uint16_t writer_template_id(const struct ipfix_writer *w, const struct writer_layout *layout, unsigned kind)
+{
+	uint64_t hash = TEMPLATE_ID_SEED;
+
+	for (size_t i = 0; i < layout->n; i++) {
+		const struct l7_field_info *f = &l7_fields[layout->fields[i]];
+		uint16_t len = writer_length(layout->fields[i], w->config.fixed_names);
+
+		hash = template_id_field(hash, f->pen == L7_PEN_OWN ? w->config.pen : f->pen, f->ie, len);
+	}
+	return template_id(hash, kind);
+}
+
 /* Fields of one kind of record: what is of tunnels is left out of those of flows in none, unless it is all there is. */
 static void writer_choose(struct ipfix_writer *w, unsigned kind)
 {
-	static const uint16_t ids[WRITER_LAYOUTS] = {
-		[0] = IPFIX_TEMPLATE_V4,
-		[WRITER_V6] = IPFIX_TEMPLATE_V6,
-		[WRITER_TUNNEL] = IPFIX_TEMPLATE_V4_TUNNEL,
-		[WRITER_TUNNEL | WRITER_V6] = IPFIX_TEMPLATE_V6_TUNNEL,
-	};
 	const struct profile *p = w->config.profile;
 	struct writer_layout *layout = &w->layouts[kind];
 	const uint8_t *fields = kind & WRITER_V6 ? p->v6 : p->v4;
@@ -177,10 +192,10 @@ static void writer_choose(struct ipfix_writer *w, unsigned kind)
 		plain += !l7_field_of_tunnel(fields[i]);
 	if (kind & WRITER_TUNNEL && (plain == n || plain == 0))
 		return;
-	layout->id = ids[kind];
 	for (size_t i = 0; i < n; i++)
 		if (kind & WRITER_TUNNEL || plain == 0 || !l7_field_of_tunnel(fields[i]))
 			layout->fields[layout->n++] = fields[i];
+	layout->id = writer_template_id(w, layout, kind);
 }
 
 static bool writer_data_templates(struct ipfix_writer *w, GError **error)
@@ -196,15 +211,28 @@ static bool writer_data_templates(struct ipfix_writer *w, GError **error)
 	return true;
 }
 
-/* Octets of the longest data template in a message of its own. */
-static size_t writer_template_size(const struct ipfix_writer *w)
+/* Octets that a record has of a field at least. */
+static size_t writer_least_of(uint8_t field, bool fixed_names)
 {
-	const struct profile *p = w->config.profile;
-	size_t size = IPFIX_HEADER + 4 + 4;
+	uint16_t len = writer_length(field, fixed_names);
 
-	for (size_t i = 0; i < p->n4; i++)
-		size += l7_fields[p->v4[i]].pen == L7_PEN_IANA ? 4 : 8;
-	return size;
+	if (len != L7_VARLEN)
+		return len;
+	return 1 + (ipfix_cut_kind(field) == WRITER_CUT_NEVER ? WRITER_NAME_ROOM : 0);
+}
+
+size_t ipfix_writer_least(const struct profile *p, bool fixed_names)
+{
+	size_t templates = 4, v4 = 0, v6 = 0, record;
+
+	for (size_t i = 0; i < p->n4; i++) {
+		templates += l7_fields[p->v4[i]].pen == L7_PEN_IANA ? 4 : 8;
+		v4 += writer_least_of(p->v4[i], fixed_names);
+	}
+	for (size_t i = 0; i < p->n6; i++)
+		v6 += writer_least_of(p->v6[i], fixed_names);
+	record = v4 > v6 ? v4 : v6;
+	return IPFIX_HEADER + WRITER_SET_HEADER + (templates > record ? templates : record);
 }
 
 static void writer_stream_begin(struct ipfix_writer *w, struct writer_stream *s)
@@ -241,9 +269,9 @@ int ipfix_writer_new(struct ipfix_writer **out, const struct ipfix_writer_config
 		return -ENOMEM;
 	}
 	w->config = *c;
-	if (writer_template_size(w) > c->message_max) {
-		snprintf(err, err_size, "template %s of %zu octets does not fit a message of %zu", c->profile->name,
-			 writer_template_size(w), c->message_max);
+	if (ipfix_writer_least(c->profile, c->fixed_names) > c->message_max) {
+		snprintf(err, err_size, "template %s needs messages of %zu octets, not %zu", c->profile->name,
+			 ipfix_writer_least(c->profile, c->fixed_names), c->message_max);
 		free(w);
 		return -EINVAL;
 	}
@@ -497,11 +525,16 @@ int ipfix_writer_add(struct ipfix_writer *w, const struct l7_record *r)
 {
 	unsigned kind = r->ip_version == 6 ? WRITER_V6 : 0;
 	const struct writer_layout *layout = &w->layouts[kind];
+	int rc;
 
 	if (r->tunnel != L7_TUNNEL_NONE && w->layouts[kind | WRITER_TUNNEL].id)
 		layout = &w->layouts[kind | WRITER_TUNNEL];
 	writer_pack(w, layout, r);
-	return ipfix_writer_append(&w->flows, layout->id, w->record, layout->size, &w->config.data);
+	rc = ipfix_writer_append(&w->flows, layout->id, w->record, layout->size, &w->config.data);
+	if (rc != -EMSGSIZE || !ipfix_cut(w, layout))
+		return rc;
+	rc = ipfix_writer_append(&w->flows, layout->id, w->record, layout->size, &w->config.data);
+	return rc ? rc : 1;
 }
 
 void ipfix_writer_flush(struct ipfix_writer *w)

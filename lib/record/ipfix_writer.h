@@ -4,7 +4,11 @@
  *
  * Data messages hold data sets only and template messages hold no flow records, so that data can be kept and sent again on
  * another connection after that one's templates. Sequence number and export time depend on when and where
- * a message is really sent: ipfix_message_stamp() sets them then. Template ids never change meaning.
+ * a message is really sent: ipfix_message_stamp() sets them then. Template ids never change meaning, nor does another profile use them again.
+ *
+ * A record that is longer than a message is cut: of its texts what is over a length, the same for all, the greatest with which
+ * the record fits; a text ends with a whole character. Hashes and Community ID, which in part mean nothing, are left out where they are
+ * longer. Names and categories of applications are never cut: a record that does not fit for them is refused.
  *
  * One writer is used by one thread. When memory is out libfixbuf ends the process, as GLib does.
  */
@@ -19,20 +23,16 @@
 #include "record/profile.h"
 
 #define IPFIX_HEADER 16
-#define IPFIX_MESSAGE_MIN 512 /* that any record and any template fits is checked by the caller of add */
+#define IPFIX_MESSAGE_MIN 464 /* what every options record fits, and an mtu of 512 leaves (RFC 7011 section 10.3.3) */
 #define IPFIX_MESSAGE_MAX 65535
 
+/* Those of flow records have numbers made of their fields (template_id.h). */
 enum ipfix_template_id {
-	IPFIX_TEMPLATE_V4 = 256,
-	IPFIX_TEMPLATE_V6 = 257,
 	IPFIX_TEMPLATE_APPS = 258,       /* options: applicationId > name, description (RFC 6759) */
 	IPFIX_TEMPLATE_DOMAIN = 259,     /* options: observationDomainId > observationDomainName */
 	IPFIX_TEMPLATE_TYPES = 260,      /* options: element > its type, name, description (RFC 5610) */
 	IPFIX_TEMPLATE_STATISTICS = 261, /* options: observationDomainId > counters */
 	IPFIX_TEMPLATE_INTERFACES = 262, /* options: ingressInterface > interfaceName */
-	IPFIX_TEMPLATE_V4_TUNNEL =
-		263, /* of flows in a tunnel, if the profile says something of it: others have not these fields */
-	IPFIX_TEMPLATE_V6_TUNNEL = 264,
 	IPFIX_TEMPLATE_PROBE =
 		265, /* options: observationDomainId > what the probe is, if the profile has elements of enterprises */
 	IPFIX_TEMPLATE_SAMPLING = 271,        /* options: observationDomainId > samplingInterval, as of old */
@@ -98,13 +98,20 @@ struct ipfix_tables {
 
 struct ipfix_writer;
 
+/*
+ * Octets of the shortest message for a profile: for its longest template, and for a record whose names of applications have up to 80 octets
+ * and whose other texts have none.
+ */
+size_t ipfix_writer_least(const struct profile *p, bool fixed_names);
+
 /* Returns 0, or -EINVAL with a sentence. The caller frees *w with ipfix_writer_free(). */
 int ipfix_writer_new(struct ipfix_writer **w, const struct ipfix_writer_config *c, char *err, size_t err_size);
 void ipfix_writer_free(struct ipfix_writer *w);
 
 /*
  * Adds a record that has passed l7_record_check(); a message that has no more room goes to the sink first. Texts are
- * cleaned to UTF-8. Returns 0, -EMSGSIZE if the record alone is longer than a message, or -EIO if libfixbuf refused it.
+ * cleaned to UTF-8. Returns 0, 1 if texts had to be cut, -EMSGSIZE if the record is longer than a message even so, or -EIO if
+ * libfixbuf refused it.
  */
 int ipfix_writer_add(struct ipfix_writer *w, const struct l7_record *r);
 

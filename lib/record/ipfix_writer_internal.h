@@ -8,12 +8,17 @@
 #include "record/ipfix_writer.h"
 
 #define WRITER_TEXTS 32 /* texts of one record at most */
+#define WRITER_SET_HEADER 4
+
+/* What may become of a text of a record that is longer than a message. */
+enum writer_cut { WRITER_CUT_SHORT, WRITER_CUT_AWAY, WRITER_CUT_NEVER };
 
 /* How one field gets from struct l7_record into the packed structure that libfixbuf encodes. */
 struct writer_step {
 	uint16_t from;
 	uint16_t to;
 	uint8_t type;  /* enum l7_type */
+	uint8_t cut;   /* of a text, enum writer_cut */
 	uint8_t fixed; /* octets of a text of fixed length, else 0 */
 };
 
@@ -29,7 +34,8 @@ struct writer_layout {
 	uint8_t fields[L7_FIELD_COUNT];
 	struct writer_step steps[L7_FIELD_COUNT];
 	size_t n;
-	size_t size; /* of the packed structure */
+	size_t size;       /* of the packed structure */
+	size_t fixed_size; /* octets of a record on the wire but for texts of variable length */
 };
 
 /* Messages under way. Templates, options records and what is said in real elements have one, flow records another. */
@@ -70,6 +76,11 @@ fbVarfield_t ipfix_writer_text(struct ipfix_writer *w, const char *s, size_t len
 void ipfix_writer_text_fixed(char *to, size_t size, const char *s, size_t len);
 /* applicationId: octet 22, the engine nDPI, and 24 bits of id (RFC 6759). */
 void ipfix_writer_app_id(uint8_t to[4], uint32_t id);
+
+/* What may become of a field of text. */
+enum writer_cut ipfix_cut_kind(unsigned field);
+/* Cuts the texts of the packed record, so that it fits a message of its own. False, and nothing is changed, if it cannot. */
+bool ipfix_cut(struct ipfix_writer *w, const struct writer_layout *layout);
 
 /* The templates of the options records; before the buffer exists. */
 bool ipfix_options_add(struct ipfix_writer *w, GError **error);

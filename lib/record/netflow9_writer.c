@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "record/netflow9_internal.h"
 #include "record/netflow_header.h"
+#include "record/template_id.h"
 
 #define NETFLOW9_SET_HEADER 4
 #define NETFLOW9_COUNT_MAX 0xffff
@@ -34,20 +35,23 @@ static struct netflow9_step netflow9_step(uint8_t field, bool epoch_times)
 	return s;
 }
 
-static void netflow9_layout(struct netflow9_writer *w, bool v6)
+static void netflow9_layout(struct netflow9_layout *l, const struct profile *p, bool v6, bool epoch_times)
 {
-	const struct profile *p = w->config.profile;
-	struct netflow9_layout *l = &w->layouts[v6];
 	const uint8_t *fields = v6 ? p->v6 : p->v4;
 	size_t n = v6 ? p->n6 : p->n4;
+	uint64_t hash = TEMPLATE_ID_SEED;
 
-	l->id = v6 ? NETFLOW9_TEMPLATE_V6 : NETFLOW9_TEMPLATE_V4;
+	l->n = l->size = 0;
 	for (size_t i = 0; i < n; i++) {
+		struct netflow9_step s = netflow9_step(fields[i], epoch_times);
+
 		if (!netflow9_has(fields[i]))
 			continue;
-		l->steps[l->n] = netflow9_step(fields[i], w->config.epoch_times);
-		l->size += l->steps[l->n++].len;
+		hash = template_id_field(hash, 0, s.id, s.len);
+		l->steps[l->n++] = s;
+		l->size += s.len;
 	}
+	l->id = template_id(hash, v6);
 }
 
 static size_t netflow9_padded(size_t len)
@@ -55,16 +59,30 @@ static size_t netflow9_padded(size_t len)
 	return (len + 3) & ~(size_t)3;
 }
 
-/* Whether a FlowSet with this much in it fits a message of its own. */
-static bool netflow9_fits(const struct netflow9_writer *w, size_t size)
+/* Octets of a message with the template alone, or a record. */
+static size_t netflow9_layout_least(const struct netflow9_layout *l)
 {
-	return NETFLOW9_HEADER + NETFLOW9_SET_HEADER + netflow9_padded(size) <= w->config.message_max;
+	size_t template = 4 + 4 * l->n;
+
+	return NETFLOW9_HEADER + NETFLOW9_SET_HEADER + netflow9_padded(l->size > template ? l->size : template);
+}
+
+size_t netflow9_writer_least(const struct profile *p, bool epoch_times)
+{
+	struct netflow9_layout l;
+	size_t least[2];
+
+	for (unsigned v6 = 0; v6 < 2; v6++) {
+		netflow9_layout(&l, p, v6, epoch_times);
+		least[v6] = netflow9_layout_least(&l);
+	}
+	return least[least[1] > least[0]];
 }
 
 int netflow9_writer_new(struct netflow9_writer **out, const struct netflow9_config *c, char *err, size_t err_size)
 {
 	struct netflow9_writer *w;
-	const struct netflow9_layout *longest;
+	size_t least;
 
 	*out = NULL;
 	if (c->message_max < NETFLOW9_MESSAGE_MIN || c->message_max > IPFIX_MESSAGE_MAX) {
@@ -78,17 +96,14 @@ int netflow9_writer_new(struct netflow9_writer **out, const struct netflow9_conf
 		return -ENOMEM;
 	}
 	w->config = *c;
-	netflow9_layout(w, false);
-	netflow9_layout(w, true);
-	longest = &w->layouts[w->layouts[1].size > w->layouts[0].size];
-	if (longest->n == 0)
+	netflow9_layout(&w->layouts[0], c->profile, false, c->epoch_times);
+	netflow9_layout(&w->layouts[1], c->profile, true, c->epoch_times);
+	least = netflow9_writer_least(c->profile, c->epoch_times);
+	if (w->layouts[0].n == 0)
 		snprintf(err, err_size, "template %s: NetFlow v9 has none of its fields", c->profile->name);
-	else if (!netflow9_fits(w, longest->size))
-		snprintf(err, err_size, "template %s: a record of %zu octets does not fit a message of %zu",
-			 c->profile->name, longest->size, c->message_max);
-	else if (!netflow9_fits(w, 4 + 4 * longest->n))
-		snprintf(err, err_size, "template %s of %zu fields does not fit a message of %zu octets",
-			 c->profile->name, longest->n, c->message_max);
+	else if (least > c->message_max)
+		snprintf(err, err_size, "template %s needs messages of %zu octets, not %zu", c->profile->name, least,
+			 c->message_max);
 	else
 		*out = w;
 	if (*out)

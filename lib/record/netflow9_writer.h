@@ -6,7 +6,7 @@
  * and receivers differ on them. Fields, their numbers and their lengths are those of templates/fields.def; every length is fixed,
  * so that a text is cut at the end of a character and padded with zeros. Times are sysUptime's (netflow_time.h).
  *
- * Template ids never change meaning. A sequence number counts messages, those with templates too.
+ * Template ids never change meaning, nor does another profile use them again. A sequence number counts messages, those with templates too.
  */
 #ifndef L7_RECORD_NETFLOW9_WRITER_H
 #define L7_RECORD_NETFLOW9_WRITER_H
@@ -20,11 +20,10 @@
 #include "record/profile.h"
 
 #define NETFLOW9_HEADER 20
-#define NETFLOW9_MESSAGE_MIN 512
+#define NETFLOW9_MESSAGE_MIN 464 /* as IPFIX_MESSAGE_MIN */
 
+/* Those of flow records have numbers made of their fields (template_id.h). */
 enum netflow9_template_id {
-	NETFLOW9_TEMPLATE_V4 = 256,
-	NETFLOW9_TEMPLATE_V6 = 257,
 	NETFLOW9_TEMPLATE_APPS = 258,       /* options: APPLICATION_ID > name, description */
 	NETFLOW9_TEMPLATE_INTERFACES = 259, /* options: INPUT_SNMP > IF_NAME, IF_DESC */
 	NETFLOW9_TEMPLATE_SAMPLING = 260,   /* options: SAMPLING_INTERVAL, SAMPLING_ALGORITHM */
@@ -44,6 +43,9 @@ struct netflow9_writer;
 
 /* Whether a field is sent in v9. */
 bool netflow9_has(unsigned field);
+
+/* Octets of the shortest message for the templates and any record of a profile. */
+size_t netflow9_writer_least(const struct profile *p, bool epoch_times);
 
 /*
  * Returns 0; -EINVAL with a sentence if nothing of the profile is left, or its templates or a record of it do not fit a message; or

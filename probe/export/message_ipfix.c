@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* IPFIX as an encoder of outputs. */
+#include <errno.h>
+
 #include "base/clock.h"
+#include "base/log.h"
 #include "export/message_make.h"
 
 static int ipfix_encoder_open(struct message_make *m, const struct ipfix_writer_config *c, char *err, size_t err_size)
@@ -20,9 +23,23 @@ static void ipfix_encoder_close(struct message_make *m)
 
 static int ipfix_encoder_add(struct message_make *m, const struct l7_record *r)
 {
+	struct shared_output *c = m->output->counters;
 	int rc = ipfix_writer_add(m->writer, r);
 
-	return rc ? rc : 1;
+	if (rc == -EMSGSIZE && !m->said_long) {
+		m->said_long = true;
+		log_warn("%s: a record is longer than a message of %zu octets, whatever is cut: it is dropped, as "
+			 "others like it",
+			 m->output->name, m->message_max);
+	}
+	if (rc == 1) {
+		if (shared_get(&c->cut) == 0)
+			log_warn("%s: a record is longer than a message of %zu octets: its texts are cut, which cut "
+				 "counts",
+				 m->output->name, m->message_max);
+		shared_add(&c->cut, 1);
+	}
+	return rc < 0 ? rc : 1;
 }
 
 static void ipfix_encoder_flush(struct message_make *m)

@@ -51,6 +51,7 @@ struct message_make {
 	bool datagrams;         /* set by the owner after init: who hears them may have missed the templates */
 	uint64_t interfaces;    /* hash of their numbers as last sent */
 	uint32_t apps;          /* names of protocols sent */
+	bool said_long;         /* that a record fits no message */
 	const char **named;     /* owned; by id, those to be told with the next templates; NULL: all are */
 	struct l7_record half;  /* of a record that is sent as two */
 	struct output *output;

@@ -10,6 +10,8 @@
 #include "export/filter.h"
 #include "kafka/kafka_producer.h"
 #include "net/net_tls.h"
+#include "record/ipfix_writer.h"
+#include "record/netflow9_writer.h"
 #include "record/profile.h"
 #include "spool/spool.h"
 
@@ -18,7 +20,7 @@
 	(128u << 20) /* a message per record, and what librdkafka needs for it; with a spool the other is enough */
 #define OUTPUT_QUEUE_MIN (256u << 10) /* several of the longest messages */
 #define OUTPUT_MTU 1400
-#define OUTPUT_MTU_MIN 560
+#define OUTPUT_MTU_MIN (IPFIX_MESSAGE_MIN + OUTPUT_UDP_HEADERS)
 #define OUTPUT_REFRESH_S 60
 #define OUTPUT_AWAY_S 10
 #define OUTPUT_HEARTBEAT_S 10
@@ -285,6 +287,26 @@ static int output_numbers(const struct uri *u, const struct output_scheme *s, st
 	return rc;
 }
 
+/* Over UDP a message is no longer than the path takes, and some templates need longer ones. */
+static int output_mtu(const struct uri *u, const struct output_scheme *s, const struct output_options *o, char *err,
+		      size_t err_size)
+{
+	bool udp = s->ops == &output_udp_ops && s->format != OUTPUT_NETFLOW5;
+	struct profile p;
+	char ignored[256];
+	size_t least;
+
+	if (!udp || profile_load(&p, o->template, ignored, sizeof(ignored)))
+		return 0;
+	least = s->format == OUTPUT_NETFLOW9 ? netflow9_writer_least(&p, o->epoch_times)
+					     : ipfix_writer_least(&p, o->fixed_names);
+	if (least + OUTPUT_UDP_HEADERS <= o->mtu)
+		return 0;
+	snprintf(err, err_size, "%s: template %s does not fit an mtu of %llu: it takes %zu", u->text, o->template,
+		 (unsigned long long)o->mtu, least + OUTPUT_UDP_HEADERS);
+	return -EINVAL;
+}
+
 /* o has the template and the domain that are used unless the URI has others. */
 static int output_parse(const struct uri *u, struct output_options *o, char *err, size_t err_size)
 {
@@ -307,7 +329,7 @@ static int output_parse(const struct uri *u, struct output_options *o, char *err
 		rc = output_source(u, o, err, err_size);
 	if (!rc)
 		rc = output_numbers(u, s, o, err, err_size);
-	return rc;
+	return rc ? rc : output_mtu(u, s, o, err, err_size);
 }
 
 bool output_is_tls(const struct uri *u)

@@ -17,7 +17,8 @@
 #include "l7/record.h"
 #include "net/net_resolve.h"
 
-#define OUTPUT_FDS 2 /* that one may wait for */
+#define OUTPUT_FDS 2          /* that one may wait for */
+#define OUTPUT_UDP_HEADERS 48 /* IPv6 and UDP: what of the path's MTU is not ours */
 
 struct output;
 

@@ -18,7 +18,6 @@
 #include "export/pace.h"
 #include "net/net_udp.h"
 
-#define UDP_HEADERS 48 /* IPv6 and UDP: what of the path's MTU is not ours */
 #define UDP_SAY_MS 60000
 #define UDP_TRY_MS 3000      /* templates to one that refuses, */
 #define UDP_REFUSED_MS 10000 /* which it does until so long after the last refusal */
@@ -40,7 +39,7 @@ struct udp {
 static int udp_open(struct output *o, char *err, size_t err_size)
 {
 	struct udp *u = calloc(1, sizeof(*u));
-	int rc = u ? message_make_init(&u->make, o, o->options.mtu - UDP_HEADERS, err, err_size) : -ENOMEM;
+	int rc = u ? message_make_init(&u->make, o, o->options.mtu - OUTPUT_UDP_HEADERS, err, err_size) : -ENOMEM;
 
 	if (rc) {
 		if (!u)

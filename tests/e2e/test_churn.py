@@ -21,7 +21,7 @@ import tls  # noqa: E402
 
 TCP, TLS, UDP = 40, 20, 40  # at one time; one address may have 64 connections
 ROUNDS = int(os.environ.get("L7_CHURN_ROUNDS", "3"))
-FLOW_SETS = (256, 257, 263, 264)
+FLOW_SETS = 1024  # and above
 LOSE = 4  # one of so many messages with flows
 
 
@@ -72,7 +72,7 @@ class Lossy:
                 self.hand_on(*self.socket.recvfrom(65536))
 
     def hand_on(self, message, sender):
-        sequence, flows = int.from_bytes(message[8:12], "big"), set(sets(message)) & set(FLOW_SETS)
+        sequence, flows = int.from_bytes(message[8:12], "big"), [s for s in sets(message) if s >= FLOW_SETS]
         self.flows[sender] += bool(flows)
         if flows and self.flows[sender] % LOSE == 2:
             self.open.setdefault(sender, sequence)

@@ -205,8 +205,7 @@ class SpoolLinks:
         l7.wait_for("all is through", lambda: not self.link.busy() and self.collector.finished())
         self.assertEqual([], self.collector.errors)
         self.assertEqual(made, self.collector.ids)
-        full, standard = ([len(fields) for (_, number), fields in reader.templates.items() if number == 256]
-                          for reader in self.collector.readers)
+        full, standard = (len(reader.flow_template()) for reader in self.collector.readers)
         self.assertGreater(full, standard)
 
 

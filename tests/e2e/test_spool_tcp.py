@@ -95,7 +95,7 @@ class SpoolTcp(unittest.TestCase):
         l7.wait_for("the end", lambda: len(c.records) >= sum(len(run.flows) for run in runs))
         self.expect(c, *runs)
         self.assertEqual(2, len(c.readers))
-        full, standard = (reader.templates[reader_domain(reader), 256] for reader in c.readers)
+        full, standard = (reader.flow_template() for reader in c.readers)
         self.assertGreater(len(full), len(standard))
 
     def test_foreign_batches(self):
@@ -152,10 +152,6 @@ class SpoolTcp(unittest.TestCase):
                 self.assertNotEqual(0, done.status)
                 self.assertIn(said, done.err)
         self.assertFalse(os.path.exists(self.folder))
-
-
-def reader_domain(reader):
-    return next(domain for domain, number in reader.templates if number == 256)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,10 @@ class Reader:
             self.templates[domain, ident] = fields
             self.scopes[domain, ident] = kind == 3
 
+    def flow_template(self, kind=0):
+        """Fields of the template of flow records of IPv4, as l7probe numbers it (lib/record/template_id.h)."""
+        return next(fields for (_, ident), fields in self.templates.items() if ident >= 1024 and ident % 4 == kind)
+
     def read_data(self, domain, kind, body):
         fields = self.templates[domain, kind]
         shortest = sum(1 if size == 65535 else size for _, size in fields)

@@ -24,6 +24,7 @@ ELEMENTS = {
     372: (STRING, None),
 }
 REVERSE = 29305       # RFC 5103
+FLOW_TEMPLATES = 1024  # l7probe: below are its options templates (lib/record/template_id.h)
 # informationElementDataType (RFC 5610): octets of a value
 TYPE_OCTETS = {1: 1, 2: 2, 3: 4, 4: 8, 13: VARIABLE, 19: 16}
 FIXED = {(35632, 101): 2, (35632, 103): 2}  # texts of always so many octets: countries
@@ -53,6 +54,12 @@ class Strict:
         self.templates, self.sequence, self.export_time = {}, 0, 0
         self.flows, self.options, self.types = [], [], {}
         self.messages = 0
+
+    def flow_template(self, kind):
+        """That of flow records of IPv4 (0) or IPv6 (1), in a tunnel (2 more); a session has one of each at most."""
+        found = [t for ident, t in self.templates.items() if ident >= FLOW_TEMPLATES and ident % 4 == kind]
+        need(len(found) == 1, "one template of kind", kind)
+        return found[0]
 
     def feed(self, message):
         need(len(message) > 16, "[3.1] a message has a header and a set")

@@ -11,7 +11,6 @@ import struct
 Half = collections.namedtuple("Half", "src dst sport dport protocol packets octets flags first_ms last_ms app")
 
 ICMP, ICMP6 = 1, 58
-V4, V6 = 256, 257
 NAME, APP_ID = 96, 95
 TIMES = (22, 21)
 EPOCH_TIMES = (152, 153)

@@ -38,7 +38,7 @@ static void take_flow(struct decoder *d, void *arg)
 
 	got->octets += decode_number(d, 1);
 	got->packets += decode_number(d, 2);
-	got->flows_v6 += d->now->id == 257;
+	got->flows_v6 += d->now->id % 4 == 1;
 	got->forward += decode_number(d, 239) == 1;
 	name = decode_octets(d, 96, &len);
 	assert_int_equal(len, 32);
@@ -65,7 +65,7 @@ static void receive(int fd, struct received *got, unsigned flows, uint32_t domai
 
 		assert_true(len > 20);
 		got->templates += decode_be(message + 20, 2) == 0;
-		got->data += decode_be(message + 20, 2) == 256 || decode_be(message + 20, 2) == 257;
+		got->data += decode_be(message + 20, 2) >= 1024;
 		got->longest = (size_t)len > got->longest ? (size_t)len : got->longest;
 		decode_message(&got->d, message, (size_t)len);
 		assert_int_equal(got->d.sequence, got->messages);

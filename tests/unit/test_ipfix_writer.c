@@ -415,7 +415,7 @@ static void test_hostile_text(void **state)
 	oracle_deinit(&o);
 	ipfix_writer_free(w);
 	w = writer(&p, &data, IPFIX_MESSAGE_MIN, false);
-	assert_int_equal(ipfix_writer_add(w, &r), -EMSGSIZE);
+	assert_int_equal(ipfix_writer_add(w, &r), -EMSGSIZE); /* for its names of applications */
 	record_sample(&r, 0);
 	assert_int_equal(ipfix_writer_add(w, &r), 0); /* and it goes on */
 	assert_int_equal(ipfix_writer_pending(w), 1);

@@ -15,8 +15,7 @@
 #include "record/template_id.h"
 
 #define WRITER_NAME_FIXED 32
-#define WRITER_NAME_ROOM                                                                                               \
-	80 /* octets of a name of applications that a message must have room for: none of the probe is longer */
+#define WRITER_NAME_ROOM 80 /* octets that a message has for a name of applications: none is longer */
 
 /* GLib has one handler per process, and what libfixbuf says may repeat per record: the first few are enough. */
 static void writer_glib_log(const char *domain, GLogLevelFlags level, const char *message, void *arg)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads pcap and pcapng files, writes pcap files. Standard library only.
+"""Reads pcap and pcapng files, gzip or not, writes pcap files. Standard library only.
 
 A packet is a tuple (time in ns, captured octets, length on the wire).
 """
+import gzip
 import struct
 
 ETHERNET = 1
@@ -10,7 +11,7 @@ ETHERNET = 1
 
 def read(path):
     """Returns (link type of the first interface, list of packets)."""
-    with open(path, "rb") as f:
+    with (gzip.open if path.endswith(".gz") else open)(path, "rb") as f:
         data = f.read()
     if data[:4] == b"\x0a\x0d\x0d\x0a":
         return _read_pcapng(data)
@@ -114,12 +115,17 @@ def _block(order, kind, body):
     return struct.pack(order + "I", kind) + size + body + size
 
 
-def pcapng(packets, resolutions=(None,), order="<", link=ETHERNET):
-    """A section of a pcapng file as octets: an interface per if_tsresol (None: without), which take turns."""
+def pcapng(packets, resolutions=(None,), order="<", link=ETHERNET, secrets=b""):
+    """
+    A section of a pcapng file as octets: an interface per if_tsresol (None: without), which take turns. secrets: of TLS sessions, a key
+    log's lines, which go before the packets (a decryption secrets block).
+    """
     out = _block(order, 0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))
     for resolution in resolutions:
         option = struct.pack(order + "HHBxxxI", 9, 1, resolution, 0) if resolution is not None else b""
         out += _block(order, 1, struct.pack(order + "HHI", link, 0, 262144) + option)
+    if secrets:
+        out += _block(order, 10, struct.pack(order + "II", 0x544C534B, len(secrets)) + secrets)
     for i, (time, frame, wire) in enumerate(packets):
         resolution = resolutions[i % len(resolutions)]
         resolution = 6 if resolution is None else resolution

@@ -124,8 +124,13 @@ class Simple(unittest.TestCase):
         self.assertTrue(keys & hidden, (keys, hidden))
 
     def test_ipfix(self):
-        """Each message alone is decoded by who takes nothing amiss, and has the names of its protocols and no others."""
-        sent, messages = self.story("ipfix", "&format=ipfix")
+        """Of each profile: each message alone is decoded by who takes nothing amiss, and has the names of its protocols and no others."""
+        for profile in ("standard", "iana", "ntop", "security", "full"):
+            with self.subTest(profile):
+                self.check_ipfix(profile)
+
+    def check_ipfix(self, profile):
+        sent, messages = self.story(f"ipfix-{profile}", f"&format=ipfix&template={profile}")
         flows = 0
         for m in messages:
             self.assertEqual((b"ipfix", str(flows).encode()), (m.headers["format"], m.headers["record_sequence"]))

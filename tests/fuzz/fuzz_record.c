@@ -2,7 +2,7 @@
 /*
  * A slot of a worker's ring, as a worker that was taken over might write it, through the exporter's checks to every writer. The
  * input is patches over a whole record: offset (2 octets), length (1), octets. What passes the check is written as JSON,
- * text and IPFIX of two profiles, as it is and with its client hidden, and our own reader finds nothing wrong with the IPFIX.
+ * text and IPFIX of two profiles, as it is, cut and with its client hidden, and our own reader finds nothing wrong with the IPFIX.
  */
 #include <string.h>
 #include <unistd.h>
@@ -24,6 +24,7 @@ struct fuzz_state {
 	struct profile profile;
 	uint32_t sequence;
 	uint64_t records;
+	bool shortest; /* messages are as short as may be: records are cut */
 	struct l7_record want;
 };
 
@@ -48,7 +49,7 @@ static void fuzz_message(void *arg, uint8_t *data, size_t len, uint32_t records)
 }
 
 /* A writer of this profile, and a reader that has its templates. */
-static void fuzz_new(struct fuzz_state *f, const char *profile)
+static void fuzz_new(struct fuzz_state *f, const char *profile, bool shortest)
 {
 	struct ipfix_writer_config c = {
 		.profile = &f->profile, .pen = 32473, .message_max = 1352, .data = {fuzz_message, f}};
@@ -56,6 +57,9 @@ static void fuzz_new(struct fuzz_state *f, const char *profile)
 	char err[256];
 
 	FUZZ_CHECK(profile_load(&f->profile, profile, err, sizeof(err)) == 0);
+	f->shortest = shortest;
+	if (shortest)
+		c.message_max = ipfix_writer_least(&f->profile, false);
 	FUZZ_CHECK(ipfix_writer_new(&f->writer, &c, err, sizeof(err)) == 0);
 	ipfix_session_init(&f->session, &f->counters, "192.0.2.1", 32473, false);
 	FUZZ_CHECK(ipfix_writer_templates(f->writer, &none, c.data) == 0);
@@ -131,11 +135,13 @@ static void fuzz_report(const struct l7_record *record, const struct exporter_co
 static void fuzz_ipfix(struct fuzz_state *f, const struct l7_record *r)
 {
 	uint64_t before = f->records;
+	int rc;
 
 	f->want = *r;
 	if (r->biflow == L7_BIFLOW_REVERSE) /* the reader turns it round */
 		l7_record_reverse(&f->want);
-	FUZZ_CHECK(ipfix_writer_add(f->writer, r) == 0);
+	rc = ipfix_writer_add(f->writer, r);
+	FUZZ_CHECK(rc == 0 || (rc == 1 && f->shortest));
 	ipfix_writer_flush(f->writer);
 	FUZZ_CHECK(f->records == before + 1 && f->counters.lost == 0);
 }
@@ -152,13 +158,14 @@ static void fuzz_hidden(const struct l7_record *r, const struct l7_record *hidde
 
 static void fuzz_write(struct l7_record *r, const struct exporter_config *config)
 {
-	static struct fuzz_state standard, full;
+	static struct fuzz_state standard, full, shortest;
 	static struct anonymize *anonymize;
 	const struct l7_record *hidden;
 
 	if (!anonymize) {
-		fuzz_new(&standard, "standard");
-		fuzz_new(&full, "full");
+		fuzz_new(&standard, "standard", false);
+		fuzz_new(&full, "full", false);
+		fuzz_new(&shortest, "full", true);
 		anonymize = fuzz_anonymize();
 	}
 	fuzz_json(r);
@@ -166,6 +173,7 @@ static void fuzz_write(struct l7_record *r, const struct exporter_config *config
 	l7_record_fold(r);
 	fuzz_ipfix(&standard, r);
 	fuzz_ipfix(&full, r);
+	fuzz_ipfix(&shortest, r);
 	hidden = anonymize_record(anonymize, r);
 	fuzz_hidden(r, hidden);
 	fuzz_json(hidden);
@@ -191,6 +199,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 						      .n_interfaces = 1,
 						      .wanted = {UINT64_MAX, UINT64_MAX}};
 	struct l7_record *slot = malloc(sizeof(*slot)), r;
+	char longest[L7_STRING_MAX + 1] = "";
+
+	for (size_t i = 0; i + 2 <= L7_STRING_MAX; i += 2) /* characters of two octets: a cut is not to be inside one */
+		memcpy(longest + i, "\xc3\xa9", 2);
 
 	FUZZ_CHECK(slot);
 	record_sample(slot, size & 1);
@@ -199,8 +211,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (l7_fields[f].type == L7_TYPE_TEXT)
 			*(struct l7_text *)(void *)((char *)slot + l7_fields[f].offset) = (struct l7_text){0, 0};
 	record_sample_text(slot, &slot->sni, L7_F_tlsServerName, "api.telegram.org");
-	record_sample_text(slot, &slot->http_url, L7_F_httpUrl, "http://192.0.2.10/path");
-	record_sample_text(slot, &slot->http_user_agent, L7_F_httpAgent, "an agent");
+	record_sample_text(slot, &slot->http_url, L7_F_httpUrl, size & 2 ? longest : "http://192.0.2.10/path");
+	record_sample_text(slot, &slot->http_user_agent, L7_F_httpAgent, size & 2 ? longest : "an agent");
 	record_sample_text(slot, &slot->tls_issuer, L7_F_tlsIssuer, "CN=name.example");
 	record_sample_text(slot, &slot->tls_subject, L7_F_tlsSubject, "CN=name.example");
 	fuzz_patch(slot, data, size);

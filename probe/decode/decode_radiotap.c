@@ -5,11 +5,13 @@
  *   | version 0 | pad 1 | length 2 | present 4 |[ present 4 |]* fields
  *
  * Bit 31 of `present` says that another word of it follows. The fields come in the order of their bits, each at a multiple of its
- * size; the first two are the only ones of use here: bit 0 is a time of 8 octets, bit 1 are flags of one.
+ * size; the first two are the only ones of use here: bit 0 is a time of 8 octets, bit 1 are flags of one. Bit 26 of the first word
+ * says that a preamble was heard and no frame ("0-length PSDU").
  */
 #include "decode/decode_internal.h"
 
 enum { RADIOTAP_HEADER = 8, RADIOTAP_TIME = 0x01, RADIOTAP_FLAGS = 0x02 };
+enum { RADIOTAP_NO_FRAME = 0x04 }; /* in the last octet of the word */
 enum { RADIOTAP_CHECK = 0x10, RADIOTAP_PADDED = 0x20, RADIOTAP_CHECK_SIZE = 4 };
 
 /* 0 if it has none. `h` has all `header` octets. */
@@ -38,6 +40,8 @@ enum decode_result decode_radiotap(struct decode_span s, struct packet *p)
 		return DECODE_NOT_IP;
 	if (s.captured < header)
 		return DECODE_TRUNCATED;
+	if (s.at[7] & RADIOTAP_NO_FRAME)
+		return DECODE_NOT_IP;
 	flags = radiotap_flags(s.at, header);
 	s = decode_skip(s, header);
 	if (flags & RADIOTAP_CHECK && s.wire >= RADIOTAP_CHECK_SIZE) {

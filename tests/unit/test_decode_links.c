@@ -501,6 +501,9 @@ static void test_radiotap(void **state)
 		frame_zero(&f, cases[i].check ? 4 : 0);
 		assert_int_equal(decode_cut(DECODE_LINK_RADIOTAP, &f, f.len, &p), DECODE_OK);
 		assert_int_equal(p.octets, packet.len - 14);
+		f.octets[7] ^= 0x04; /* no frame: what is behind is none */
+		assert_int_equal(decode_cut(DECODE_LINK_RADIOTAP, &f, f.len, &p), DECODE_NOT_IP);
+		f.octets[7] ^= 0x04;
 		f.octets[2] = 7; /* shorter than it is at least */
 		assert_int_equal(decode_cut(DECODE_LINK_RADIOTAP, &f, f.len, &p), DECODE_NOT_IP);
 		f.octets[2] = 8;

@@ -22,6 +22,7 @@ BETWEEN = {"ipv6.hopopts": "ipv6.hopopts.nxt", "ipv6.dstopts": "ipv6.dstopts.nxt
            "ipv6.fraghdr": "ipv6.fraghdr.nxt", "ah": "ah.next_header", "shim6": "shim6.nxt"}
 PORTS = {"tcp": ("tcp.srcport", "tcp.dstport"), "udp": ("udp.srcport", "udp.dstport"), "sctp": ("sctp.srcport", "sctp.dstport")}
 NUMBERS = {"tcp": 6, "udp": 17, "sctp": 132}
+EXTENSIONS = {"ipv6.hopopts": 0, "ipv6.dstopts": 60, "ipv6.routing": 43, "ipv6.fraghdr": 44, "ah": 51, "shim6": 140}
 OPTIONS6 = ("ipv6.hopopts", "ipv6.dstopts")
 GREEDY = (0x07, 0x31)  # options (CALIPSO, IOAM) in which tshark stops if they are shorter than it wants them
 QUOTES = ("icmp", "icmpv6")  # whose packets are not on their way
@@ -103,7 +104,9 @@ class Packet:
             ends = next(self.values[src], None), next(self.values[dst], None)
             self.ends, self.protocol, self.later, self.six = None if None in ends else ends, self.number(kind), False, layer == "ipv6"
         elif layer in BETWEEN and self.six:  # behind IPv4 they are protocols of their own
-            self.protocol = self.number(BETWEEN[layer])
+            following = self.number(BETWEEN[layer])
+            if self.protocol == EXTENSIONS[layer]:  # and behind another protocol, where tshark looks for more, of that
+                self.protocol = following
         elif layer in PORTS and NUMBERS[layer] == self.protocol:
             ports = tuple(map(self.number, PORTS[layer]))
             if None not in ports:

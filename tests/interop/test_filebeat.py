@@ -49,7 +49,7 @@ def halves(row, scheme):
         ends.reverse()
 
 
-class Filebeat(unittest.TestCase):
+class Filebeat(r.EveryProfile, unittest.TestCase):
     def collect(self, name, scheme, profile=""):
         port = r.free_port()
         argv = [FILEBEAT, "-c", CONF, "-definitions", os.path.dirname(CONF), "-host", f"127.0.0.1:{port}"]
@@ -59,34 +59,8 @@ class Filebeat(unittest.TestCase):
             self.assertNotRegex(filebeat.process.err, "WARN|ERROR")
         return [json.loads(line)["netflow"] for line in lines]
 
-    def check(self, name, scheme, profile=""):
-        rows = self.collect(name, scheme, profile)
-        self.assertEqual(r.records(name, scheme, profile), len(rows))
-        found = collections.Counter(half for row in rows for half in halves(row, scheme))
-        if scheme == r.V5:   # the port that type and code of ICMP are in
-            found = collections.Counter({h._replace(dport=0) if h.protocol == netflow.ICMP else h: n for h, n in found.items()})
-        self.assertEqual(r.expected(name, scheme), found)
-        return rows
-
-    def test_ipfix(self):
-        for profile in r.PROFILES:
-            for name in r.CAPTURES:
-                with self.subTest(name, profile=profile):
-                    rows = self.check(name, r.IPFIX, profile)
-                    self.assertEqual({1}, {row["sampling_interval"] for row in rows})
-
-    def test_version_9(self):
-        for profile in r.PROFILES:
-            for name in r.CAPTURES:
-                with self.subTest(name, profile=profile):
-                    rows = self.check(name, r.V9, profile)
-                    self.assertEqual({1}, {row["sampling_interval"] for row in rows})
-
-    def test_version_5(self):
-        for name in r.CAPTURES:
-            if r.expected(name, r.V5):
-                with self.subTest(name):
-                    self.check(name, r.V5)
+    def halves(self, row, scheme):
+        return halves(row, scheme)
 
     def test_layer_7(self):
         """Categories, server names and risks are those of JSON, in both protocols."""

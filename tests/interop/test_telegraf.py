@@ -55,7 +55,7 @@ def halves(row, timed, apps):
         yield netflow.Half(dst, src, dport, sport, protocol, row["rev_packets"], row["rev_octets"], row["rev_tcp_flags"] & 0xFF, *rest)
 
 
-class Telegraf(unittest.TestCase):
+class Telegraf(r.EveryProfile, unittest.TestCase):
     def collect(self, name, scheme, profile=""):
         port = r.free_port()
         other = next(p for p in iter(r.free_port, None) if p != port)
@@ -71,40 +71,16 @@ class Telegraf(unittest.TestCase):
                 self.assertNotIn(" E! ", telegraf.process.err)
         return [json.loads(line)["fields"] for line in lines]
 
-    def check(self, name, scheme, profile=""):
-        rows = self.collect(name, scheme, profile)
-        self.assertEqual(r.records(name, scheme, profile), len(rows))
-        timed = scheme == r.IPFIX
-        found = collections.Counter(half for row in rows for half in halves(row, timed, scheme != r.V5))
-        want = collections.Counter()
-        for half, n in r.expected(name, scheme).items():
-            want[half if timed else half._replace(first_ms=0, last_ms=0)] += n
-        if scheme == r.V5:   # the port that type and code of ICMP are in
-            found = collections.Counter({h._replace(dport=0) if h.protocol == netflow.ICMP else h: n for h, n in found.items()})
-        self.assertEqual(want, found)
-        return rows
+    def timed(self, scheme):
+        return scheme == r.IPFIX
 
-    def test_ipfix(self):
+    def halves(self, row, scheme):
+        return halves(row, self.timed(scheme), scheme != r.V5)
+
+    def look(self, rows, scheme):
         """Nothing is left without a name: the list of elements is whole."""
-        for profile in r.PROFILES:
-            for name in r.CAPTURES:
-                with self.subTest(name, profile=profile):
-                    rows = self.check(name, r.IPFIX, profile)
-                    self.assertEqual({1}, {row["sampling_interval"] for row in rows})
-                    self.assertEqual(set(), {key for row in rows for key in row if key.startswith("type_")})
-
-    def test_version_9(self):
-        for profile in r.PROFILES:
-            for name in r.CAPTURES:
-                with self.subTest(name, profile=profile):
-                    rows = self.check(name, r.V9, profile)
-                    self.assertEqual({1}, {row["sampling_interval"] for row in rows})
-
-    def test_version_5(self):
-        for name in r.CAPTURES:
-            if r.expected(name, r.V5):
-                with self.subTest(name):
-                    self.check(name, r.V5)
+        if scheme == r.IPFIX:
+            self.assertEqual(set(), {key for row in rows for key in row if key.startswith("type_")})
 
     def test_layer_7(self):
         """Categories, server names, risks and how sure the name is are those of JSON."""

@@ -622,7 +622,7 @@ static void test_refused(void **state)
 		const char *why;
 	} cases[] = {
 		{"recordState,reverseOctetDeltaCount", 1352, "NetFlow v9 has none of its fields"},
-		{"full", 1000, "needs messages of 1184 octets, not 1000"},
+		{"full", 1000, "needs messages of 1260 octets, not 1000"},
 		{"full", 512, ", not 512"},
 		{"iana", 463, "is not from 464"},
 		{"iana", 65536, "is not from 464"},

@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import ipfix  # noqa: E402
 import l7  # noqa: E402
 import pcapio  # noqa: E402
+import sink  # noqa: E402
 
 # IPv4 and IPv6, TCP, UDP, ICMP and others; frames with padding and without.
 CAPTURES = ("telegram.pcap", "teams.pcap", "1kxun.pcap", "alexa-app.pcapng", "netbios.pcap", "dns_doh.pcap", "skype_no_unknown.pcap", "tor.pcap")
@@ -36,7 +37,6 @@ plugin_buffer_size: 1024000
 plugin_pipe_size: 102400000
 """
 WITH_PORTS = (6, 17)
-SO_RCVBUFFORCE = 33
 
 
 def flow_key(a, b, protocol):
@@ -106,26 +106,17 @@ class Totals(unittest.TestCase):
         cls.ours = sums(reader.records)
         cls.packets = done.stats["packets"]
 
-    def setUp(self):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.addCleanup(self.socket.close)
-        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE if l7.is_root() else socket.SO_RCVBUF, 16 << 20)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
-
     def need(self, program):
         if not shutil.which(program, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"):
             self.skipTest(f"{program} is not on the path")
 
-    def received(self):
+    @staticmethod
+    def received(hub):
         """What has come; who sent it has ended."""
         reader = Loose()
-        self.socket.setblocking(False)
-        try:
-            while True:
-                reader.feed(self.socket.recv(65536))
-        except BlockingIOError:
-            return sums(reader.records)
+        for datagram in hub.finish():
+            reader.feed(datagram)
+        return sums(reader.records)
 
     def check(self, theirs, more=()):
         """Packets and octets of each flow, with `more` octets of some."""
@@ -145,19 +136,21 @@ class Totals(unittest.TestCase):
 
     def test_softflowd(self):
         self.need("softflowd")
+        hub = sink.Sink()
         done = l7.run(("softflowd", "-r", self.capture, "-d", "-c", "none", "-p", os.path.join(self.folder, "pid"), "-m", ROOM,
-                       "-v", "10", "-b", "-n", f"127.0.0.1:{self.port}"))
+                       "-v", "10", "-b", "-n", f"127.0.0.1:{hub.port}"))
         self.assertEqual(0, done.status, done.err)
-        self.check(self.received(), padding(self.capture))
+        self.check(self.received(hub), padding(self.capture))
 
     def test_pmacctd(self):
         self.need("pmacctd")
+        hub = sink.Sink()
         config = os.path.join(self.folder, "pmacctd.conf")
         with open(config, "w", encoding="ascii") as f:
-            f.write(PMACCTD % (self.capture, self.port))
+            f.write(PMACCTD % (self.capture, hub.port))
         done = l7.run(("pmacctd", "-f", config))
         self.assertEqual(0, done.status, done.err)
-        self.check(self.received())
+        self.check(self.received(hub))
 
     def test_yaf(self):
         self.need("yaf")

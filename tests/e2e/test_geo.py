@@ -19,7 +19,8 @@ import mmdb  # noqa: E402
 import netflow  # noqa: E402
 import pcapio  # noqa: E402
 from space import Space, words  # noqa: E402
-from test_netflow import Sink, as_capture  # noqa: E402
+from sink import Sink  # noqa: E402
+from test_netflow import as_capture  # noqa: E402
 from test_schema import validator  # noqa: E402
 
 NTOP = 35632

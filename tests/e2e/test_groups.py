@@ -22,11 +22,11 @@ import kafka  # noqa: E402
 import l7  # noqa: E402
 import netflow  # noqa: E402
 import pcapio  # noqa: E402
+import sink  # noqa: E402
 
 CAPTURES = ("1kxun.pcap", "telegram.pcap", "teams.pcap", "whatsapp_login_call.pcap")
 SOURCE, DESTINATION, PORT = (0, 8), (0, 12), (0, 11)
 SO_ATTACH_FILTER = 26
-SO_RCVBUFFORCE = 33
 RULES = "version: 1\nrules: []\n"
 
 
@@ -298,7 +298,7 @@ class Live(unittest.TestCase):
         ports = [l7.free_port(socket.SOCK_DGRAM) for _ in range(2)]
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as second:
             second.bind(("127.0.0.1", ports[1]))
-            second.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+            sink.deep(second, 4 << 20)
             process = self.launch(f"{scheme}://127.0.0.1:{port}?failover=centre" for port in ports)
             self.rounds_until("the other has the records", lambda: f":{ports[1]} now" in process.err)
             given = self.traffic.round()
@@ -307,7 +307,7 @@ class Live(unittest.TestCase):
             self.rounds_until("they come", lambda: self.take(second, reader, given))
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
                 first.bind(("127.0.0.1", ports[0]))
-                first.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 4 << 20)
+                sink.deep(first, 4 << 20)
                 l7.wait_for("the first has them again", lambda: f":{ports[0]} now" in process.err)
                 given = self.traffic.round()
                 reader = flows()

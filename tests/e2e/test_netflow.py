@@ -16,13 +16,13 @@ import socket
 import struct
 import sys
 import tempfile
-import threading
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import l7  # noqa: E402
 import netflow  # noqa: E402
 import receivers  # noqa: E402
+import sink  # noqa: E402
 
 CAPTURES = ("telegram.pcap", "teams.pcap", "1kxun.pcap", "http_ipv6.pcap")
 V9, V5, IPFIX = "netflow9+udp", "netflow5+udp", "ipfix+udp"
@@ -41,39 +41,11 @@ def send(name, uri, *more):
     return done
 
 
-class Sink:
-    """Keeps datagrams of a port until stopped."""
-
-    def __init__(self):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_RCVBUFFORCE", 33), 8 << 20)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(60)
-        self.port = self.socket.getsockname()[1]
-        self.datagrams = []
-        self.thread = threading.Thread(target=self.collect, daemon=True)
-        self.thread.start()
-
-    def collect(self):
-        while True:
-            octets = self.socket.recv(65536)
-            if octets == b"end":
-                return
-            self.datagrams.append(octets)
-
-    def finish(self):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.sendto(b"end", ("127.0.0.1", self.port))
-        self.thread.join(60)
-        self.socket.close()
-        return self.datagrams
-
-
 def collected(name, scheme, options="", *more):
     """The datagrams of a capture's export, and what the probe said."""
-    sink = Sink()
-    done = send(name, f"{scheme}://127.0.0.1:{sink.port}{options}", *more)
-    return sink.finish(), done
+    hub = sink.Sink()
+    done = send(name, f"{scheme}://127.0.0.1:{hub.port}{options}", *more)
+    return hub.finish(), done
 
 
 class OwnReader(unittest.TestCase):

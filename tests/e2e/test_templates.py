@@ -25,6 +25,7 @@ import ipfix_strict  # noqa: E402
 import l7  # noqa: E402
 import netflow  # noqa: E402
 import pcapio  # noqa: E402
+import sink  # noqa: E402
 import test_netflow  # noqa: E402
 
 REFRESH, RATE = 1, 60
@@ -32,7 +33,7 @@ V9, IPFIX = "netflow9+udp", "ipfix+udp"
 RULES = "version: 1\nrules: []\n"
 
 
-class Timed(exports.Hub):
+class Timed(sink.Sink):
     """When each datagram came, too."""
 
     def collect(self):

@@ -25,6 +25,7 @@ import ipfix_strict
 import l7
 import netflow_strict
 import pcapio
+import sink
 import tls
 import tunnels
 
@@ -83,30 +84,6 @@ def traffic(path):
     last = packets[-1][0]
     packets += [(last + i * 10**7, frame, len(frame)) for i, frame in enumerate(more, 1)]
     pcapio.write(path, packets, link=link)
-
-
-class Hub:
-    """A UDP port that keeps what comes until stopped."""
-
-    def __init__(self):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_RCVBUFFORCE", 33), 8 << 20)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(60)
-        self.port, self.datagrams = self.socket.getsockname()[1], []
-        self.thread = threading.Thread(target=self.collect, daemon=True)
-        self.thread.start()
-
-    def collect(self):
-        while (octets := self.socket.recv(65536)) != b"end":
-            self.datagrams.append(octets)
-
-    def finish(self):
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.sendto(b"end", ("127.0.0.1", self.port))
-        self.thread.join(60)
-        self.socket.close()
-        return self.datagrams
 
 
 class Peer:
@@ -197,7 +174,7 @@ def send(case, folder):
         probe(path, f"ipfix+file://{out}", profile)
         with open(out, "rb") as f:
             return Sent(ipfix_strict.messages(f.read()))
-    hub = Hub()
+    hub = sink.Sink()
     probe(path, f"{protocol}+udp://127.0.0.1:{hub.port}", profile)
     return Sent(hub.finish())
 

@@ -145,7 +145,6 @@ static bool geo_read(MMDB_entry_s entry, size_t path, struct geo_place *p)
 
 /* A walk over the first nodes of a file's tree, in the order of addresses. */
 struct geo_look {
-	struct geo_file *file;
 	bool found[GEO_PATHS];
 	uint32_t last;
 	unsigned nodes, places;
@@ -182,10 +181,10 @@ static bool geo_look_half(struct geo_look *l, uint8_t type, uint64_t record, MMD
 	}
 }
 
-/* Finds out what is in a file, from some of it. */
+/* Finds out what is in an open file, from some of it. */
 static int geo_look(struct geo_file *f, const char **wrong)
 {
-	struct geo_look l = {.file = f, .last = UINT32_MAX, .n = 1};
+	struct geo_look l = {.last = UINT32_MAX, .n = 1};
 	bool any = false;
 
 	*wrong = "it is damaged";
@@ -206,6 +205,14 @@ static int geo_look(struct geo_file *f, const char **wrong)
 	return any ? 0 : -EINVAL;
 }
 
+/* Makes f->fd a file that can be asked. */
+static int geo_take(struct geo_file *f, const char **wrong)
+{
+	int rc = geo_file_map(f, wrong);
+
+	return rc ? rc : geo_look(f, wrong);
+}
+
 int geo_open(struct geo **out, const char *const *files, size_t n, struct geo_stamp *stamps, char *err, size_t err_size)
 {
 	struct geo *g = n <= GEO_FILES_MAX ? calloc(1, sizeof(*g)) : NULL;
@@ -223,9 +230,7 @@ int geo_open(struct geo **out, const char *const *files, size_t n, struct geo_st
 
 		rc = geo_file_copy(f, files[g->n], stamps ? &stamps[g->n] : NULL, &wrong);
 		if (!rc)
-			rc = geo_file_map(f, &wrong);
-		if (!rc)
-			rc = geo_look(f, &wrong);
+			rc = geo_take(f, &wrong);
 		if (rc)
 			snprintf(err, err_size, "%s: %s", files[g->n], wrong);
 	}
@@ -262,9 +267,8 @@ void geo_fields(const struct geo *g, uint64_t fields[2])
 	};
 
 	for (size_t i = 0; i < g->n; i++) {
-		const struct geo_file *f = &g->files[i];
 		for (unsigned k = 0; k < GEO_KINDS; k++) {
-			if (!f->paths[k])
+			if (!g->files[i].paths[k])
 				continue;
 			l7_want(fields, kinds[k][0]);
 			l7_want(fields, kinds[k][1]);
@@ -301,9 +305,7 @@ int geo_receive(struct geo **out, int socket)
 		}
 		g->files[g->n].fd = fds[i];
 		if (!rc)
-			rc = geo_file_map(&g->files[g->n], &wrong);
-		if (!rc)
-			rc = geo_look(&g->files[g->n], &wrong);
+			rc = geo_take(&g->files[g->n], &wrong);
 		g->n++;
 	}
 	if (rc) {

@@ -356,19 +356,18 @@ size_t vendors_count(const struct vendors *v)
 
 /* ---- addresses ---- */
 
+static int vendors_compare_key(const void *key, const void *entry)
+{
+	uint64_t x = *(const uint64_t *)key, y = ((const struct vendors_entry *)entry)->key;
+
+	return x == y ? 0 : x < y ? -1 : 1;
+}
+
 static uint32_t vendors_search(const struct vendors *v, uint64_t key)
 {
-	size_t low = 0, high = v->n;
+	const struct vendors_entry *found = bsearch(&key, v->entries, v->n, sizeof(*found), vendors_compare_key);
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (v->entries[middle].key < key)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < v->n && v->entries[low].key == key ? (uint32_t)low : VENDORS_NONE;
+	return found ? (uint32_t)(found - v->entries) : VENDORS_NONE;
 }
 
 /* The longest of what is known of it. */
